@@ -1,0 +1,87 @@
+# Two commands for newcomers: `make demo` and `make test`. Everything else: `make help`.
+SYSTEM_PATH := $(PATH)
+export PATH := $(CURDIR)/node_modules/node/bin:$(CURDIR)/node_modules/.bin:$(PATH)
+NODE := node_modules/node/bin/node --disable-warning=ExperimentalWarning
+BIN := node_modules/.bin
+VITEST := $(BIN)/vitest run
+.DEFAULT_GOAL := help
+.PHONY: help setup tools demo test test-unit test-redis test-crds test-cluster test-dataplane test-e2e mutations golden format generate \
+	check check-format check-types check-lint check-unused check-generated check-docs
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
+
+setup: node_modules/.package-lock.json ## install the dependencies, with the Node that the project runs on
+
+# npm runs on the machine's Node: the pinned one lies in the folder that it replaces
+node_modules/.package-lock.json: package-lock.json
+	@command -v npm >/dev/null || { echo 'keywright: needs npm (https://nodejs.org, Node 20 or newer)' >&2; exit 1; }
+	PATH='$(SYSTEM_PATH)' npm ci
+	@node_modules/node/bin/node --version >/dev/null || { echo 'keywright: the npm package "node" did not bring Node 24; are install scripts switched off?' >&2; exit 1; }
+	@touch $@
+
+tools: ## find, install or build what the tests run against: kube-apiserver, etcd, kubectl, Redis
+	@bash test/tools/redis.sh
+	@bash test/tools/control-plane.sh
+
+demo: setup ## run a gateway on this machine with sample manifests and a fake provider; prints a key and calls to try
+	@exec $(NODE) examples/demo/run.ts
+
+test: setup tools ## set up what the tests need and run all of them
+	$(VITEST)
+
+test-unit: setup ## run the tests that need no server
+	$(VITEST) --project unit
+
+test-redis: setup ## run the tests against a real Redis
+	@bash test/tools/redis.sh
+	$(VITEST) --project redis
+
+test-crds: setup tools ## run the accept and reject fixtures of the resources against a real API server
+	$(VITEST) --project crds
+
+test-cluster: setup tools ## run the tests of the Kubernetes layer against a real API server
+	$(VITEST) --project cluster
+
+test-dataplane: setup ## run the tests of the HTTP surface with official SDKs
+	@bash test/tools/redis.sh
+	$(VITEST) --project dataplane
+
+test-e2e: setup tools ## run the tests of the whole: API server, Redis, processes, SDKs
+	$(VITEST) --project e2e
+
+mutations: setup ## plant each known bug in a copy and see that its test catches it
+	@bash test/tools/redis.sh
+	@$(NODE) test/mutations/run.ts
+
+golden: setup ## write the golden files anew; read the difference before you commit it
+	$(VITEST) --project unit --update
+
+format: setup ## format all files
+	$(BIN)/oxfmt .
+
+generate: setup ## write the generated files anew
+	$(NODE) crds/generate-types.ts
+	$(NODE) crds/generate-docs.ts
+	$(NODE) docs/write-tables.ts
+
+check: check-format check-types check-lint check-unused check-generated check-docs ## everything that needs no running: format, types, lint with borders, unused code, generated files, tables of the docs
+
+check-format: setup
+	$(BIN)/oxfmt --check .
+
+check-types: setup
+	$(BIN)/tsc -p .
+
+check-lint: setup
+	$(BIN)/oxlint --type-aware --deny-warnings
+
+check-unused: setup
+	$(BIN)/knip
+
+check-generated: setup
+	$(NODE) crds/generate-types.ts --check
+
+check-docs: setup
+	$(NODE) crds/generate-docs.ts --check
+	$(NODE) docs/write-tables.ts --check

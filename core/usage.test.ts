@@ -1,0 +1,104 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { billedTokens, emptyUsage, parseAnthropicUsage, parseOpenAIUsage } from './usage.ts';
+
+describe('parseOpenAIUsage', () => {
+  it('reads a chat completion', () => {
+    const usage = parseOpenAIUsage({
+      prompt_tokens: 1200,
+      completion_tokens: 300,
+      total_tokens: 1500,
+      prompt_tokens_details: { cached_tokens: 1024, audio_tokens: 0 },
+      completion_tokens_details: { reasoning_tokens: 128 },
+    });
+    expect(usage).toEqual({ inputTokens: 1200, cachedInputTokens: 1024, cacheWriteTokens: 0, outputTokens: 300, reasoningTokens: 128 });
+  });
+
+  it('reads embeddings, which have no output, and the nulls of compatible servers', () => {
+    expect(parseOpenAIUsage({ prompt_tokens: 8, total_tokens: 8 })).toEqual({ ...emptyUsage, inputTokens: 8 });
+    expect(
+      parseOpenAIUsage({ prompt_tokens: 8, completion_tokens: 2, prompt_tokens_details: null, completion_tokens_details: null }),
+    ).toEqual({
+      ...emptyUsage,
+      inputTokens: 8,
+      outputTokens: 2,
+    });
+  });
+
+  it.each([
+    [undefined],
+    [null],
+    ['12'],
+    [{}],
+    [{ prompt_tokens: null, completion_tokens: null }],
+    [{ prompt_tokens: -1, completion_tokens: 2 }],
+    [{ prompt_tokens: 1.5, completion_tokens: 2 }],
+    [{ prompt_tokens: 12 }],
+    [{ completion_tokens: 12 }],
+    [{ prompt_tokens: 1e300, completion_tokens: 1 }],
+  ])('does not make a zero of %o', (value) => expect(parseOpenAIUsage(value)).toBeUndefined());
+});
+
+describe('parseAnthropicUsage', () => {
+  const start = { input_tokens: 25, cache_creation_input_tokens: 100, cache_read_input_tokens: 2000, output_tokens: 1 };
+
+  it('counts cache reads and writes as input', () => {
+    expect(parseAnthropicUsage(start)).toEqual({
+      inputTokens: 2125,
+      cachedInputTokens: 2000,
+      cacheWriteTokens: 100,
+      outputTokens: 1,
+      reasoningTokens: 0,
+    });
+  });
+
+  it.each([
+    ['output only', { output_tokens: 15 }, 2125, 15],
+    ['nulls', { input_tokens: null, cache_creation_input_tokens: null, cache_read_input_tokens: null, output_tokens: 15 }, 2125, 15],
+    ['a new total of the input', { input_tokens: 30, output_tokens: 15 }, 2130, 15],
+    ['more cache reads', { cache_read_input_tokens: 2500, output_tokens: 15 }, 2625, 15],
+    ['nothing', {}, 2125, 1],
+    ['no object', null, 2125, 1],
+    ['a null as output', { output_tokens: null }, 2125, 1],
+  ])('puts a delta with %s on top of the start', (_what, delta, inputTokens, outputTokens) => {
+    expect(parseAnthropicUsage(delta, parseAnthropicUsage(start))).toMatchObject({ inputTokens, outputTokens });
+  });
+
+  it('is cumulative and not a sum', () => {
+    const usage = [{ output_tokens: 10 }, { output_tokens: 20 }].reduce(
+      (before, delta) => parseAnthropicUsage(delta, before) ?? before,
+      parseAnthropicUsage(start),
+    );
+    expect(usage?.outputTokens).toBe(20);
+  });
+
+  it('does not make a zero of nothing', () => {
+    for (const value of [undefined, null, {}, { input_tokens: null }, { output_tokens: 5 }])
+      expect(parseAnthropicUsage(value)).toBeUndefined();
+  });
+});
+
+it('neither parser throws or gives anything but non-negative integers, whatever comes', () => {
+  const numbers = fc.oneof(fc.double(), fc.integer(), fc.constant(null), fc.string());
+  const names = [
+    'prompt_tokens',
+    'completion_tokens',
+    'total_tokens',
+    'input_tokens',
+    'output_tokens',
+    'cache_read_input_tokens',
+    'cache_creation_input_tokens',
+  ];
+  const values = fc.oneof(fc.jsonValue(), fc.record(Object.fromEntries(names.map((name) => [name, numbers])), { requiredKeys: [] }));
+  fc.assert(
+    fc.property(values, values, (value, delta) => {
+      for (const usage of [parseOpenAIUsage(value), parseAnthropicUsage(delta, parseAnthropicUsage(value))]) {
+        for (const count of Object.values(usage ?? emptyUsage)) expect(Number.isSafeInteger(count) && count >= 0).toBe(true);
+      }
+    }),
+  );
+});
+
+it('billedTokens are input and output', () => {
+  expect(billedTokens({ inputTokens: 10, cachedInputTokens: 8, cacheWriteTokens: 1, outputTokens: 5, reasoningTokens: 4 })).toBe(15);
+});

@@ -1,0 +1,75 @@
+/** What one request used, in the same words for every provider; integers. */
+export interface Usage {
+  /** all input, cache reads and writes included */
+  readonly inputTokens: number;
+  readonly cachedInputTokens: number;
+  readonly cacheWriteTokens: number;
+  /** all output, reasoning included */
+  readonly outputTokens: number;
+  readonly reasoningTokens: number;
+}
+
+export const emptyUsage: Usage = { inputTokens: 0, cachedInputTokens: 0, cacheWriteTokens: 0, outputTokens: 0, reasoningTokens: 0 };
+
+/** No answer has more; a larger number is nonsense of an upstream, and sums of it would leave the integers. */
+const maximumTokens = 1_000_000_000_000;
+
+/**
+ * Reads `usage` of an OpenAI answer (chat, completions, embeddings). Undefined when the numbers that count are not there,
+ * so that the caller falls back to an estimate and not to zero. Source: OpenAI API reference, "CompletionUsage".
+ */
+export function parseOpenAIUsage(value: unknown): Usage | undefined {
+  const input = toCount(member(value, 'prompt_tokens'));
+  if (input === undefined) return undefined;
+  const total = toCount(member(value, 'total_tokens'));
+  // Embeddings have no completion_tokens; then the total tells.
+  const output = toCount(member(value, 'completion_tokens')) ?? (total === undefined ? undefined : Math.max(0, total - input));
+  if (output === undefined) return undefined;
+  const inputDetails = member(value, 'prompt_tokens_details');
+  const cached = toCount(member(inputDetails, 'cached_tokens')) ?? 0;
+  const reasoning = toCount(member(member(value, 'completion_tokens_details'), 'reasoning_tokens')) ?? 0;
+  return {
+    inputTokens: input,
+    cachedInputTokens: Math.min(cached, input),
+    cacheWriteTokens: 0,
+    outputTokens: output,
+    reasoningTokens: Math.min(reasoning, output),
+  };
+}
+
+/**
+ * Reads `usage` of an Anthropic answer, of `message_start` or of a `message_delta`. Deltas are cumulative and may lack fields or hold nulls:
+ * what is not there keeps its value of `before`. Cache reads and writes are outside Anthropic's `input_tokens` and inside ours.
+ * Undefined when there is no number at all and nothing before. Source: Anthropic API reference, "Usage", "MessageDeltaUsage".
+ */
+export function parseAnthropicUsage(value: unknown, before?: Usage): Usage | undefined {
+  const input = toCount(member(value, 'input_tokens'));
+  const output = toCount(member(value, 'output_tokens'));
+  if (before === undefined && input === undefined) return undefined;
+  const known = before ?? emptyUsage;
+  const cached = toCount(member(value, 'cache_read_input_tokens')) ?? known.cachedInputTokens;
+  const written = toCount(member(value, 'cache_creation_input_tokens')) ?? known.cacheWriteTokens;
+  const uncached = input ?? known.inputTokens - known.cachedInputTokens - known.cacheWriteTokens;
+  const outputTokens = output ?? known.outputTokens;
+  const thinking = toCount(member(member(value, 'output_tokens_details'), 'thinking_tokens')) ?? known.reasoningTokens;
+  return {
+    inputTokens: uncached + cached + written,
+    cachedInputTokens: cached,
+    cacheWriteTokens: written,
+    outputTokens,
+    reasoningTokens: Math.min(thinking, outputTokens),
+  };
+}
+
+/** What token limits count: input and output, cached input included. */
+export function billedTokens(usage: Usage): number {
+  return usage.inputTokens + usage.outputTokens;
+}
+
+function member(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined;
+}
+
+function toCount(value: unknown): number | undefined {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= maximumTokens ? value : undefined;
+}

@@ -1,0 +1,71 @@
+/**
+ * Writes the tables of the documentation that must equal the code (settings, refusals, metrics, planted bugs) between their marks `<!-- table: NAME -->` and `<!-- end -->`.
+ * With --check it writes nothing and fails when one differs.
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { refusals } from '../core/refusals.ts';
+import { operatorSettings } from '../operator/config.ts';
+import { proxySettings } from '../proxy/config.ts';
+import { type SettingsTable, toSettingsRows } from '../runtime/environment.ts';
+import { mutations } from '../test/mutations/mutations.ts';
+import { toMutationRows } from '../test/mutations/plant.ts';
+import { readMetrics } from './read-metrics.ts';
+
+const check = process.argv.includes('--check');
+const tables: Readonly<Record<string, Readonly<Record<string, () => string[]>>>> = {
+  'settings.md': { proxy: () => toSettings(proxySettings), operator: () => toSettings(operatorSettings) },
+  'refusals.md': { refusals: toRefusals },
+  'mutations.md': { mutations: () => toMutationRows(mutations) },
+  'metrics.md': { proxy: () => toMetrics(['runtime', 'proxy']), operator: () => toMetrics(['runtime', 'operator']) },
+};
+
+for (const [file, parts] of Object.entries(tables)) {
+  const path = join(import.meta.dirname, file);
+  const before = readFileSync(path, 'utf8');
+  let after = before;
+  for (const [name, rows] of Object.entries(parts)) after = withTable(after, name, rows());
+  if (after === before) continue;
+  if (check) {
+    process.stderr.write(`docs/${file} is not what the code says: run \`make generate\`\n`);
+    process.exitCode = 1;
+  } else {
+    writeFileSync(path, after);
+  }
+}
+
+function withTable(text: string, name: string, lines: readonly string[]): string {
+  const begin = `<!-- table: ${name} -->\n`;
+  const from = text.indexOf(begin);
+  const to = text.indexOf('<!-- end -->', from);
+  if (from === -1 || to === -1) throw new Error(`the marks of the table "${name}" are missing`);
+  return `${text.slice(0, from)}${begin}${lines.join('\n')}\n${text.slice(to)}`;
+}
+
+function toSettings(table: SettingsTable): string[] {
+  return ['| setting | kind | default | meaning |', '| --- | --- | --- | --- |', ...toSettingsRows(table)];
+}
+
+function toRefusals(): string[] {
+  const rows = Object.entries(refusals).map(
+    ([code, { status, when, openaiType, anthropicType, anthropicStatus, geminiStatus, geminiHttp, retry }]) => {
+      const anthropic = anthropicStatus === undefined ? `\`${anthropicType}\`` : `${anthropicStatus} \`${anthropicType}\``;
+      const gemini = geminiHttp === undefined ? `\`${geminiStatus}\`` : `${geminiHttp} \`${geminiStatus}\``;
+      // an empty type is the unit of the limit that refused
+      const openai = openaiType === '' ? '`requests` or `tokens`' : `\`${openaiType}\``;
+      return `| \`${code}\` | ${status} | ${openai} | ${anthropic} | ${gemini} | ${when}${retry === false ? '; no SDK retries it' : ''} |`;
+    },
+  );
+  return [
+    '| code | status | OpenAI `type` | Anthropic `type` | Gemini `status` | when |',
+    '| --- | --- | --- | --- | --- | --- |',
+    ...rows,
+  ];
+}
+
+function toMetrics(folders: readonly string[]): string[] {
+  const rows = readMetrics(folders).map(
+    ({ name, type, labels, help }) => `| \`${name}\` | ${type} | ${labels.map((label) => `\`${label}\``).join(', ')} | ${help} |`,
+  );
+  return ['| metric | type | labels | meaning |', '| --- | --- | --- | --- |', ...rows];
+}

@@ -1,0 +1,135 @@
+import { defaultKeyPrefix } from '../core/virtual-key.ts';
+import type { Settings } from '../runtime/environment.ts';
+import { defineSettings, parseSettings } from '../runtime/environment.ts';
+import type { OperatorSettings } from './operator.ts';
+
+/** Settings of `keywright operator`. */
+export const operatorSettings = defineSettings({
+  namespace: {
+    name: 'KEYWRIGHT_NAMESPACE',
+    kind: 'text',
+    default: 'keywright-system',
+    description: "the operator's own namespace: hashed Secrets, lease, installation secret",
+  },
+  snapshotNamespace: {
+    name: 'KEYWRIGHT_SNAPSHOT_NAMESPACE',
+    kind: 'text',
+    default: 'keywright-snapshot',
+    description: 'namespace of the snapshot; who may read its Secrets can read the provider keys',
+  },
+  watchNamespaces: {
+    name: 'KEYWRIGHT_WATCH_NAMESPACES',
+    kind: 'list',
+    description: 'namespaces whose VirtualKeys and Channels count; absent means all',
+  },
+  publicUrl: {
+    name: 'KEYWRIGHT_PUBLIC_URL',
+    kind: 'url',
+    protocols: ['http', 'https'],
+    required: true,
+    description: 'where clients reach the proxies; written into every delivery Secret',
+  },
+  keyPrefix: {
+    name: 'KEYWRIGHT_KEY_PREFIX',
+    kind: 'text',
+    default: defaultKeyPrefix,
+    description: 'what generated keys begin with, unless the VirtualKey says otherwise',
+  },
+  apiListen: {
+    name: 'KEYWRIGHT_API_LISTEN',
+    kind: 'address',
+    default: '127.0.0.1:8090',
+    description: 'where the management API will be served; nothing listens there in this version',
+  },
+  adminListen: {
+    name: 'KEYWRIGHT_ADMIN_LISTEN',
+    kind: 'address',
+    default: '0.0.0.0:9090',
+    description: 'where probes, metrics and debug pages are served',
+  },
+  logLevel: {
+    name: 'KEYWRIGHT_LOG_LEVEL',
+    kind: 'choice',
+    choices: ['debug', 'info', 'warn', 'error'],
+    default: 'info',
+    description: 'least level that is logged',
+  },
+  allowLinkLocal: {
+    name: 'KEYWRIGHT_ALLOW_LINK_LOCAL',
+    kind: 'boolean',
+    default: 'false',
+    description: 'Channels may point to link-local and metadata addresses',
+  },
+  crdCheck: {
+    name: 'KEYWRIGHT_CRD_CHECK',
+    kind: 'choice',
+    choices: ['on', 'off'],
+    default: 'on',
+    description: 'compare the CRDs of the cluster with what this version enforces; needs `get` on them',
+  },
+  settle: {
+    name: 'KEYWRIGHT_SETTLE',
+    kind: 'duration',
+    default: '2s',
+    minimum: 0,
+    maximum: 60_000,
+    description: 'how long after its publication a new key is delivered, so that every proxy knows it',
+  },
+});
+
+export type OperatorConfig = Settings<typeof operatorSettings>;
+
+const namespacePattern = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
+/** The pattern that the CRD sets for `credential.generate.prefix`. */
+const prefixPattern = /^[a-z0-9]+([_-][a-z0-9]+)*[_-]$/;
+
+/** The configuration, or every mistake in it. */
+export function parseOperatorConfig(
+  environment: Readonly<Record<string, string | undefined>>,
+): { ok: true; config: OperatorConfig } | { ok: false; mistakes: readonly string[] } {
+  const parsed = parseSettings(operatorSettings, environment);
+  if (!parsed.ok) return parsed;
+  const { settings } = parsed;
+  const mistakes = [...findBadNamespaces(settings), ...findBadValues(settings)];
+  return mistakes.length === 0 ? { ok: true, config: settings } : { ok: false, mistakes };
+}
+
+export function toOperatorSettings(config: OperatorConfig): OperatorSettings {
+  const { namespace, snapshotNamespace, watchNamespaces, publicUrl, keyPrefix, allowLinkLocal, crdCheck } = config;
+  return {
+    namespace,
+    snapshotNamespace,
+    watchNamespaces: [...new Set(watchNamespaces)],
+    publicUrl,
+    keyPrefix,
+    allowLinkLocal,
+    crdCheck: crdCheck === 'on',
+  };
+}
+
+function findBadNamespaces({ namespace, snapshotNamespace, watchNamespaces }: OperatorConfig): string[] {
+  const named: readonly (readonly [string, string])[] = [
+    ['KEYWRIGHT_NAMESPACE', namespace],
+    ['KEYWRIGHT_SNAPSHOT_NAMESPACE', snapshotNamespace],
+    ...watchNamespaces.map((name) => ['KEYWRIGHT_WATCH_NAMESPACES', name] as const),
+  ];
+  const mistakes = named
+    .filter(([, name]) => !namespacePattern.test(name))
+    .map(([setting, name]) => `${setting} must be a namespace's name, not "${name}"`);
+  // Whoever may read the snapshot must not thereby be able to read the hashed Secrets and the installation secret.
+  if (namespace === snapshotNamespace)
+    mistakes.push('KEYWRIGHT_SNAPSHOT_NAMESPACE must differ from KEYWRIGHT_NAMESPACE: proxies may read all Secrets of the former');
+  return mistakes;
+}
+
+function findBadValues({ publicUrl, keyPrefix }: OperatorConfig): string[] {
+  const mistakes: string[] = [];
+  if (keyPrefix.length > 24 || !prefixPattern.test(keyPrefix)) {
+    mistakes.push(`KEYWRIGHT_KEY_PREFIX must be at most 24 lower-case letters, digits, - and _, and end in - or _, not "${keyPrefix}"`);
+  }
+  const url = new URL(publicUrl);
+  if (url.search !== '' || url.hash !== '' || url.username !== '' || /\/v1\/?$/.test(url.pathname)) {
+    mistakes.push('KEYWRIGHT_PUBLIC_URL must be an address without user, query and fragment, and without /v1 at its end');
+  }
+  return mistakes;
+}

@@ -1,0 +1,133 @@
+import type { Cluster, ReflectedEvent, SecretObject } from './cluster/cluster.ts';
+import { ClusterError } from './cluster/cluster.ts';
+import type { CredentialRecord } from './hashed-secret.ts';
+import { parseHashedSecret, toHashedSecret, toHashedSecretName } from './hashed-secret.ts';
+import { ReflectedStore } from './reflected-store.ts';
+import type { Claims } from './translate/key-input.ts';
+
+/**
+ * The hashed Secrets, and who has recorded which hash. A record that is about to be written counts as a claim already, so that of two keys that
+ * bring the same hash at the same moment only one records it.
+ */
+export class CredentialStore implements Claims {
+  readonly #cluster: Cluster;
+  readonly #namespace: string;
+  readonly #secrets = new ReflectedStore<SecretObject>();
+  /** name of the Secret → what it says */
+  readonly #records = new Map<string, CredentialRecord | 'invalid'>();
+  readonly #owners = new Map<string, Set<string>>();
+  readonly #revoked = new Map<string, Set<string>>();
+
+  constructor(cluster: Cluster, namespace: string) {
+    this.#cluster = cluster;
+    this.#namespace = namespace;
+  }
+
+  get synced(): boolean {
+    return this.#secrets.synced;
+  }
+
+  get(keyId: string): CredentialRecord | 'invalid' | undefined {
+    return this.#records.get(toHashedSecretName(keyId));
+  }
+
+  /** @returns the key whose record somebody else has changed */
+  take(event: ReflectedEvent<SecretObject>): string | undefined {
+    if (!this.#secrets.take(event) || event.type === 'Synced') return undefined;
+    const { name } = event.object.metadata;
+    const before = this.#records.get(name);
+    this.#remember(name, event.type === 'Deleted' ? undefined : (parseHashedSecret(event.object) ?? 'invalid'));
+    const after = this.#records.get(name);
+    const record = after === undefined || after === 'invalid' ? before : after;
+    return record === undefined || record === 'invalid' ? undefined : record.keyId;
+  }
+
+  /** Ids of the keys that are not known to be gone. */
+  *livingKeys(): Iterable<string> {
+    for (const record of this.#records.values()) if (record !== 'invalid' && record.deletedAt === undefined) yield record.keyId;
+  }
+
+  firstOwner(hash: string, besides: string): { createdAt: number; uid: string } | undefined {
+    let first: { createdAt: number; uid: string } | undefined;
+    for (const name of this.#owners.get(hash) ?? []) {
+      const record = this.#records.get(name);
+      if (record === undefined || record === 'invalid' || record.keyId === besides) continue;
+      const createdAt = record.credentials.find((credential) => credential.hash === hash)?.createdAt ?? 0;
+      if (first === undefined || createdAt < first.createdAt || (createdAt === first.createdAt && record.uid < first.uid))
+        first = { createdAt, uid: record.uid };
+    }
+    return first;
+  }
+
+  isRevoked(hash: string): boolean {
+    return this.#revoked.has(hash);
+  }
+
+  /** Writes a record over the one that was read; `conflict`: somebody else was faster, and what they wrote is known now. */
+  async write(record: CredentialRecord): Promise<'written' | 'conflict'> {
+    const name = toHashedSecretName(record.keyId);
+    const known = this.#secrets.get(this.#namespace, name);
+    this.#remember(name, record);
+    try {
+      const { data = {}, ...fresh } = toHashedSecret(record, this.#namespace);
+      const outcome = await (known === undefined
+        ? this.#cluster.create<SecretObject>({ ...fresh, data })
+        : this.#cluster.replace({ ...known, data }));
+      if (outcome.outcome === 'written') {
+        this.#secrets.wrote(outcome.object);
+        return 'written';
+      }
+    } catch (error) {
+      // Whether it was written is not known; what is there is.
+      await this.#reread(name).catch(() => this.#forgetClaim(name));
+      throw error;
+    }
+    await this.#reread(name);
+    return 'conflict';
+  }
+
+  async #reread(name: string): Promise<void> {
+    const secret = await this.#cluster.get<SecretObject>({ kind: 'Secret', namespace: this.#namespace, name });
+    if (secret === undefined) this.#secrets.forget(this.#namespace, name);
+    else this.#secrets.wrote(secret);
+    this.#forgetClaim(name);
+  }
+
+  /** Back to what the Secret says. */
+  #forgetClaim(name: string): void {
+    const secret = this.#secrets.get(this.#namespace, name);
+    this.#remember(name, secret === undefined ? undefined : (parseHashedSecret(secret) ?? 'invalid'));
+  }
+
+  #remember(name: string, record: CredentialRecord | 'invalid' | undefined): void {
+    const before = this.#records.get(name);
+    if (before !== undefined && before !== 'invalid') this.#unlist(name, before);
+    if (record === undefined) this.#records.delete(name);
+    else this.#records.set(name, record);
+    if (record === undefined || record === 'invalid') return;
+    for (const { hash } of record.credentials) addTo(this.#owners, hash, name);
+    for (const hash of record.revokedHashes) addTo(this.#revoked, hash, name);
+  }
+
+  #unlist(name: string, record: CredentialRecord): void {
+    for (const { hash } of record.credentials) removeFrom(this.#owners, hash, name);
+    for (const hash of record.revokedHashes) removeFrom(this.#revoked, hash, name);
+  }
+}
+
+/** Trouble that comes from the object itself, not from the infrastructure: trying again at once does not help. */
+export function isRefusal(error: unknown): boolean {
+  return error instanceof ClusterError && (error.reason === 'Forbidden' || error.reason === 'Invalid');
+}
+
+function addTo(index: Map<string, Set<string>>, hash: string, name: string): void {
+  const names = index.get(hash);
+  if (names === undefined) index.set(hash, new Set([name]));
+  else names.add(name);
+}
+
+function removeFrom(index: Map<string, Set<string>>, hash: string, name: string): void {
+  const names = index.get(hash);
+  names?.delete(name);
+  if (names?.size === 0) index.delete(hash);
+}

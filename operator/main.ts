@@ -1,0 +1,62 @@
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import { startAdminServer } from '../runtime/admin-server.ts';
+import { systemClock } from '../runtime/clock.ts';
+import { exitWithMistakes } from '../runtime/environment.ts';
+import { makeLifecycle } from '../runtime/lifecycle.ts';
+import { makeLog } from '../runtime/log.ts';
+import { makeMetrics } from '../runtime/metrics.ts';
+import { makeKubernetesCluster } from './cluster/kubernetes/kubernetes.ts';
+import { parseOperatorConfig, toOperatorSettings } from './config.ts';
+import type { LeaderElection } from './lease.ts';
+import { runLeaderElection } from './lease.ts';
+import { startOperator } from './operator.ts';
+
+const leaseName = 'keywright-operator';
+
+/** `keywright operator`: settings → cluster → watches → election → one line that says what listens where. */
+export async function runOperator(environment: Readonly<Record<string, string | undefined>>): Promise<void> {
+  const parsed = parseOperatorConfig(environment);
+  if (!parsed.ok) return exitWithMistakes(parsed.mistakes);
+  const { config } = parsed;
+  const log = makeLog({ level: config.logLevel, name: 'operator' });
+  const lifecycle = makeLifecycle(log);
+  lifecycle.handleSignals();
+
+  const metrics = makeMetrics();
+  lifecycle.onStop('metrics', () => metrics.close());
+
+  const common = { clock: systemClock, log, metrics };
+  const cluster = makeKubernetesCluster({ ...common, random: Math.random });
+  lifecycle.onStop('cluster', () => cluster.close());
+
+  const elections: LeaderElection[] = [];
+  const operator = startOperator({
+    ...common,
+    cluster,
+    settings: toOperatorSettings(config),
+    random: (bytes) => randomBytes(bytes),
+    settleMs: config.settle,
+    // Without a lease of our own nothing is written, whatever still runs.
+    mayWrite: () => elections.some((election) => election.leads()),
+  });
+  lifecycle.onStop('operator', () => operator.stop());
+
+  const election = runLeaderElection({
+    ...common,
+    cluster,
+    namespace: config.namespace,
+    name: leaseName,
+    identity: `${hostname()}_${randomBytes(6).toString('hex')}`,
+    random: Math.random,
+    onElected: (signal) => operator.lead(signal),
+    onLost: () => log.warn('not leading any more'),
+  });
+  elections.push(election);
+  lifecycle.onStop('election', () => election.stop());
+
+  const admin = await startAdminServer({ listen: config.adminListen, metrics, readiness: () => operator.readiness(), log });
+  lifecycle.onStop('admin', () => admin.close());
+
+  log.info({ event: 'listening', address: admin.address, admin: admin.address }, 'serving');
+}

@@ -1,0 +1,21 @@
+import { Counter, Gauge, Histogram } from 'prom-client';
+import type { Registry } from 'prom-client';
+
+/**
+ * The metric of that name in the registry, made at first use: two clusters or queues in one process share it.
+ */
+export function counterOf(registry: Registry, name: string, help: string, labelNames: string[] = []): Counter {
+  const known = registry.getSingleMetric(name);
+  return known instanceof Counter ? known : new Counter({ name, help, labelNames, registers: [registry] });
+}
+
+export function gaugeOf(registry: Registry, name: string, help: string, labelNames: string[] = []): Gauge {
+  const known = registry.getSingleMetric(name);
+  return known instanceof Gauge ? known : new Gauge({ name, help, labelNames, registers: [registry] });
+}
+
+export function histogramOf(registry: Registry, name: string, help: string, labelNames: string[] = []): Histogram {
+  const known = registry.getSingleMetric(name);
+  if (known instanceof Histogram) return known;
+  return new Histogram({ name, help, labelNames, buckets: [0.005, 0.02, 0.1, 0.5, 2, 10, 60], registers: [registry] });
+}

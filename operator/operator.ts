@@ -1,0 +1,241 @@
+import type { Registry } from 'prom-client';
+import type { Clock, Timer } from '../runtime/clock.ts';
+import type { Log } from '../runtime/log.ts';
+import type { Cluster, ReflectedEvent, SecretObject } from './cluster/cluster.ts';
+import { findOutdatedCrds } from './crd-check.ts';
+import { describeError } from './describe-error.ts';
+import { Gatherer } from './gather.ts';
+import { loadInstallationSecret } from './installation.ts';
+import { Attempts } from './issue-key.ts';
+import type { OperatorMetrics } from './operator-metrics.ts';
+import { makeOperatorMetrics } from './operator-metrics.ts';
+import { Publisher } from './publish.ts';
+import { ChannelReconciler } from './reconcile-channel.ts';
+import { KeyReconciler } from './reconcile-key.ts';
+import { Watches } from './watches.ts';
+import type { WorkQueue } from './work-queue.ts';
+import { makeWorkQueue } from './work-queue.ts';
+import { toWriteGuarded } from './write-guard.ts';
+
+/** What of the configuration the operator's work depends on. */
+export interface OperatorSettings {
+  /** of our own Secrets */
+  readonly namespace: string;
+  readonly snapshotNamespace: string;
+  /** empty = all */
+  readonly watchNamespaces: readonly string[];
+  /** where clients reach the proxies; written into delivery Secrets */
+  readonly publicUrl: string;
+  /** what generated keys begin with */
+  readonly keyPrefix: string;
+  /** Channels may point to link-local and metadata addresses */
+  readonly allowLinkLocal: boolean;
+  /** compare the CRDs of the cluster with what this version enforces */
+  readonly crdCheck: boolean;
+}
+
+export interface OperatorOptions {
+  readonly cluster: Cluster;
+  readonly settings: OperatorSettings;
+  readonly clock: Clock;
+  /** that many random bytes, fit for keys */
+  readonly random: (bytes: number) => Uint8Array;
+  readonly log: Log;
+  readonly metrics: { readonly registry: Registry };
+  /** how long after its publication a new key may be delivered, so that every proxy has it; 0 where the proxy shares our memory */
+  readonly settleMs: number;
+  /** asked before every write; default: always */
+  readonly mayWrite?: () => boolean;
+}
+
+export interface Operator {
+  /**
+   * Does the work until the signal is aborted, or `stop`. Nothing is written before all reflectors have listed. One at a time.
+   * Rejects when what it needs at the start cannot be had.
+   */
+  lead(signal?: AbortSignal): Promise<void>;
+  /** why it is not ready, for people; empty = ready */
+  readiness(): readonly string[];
+  stop(): Promise<void>;
+}
+
+/** Starts to watch; writes nothing until it leads. */
+export function startOperator(options: OperatorOptions): Operator {
+  return new RunningOperator(options);
+}
+
+const concurrency = 8;
+const crdRetryMs = 30_000;
+
+class RunningOperator implements Operator {
+  readonly #options: OperatorOptions;
+  readonly #cluster: Cluster;
+  readonly #watches: Watches;
+  readonly #metrics: OperatorMetrics;
+  readonly #stopping = new AbortController();
+  #outdated: readonly string[] = [];
+  readonly #crdsFit: Promise<void>;
+  #term: { readonly queue: WorkQueue; readonly publisher: Publisher } | undefined;
+  #leading: Promise<void> = Promise.resolve();
+
+  constructor(options: OperatorOptions) {
+    this.#options = options;
+    const { settings, metrics } = options;
+    this.#cluster = toWriteGuarded(options.cluster, options.mayWrite ?? (() => true));
+    this.#watches = new Watches({
+      cluster: this.#cluster,
+      ...settings,
+      onChange: (item, delayMs) => this.#enqueue(item, delayMs),
+      onSnapshotSecret: (event: ReflectedEvent<SecretObject>) => this.#term?.publisher.observe(event),
+    });
+    this.#metrics = makeOperatorMetrics(metrics.registry, this.#watches);
+    this.#crdsFit = this.#waitForCrds(this.#stopping.signal);
+  }
+
+  lead(signal?: AbortSignal): Promise<void> {
+    const ending = signal === undefined ? this.#stopping.signal : AbortSignal.any([signal, this.#stopping.signal]);
+    this.#leading = this.#leading.catch(() => undefined).then(() => this.#lead(ending));
+    return this.#leading;
+  }
+
+  readiness(): readonly string[] {
+    return [
+      ...this.#watches.waiting().map((name) => `waits for the list of ${name}`),
+      ...this.#outdated.map((name) => `the CRD ${name} in the cluster is missing or older than this version needs`),
+    ];
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#leading.catch(() => undefined);
+    await this.#watches.stop();
+  }
+
+  async #lead(ending: AbortSignal): Promise<void> {
+    const ended = whenAborted(ending);
+    await Promise.race([this.#watches.whenSynced(), ended]);
+    await Promise.race([this.#crdsFit, ended]);
+    if (ending.aborted) return;
+    const { settings, clock, random, log, metrics, settleMs } = this.#options;
+    const installationSecret = await loadInstallationSecret(this.#cluster, settings.namespace, random);
+    const fraction = () => Buffer.from(random(4)).readUInt32BE() / 2 ** 32;
+    const onPublished = (kind: 'keys' | 'channels', ids: readonly string[]): void => {
+      for (const id of ids) this.#enqueue(`${kind === 'keys' ? 'VirtualKey' : 'Channel'}/${id}`);
+    };
+    const { snapshotNamespace: namespace } = settings;
+    const publisher = new Publisher({
+      cluster: this.#cluster,
+      namespace,
+      installationSecret,
+      clock,
+      random: fraction,
+      log,
+      metrics,
+      onPublished,
+    });
+    await publisher.load();
+    const parts = {
+      cluster: this.#cluster,
+      watches: this.#watches,
+      gatherer: new Gatherer({ cluster: this.#cluster, watches: this.#watches, clock }),
+      publisher,
+      attempts: new Attempts(random),
+      clock,
+      settings: {
+        ...settings,
+        publicUrl: settings.publicUrl.replace(/\/+$/, ''),
+        settleMs,
+        installationSecret,
+        knowsNamespaces: this.#watches.knowsNamespaces,
+      },
+      again: (item: string, delayMs: number) => this.#enqueue(item, delayMs),
+    };
+    const work = this.#toWork(new KeyReconciler(parts), new ChannelReconciler(parts));
+    const first = new Set(this.#items(publisher));
+    const queue = makeWorkQueue({
+      clock,
+      random: fraction,
+      concurrency,
+      name: 'reconcile',
+      metrics,
+      async work(item) {
+        try {
+          await work(item);
+        } finally {
+          if (first.delete(item) && first.size === 0) publisher.open();
+        }
+      },
+      onError: (item, error) => log.warn({ item, error: describeError(error) }, 'a run failed and is tried again'),
+    });
+    this.#term = { queue, publisher };
+    publisher.start();
+    if (first.size === 0) publisher.open();
+    for (const item of first) queue.add(item);
+    log.info({ items: first.size }, 'leading');
+    await ended;
+    this.#term = undefined;
+    await queue.stop();
+    await publisher.stop();
+  }
+
+  /** Everything that is there, and every key that is published or recorded although its VirtualKey is not there. */
+  *#items(publisher: Publisher): Iterable<string> {
+    for (const { metadata } of this.#watches.channels.values()) yield `Channel/${metadata.namespace ?? ''}/${metadata.name}`;
+    for (const { metadata } of this.#watches.virtualKeys.values()) yield `VirtualKey/${metadata.namespace ?? ''}/${metadata.name}`;
+    for (const id of publisher.ids('channels')) yield `Channel/${id}`;
+    for (const id of publisher.ids('keys')) yield `VirtualKey/${id}`;
+    for (const id of this.#watches.credentials.livingKeys()) yield `VirtualKey/${id}`;
+  }
+
+  #toWork(keys: KeyReconciler, channels: ChannelReconciler): (item: string) => Promise<void> {
+    const { clock } = this.#options;
+    return async (item) => {
+      const slash = item.indexOf('/');
+      const kind = item.slice(0, slash);
+      const startedMs = clock.now();
+      let outcome: 'ok' | 'error' = 'error';
+      try {
+        await (kind === 'Channel' ? channels : keys).reconcile(item.slice(slash + 1));
+        outcome = 'ok';
+      } finally {
+        this.#metrics.reconciled(kind, clock.now() - startedMs, outcome);
+      }
+    };
+  }
+
+  #enqueue(item: string, delayMs = 0): void {
+    this.#term?.queue.addAfter(item, delayMs);
+  }
+
+  /** With an older schema the API server drops fields that we enforce, so a key could be published with less than its owner wrote. */
+  async #waitForCrds(ending: AbortSignal): Promise<void> {
+    const { settings, clock, log } = this.#options;
+    while (settings.crdCheck && !ending.aborted) {
+      try {
+        this.#outdated = await findOutdatedCrds(this.#cluster);
+        this.#metrics.crdOutdated(this.#outdated.length > 0);
+        if (this.#outdated.length === 0) return;
+        log.error({ crds: this.#outdated }, 'CRDs are missing or older than this version needs; nothing is published');
+      } catch (error) {
+        log.warn({ error: describeError(error) }, 'the CRDs cannot be read; allow it or set KEYWRIGHT_CRD_CHECK=off');
+      }
+      await wait(clock, crdRetryMs, ending);
+    }
+  }
+}
+
+function whenAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
+async function wait(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  let timer: Timer | undefined;
+  const elapsed = new Promise<void>((resolve) => {
+    timer = clock.after(ms, resolve);
+  });
+  await Promise.race([elapsed, whenAborted(signal)]);
+  timer?.cancel();
+}

@@ -1,0 +1,56 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Channel } from '../core/resources.ts';
+import type { ReconcileOptions } from './reconcile-key.ts';
+import { translateChannel } from './translate/channel.ts';
+import { countUsers } from './translate/acceptance.ts';
+
+const settlingMs = 3_000;
+const conflictMs = 500;
+
+/** One Channel, from level: gather, decide, write. */
+export class ChannelReconciler {
+  readonly #options: ReconcileOptions;
+  readonly #settlingSince = new Map<string, number>();
+
+  constructor(options: ReconcileOptions) {
+    this.#options = options;
+  }
+
+  async reconcile(id: string): Promise<void> {
+    const { watches, publisher, gatherer, settings, clock, cluster, again } = this.#options;
+    const channel = await this.#find(id);
+    if (channel === undefined) return publisher.setChannel(id, undefined);
+    const secrets = await gatherer.channelSecrets(channel);
+    const usedBy = this.#countUsers(id);
+    const nowMs = clock.now();
+    const output = translateChannel(
+      { channel, secrets, namespaces: watches.namespaceViews(), published: publisher.channel(id)?.record, usedBy, settings },
+      nowMs,
+    );
+    publisher.setChannel(id, output.record);
+    if (output.settling) {
+      const sinceMs = this.#settlingSince.get(id) ?? nowMs;
+      this.#settlingSince.set(id, sinceMs);
+      if (nowMs - sinceMs < settlingMs) return again(`Channel/${id}`, sinceMs + settlingMs - nowMs);
+    } else this.#settlingSince.delete(id);
+    if (isDeepStrictEqual(channel.status, output.status.value)) return;
+    const outcome = await cluster.patchStatus(channel, output.status.value);
+    if (outcome.outcome !== 'written') return again(`Channel/${id}`, conflictMs);
+    watches.channels.wrote(outcome.object);
+    for (const notice of output.status.notices) cluster.recordEvent({ regarding: channel, ...notice });
+  }
+
+  /** As for keys: what is only missing from a list is asked for. */
+  async #find(id: string): Promise<Channel | undefined> {
+    const [namespace = '', name = ''] = id.split('/');
+    const { watches, cluster } = this.#options;
+    const found = watches.channels.get(namespace, name) ?? (await cluster.get<Channel>({ kind: 'Channel', namespace, name }));
+    return found?.metadata.deletionTimestamp === undefined ? found : undefined;
+  }
+
+  #countUsers(id: string): number {
+    const view = this.#options.watches.channelViews().find((channel) => channel.id === id);
+    if (view === undefined) return 0;
+    return countUsers(view, this.#options.watches.virtualKeys.values());
+  }
+}

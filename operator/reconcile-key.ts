@@ -1,0 +1,217 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { VirtualKey } from '../core/resources.ts';
+import { Secret } from '../core/secret.ts';
+import type { KeyRecord } from '../core/snapshot.ts';
+import type { Clock } from '../runtime/clock.ts';
+import { sha256Hex } from '../runtime/digest.ts';
+import type { Cluster, SecretObject, WriteOutcome } from './cluster/cluster.ts';
+import { isRefusal } from './credential-store.ts';
+import type { DeliveryPlan } from './delivery-secret.ts';
+import { toDeliverySecret, toOwner } from './delivery-secret.ts';
+import type { Gatherer } from './gather.ts';
+import type { Attempts } from './issue-key.ts';
+import type { Publisher } from './publish.ts';
+import { translateKey } from './translate/key.ts';
+import type { KeyInput, KeyOutput, TranslateSettings } from './translate/key-input.ts';
+import { toTombstone } from './translate/lifecycle.ts';
+import type { Notice } from './translate/problem.ts';
+import type { Watches } from './watches.ts';
+
+export interface ReconcileOptions {
+  readonly cluster: Cluster;
+  readonly watches: Watches;
+  readonly gatherer: Gatherer;
+  readonly publisher: Publisher;
+  readonly attempts: Attempts;
+  readonly clock: Clock;
+  readonly settings: TranslateSettings & { readonly keyPrefix: string };
+  readonly again: (item: string, delayMs: number) => void;
+}
+
+/** More writes in a row than any key needs; a bound against two writers that undo each other. */
+const mostSteps = 16;
+
+/** A status that will be over within this is not written. */
+const settlingMs = 3_000;
+
+/** After losing against another writer: until then the watch has told what it wrote. */
+const conflictMs = 500;
+
+/**
+ * One key, from level: gather, decide, write one thing, and again from the start until there is nothing to write. No worker waits for anything: what takes time
+ * (publication, settling, an overlap) brings the key back later.
+ */
+export class KeyReconciler {
+  readonly #options: ReconcileOptions;
+  /** keys whose delivery Secret was refused by the API server */
+  readonly #refused = new Set<string>();
+  readonly #settlingSince = new Map<string, number>();
+
+  constructor(options: ReconcileOptions) {
+    this.#options = options;
+  }
+
+  async reconcile(id: string): Promise<void> {
+    for (let step = 0; step < mostSteps; step += 1) {
+      const virtualKey = await this.#find(id);
+      if (virtualKey === undefined) return this.#end(id);
+      const input = await this.#gather(virtualKey, id);
+      const output = translateKey(input, this.#options.clock.now());
+      if (!(await this.#act(id, input, output))) return this.#finish(id, input, output);
+    }
+    this.#options.again(`VirtualKey/${id}`, conflictMs);
+  }
+
+  /** A key that is missing without a watch having told so is asked for: a list that came back too short must not end keys. */
+  async #find(id: string): Promise<VirtualKey | undefined> {
+    const { watches, cluster } = this.#options;
+    const [namespace = '', name = ''] = id.split('/');
+    let found = watches.virtualKeys.get(namespace, name);
+    if (found === undefined && !watches.seenDeleted.has(id)) {
+      found = await cluster.get<VirtualKey>({ kind: 'VirtualKey', namespace, name });
+      if (found !== undefined) watches.virtualKeys.wrote(found);
+    }
+    return found?.metadata.deletionTimestamp === undefined ? found : undefined;
+  }
+
+  async #gather(virtualKey: VirtualKey, id: string): Promise<KeyInput> {
+    const { watches, gatherer, publisher, attempts, settings } = this.#options;
+    const { credential } = virtualKey.spec;
+    const isGenerated = credential === undefined || credential.generate !== undefined;
+    return {
+      virtualKey,
+      delivery: isGenerated ? await gatherer.delivery(virtualKey) : undefined,
+      source: await gatherer.source(virtualKey),
+      deliveryRefused: this.#refused.has(id),
+      record: watches.credentials.get(id),
+      channels: watches.channelViews(),
+      claims: watches.credentials,
+      published: publisher.key(id),
+      attempt: attempts.get(id),
+      settings,
+    };
+  }
+
+  /** @returns whether something was done, so that the world has to be looked at again */
+  async #act(id: string, input: KeyInput, output: KeyOutput): Promise<boolean> {
+    const { publisher, attempts, settings, watches } = this.#options;
+    const { virtualKey } = input;
+    // What is taken away is taken away first, whatever becomes of the other writes; what is given comes after it has been recorded.
+    if (output.urgent)
+      publisher.setKey(id, output.hashedSecret === undefined ? output.record : toRestricted(output.record, input.published?.record), {
+        urgent: true,
+      });
+    if (output.dropAttempt) attempts.drop(id);
+    if (output.issue) {
+      attempts.make(id, virtualKey.spec.credential?.generate?.prefix ?? settings.keyPrefix);
+      return true;
+    }
+    if (output.hashedSecret !== undefined) {
+      const outcome = await watches.credentials.write(output.hashedSecret.record);
+      if (outcome === 'written') this.#tell(virtualKey, output.hashedSecret.notices);
+      return true;
+    }
+    publisher.setKey(id, output.record, { urgent: output.urgent });
+    if (output.delivery !== undefined) {
+      await this.#deliver(id, input, output.delivery);
+      return true;
+    }
+    return output.dropAttempt;
+  }
+
+  async #deliver(id: string, input: KeyInput, plan: DeliveryPlan): Promise<void> {
+    const { gatherer, attempts } = this.#options;
+    const { virtualKey } = input;
+    const before = plan.mode === 'create' ? undefined : await this.#readBefore(input, plan);
+    const key = plan.keyHash === undefined ? undefined : (attempts.secretOf(id, plan.keyHash) ?? findKey(before, plan.keyHash));
+    const hasChanged = (plan.mode === 'replace' && before === undefined) || (plan.keyHash !== undefined && key === undefined);
+    if (hasChanged) return gatherer.forgetDelivery(virtualKey);
+    const outcome = await this.#writeDelivery(id, virtualKey, toDeliverySecret({ plan, key, virtualKey, before }));
+    if (outcome.outcome === 'written') return gatherer.wroteDelivery(virtualKey, outcome.object);
+    // Somebody else was faster: the loser's key is given up, and what is there now is looked at.
+    if (plan.mode === 'create') attempts.drop(id);
+    gatherer.forgetDelivery(virtualKey);
+  }
+
+  async #writeDelivery(id: string, virtualKey: VirtualKey, secret: SecretObject): Promise<WriteOutcome<SecretObject>> {
+    const { cluster, gatherer } = this.#options;
+    try {
+      const outcome = await (secret.metadata.resourceVersion === undefined ? cluster.create(secret) : cluster.replace(secret));
+      this.#refused.delete(id);
+      return outcome;
+    } catch (error) {
+      gatherer.forgetDelivery(virtualKey);
+      if (isRefusal(error)) await this.#tellRefused(id, virtualKey);
+      throw error;
+    }
+  }
+
+  async #readBefore({ virtualKey, delivery }: KeyInput, plan: DeliveryPlan): Promise<SecretObject | undefined> {
+    const reference = { kind: 'Secret', namespace: virtualKey.metadata.namespace ?? '', name: plan.layout.name } as const;
+    const secret = await this.#options.cluster.get<SecretObject>(reference);
+    // Whose it is is asked once more: nothing but this look stands between a mistake and somebody else's Secret.
+    const isSame = secret?.metadata.resourceVersion === delivery?.resourceVersion;
+    return secret !== undefined && isSame && toOwner(secret, virtualKey) === 'this' ? secret : undefined;
+  }
+
+  async #tellRefused(id: string, virtualKey: VirtualKey): Promise<void> {
+    this.#refused.add(id);
+    const input = await this.#gather(virtualKey, id);
+    await this.#writeStatus(id, input, translateKey(input, this.#options.clock.now()));
+  }
+
+  async #finish(id: string, input: KeyInput, output: KeyOutput): Promise<void> {
+    const { clock, again } = this.#options;
+    const nowMs = clock.now();
+    if (output.wakeAt !== undefined) again(`VirtualKey/${id}`, output.wakeAt - nowMs);
+    if (!output.settling) this.#settlingSince.delete(id);
+    else {
+      const sinceMs = this.#settlingSince.get(id) ?? nowMs;
+      this.#settlingSince.set(id, sinceMs);
+      if (nowMs - sinceMs < settlingMs) return again(`VirtualKey/${id}`, sinceMs + settlingMs - nowMs);
+    }
+    await this.#writeStatus(id, input, output);
+  }
+
+  async #writeStatus(id: string, { virtualKey }: KeyInput, output: KeyOutput): Promise<void> {
+    const { cluster, watches, again } = this.#options;
+    if (isDeepStrictEqual(virtualKey.status, output.status.value)) return;
+    const outcome = await cluster.patchStatus(virtualKey, output.status.value);
+    if (outcome.outcome !== 'written') return again(`VirtualKey/${id}`, conflictMs);
+    watches.virtualKeys.wrote(outcome.object);
+    this.#tell(virtualKey, output.status.notices);
+  }
+
+  /** The VirtualKey is gone: no proxy may know it any more, and its record becomes a tombstone. */
+  async #end(id: string): Promise<void> {
+    const { publisher, gatherer, attempts, watches, clock, again } = this.#options;
+    publisher.setKey(id, undefined, { urgent: true });
+    attempts.drop(id);
+    gatherer.forget(id);
+    this.#refused.delete(id);
+    this.#settlingSince.delete(id);
+    const record = watches.credentials.get(id);
+    if (record === undefined || record === 'invalid' || record.deletedAt !== undefined) return;
+    const outcome = await watches.credentials.write(toTombstone(record, clock.now()));
+    if (outcome === 'conflict') again(`VirtualKey/${id}`, conflictMs);
+  }
+
+  #tell(virtualKey: VirtualKey, notices: readonly Notice[]): void {
+    for (const notice of notices) this.#options.cluster.recordEvent({ regarding: virtualKey, ...notice });
+  }
+}
+
+/** The record with nothing in it that the proxies do not accept already. */
+function toRestricted(record: KeyRecord | undefined, published: KeyRecord | undefined): KeyRecord | undefined {
+  if (record === undefined || published === undefined || published.uid !== record.uid) return undefined;
+  const credentials = record.credentials.filter(({ hash }) => published.credentials.some((credential) => credential.hash === hash));
+  return { ...record, credentials };
+}
+
+function findKey(secret: SecretObject | undefined, hash: string): Secret | undefined {
+  for (const value of Object.values(secret?.data ?? {})) {
+    const bytes = Buffer.from(value, 'base64');
+    if (sha256Hex(bytes) === hash) return new Secret(bytes.toString('utf8'));
+  }
+  return undefined;
+}

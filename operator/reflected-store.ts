@@ -1,0 +1,72 @@
+import type { ClusterObject, ReflectedEvent } from './cluster/cluster.ts';
+
+/** How many versions that we have overwritten are remembered for each object: more than can be on their way at once. */
+const rememberedVersions = 16;
+
+interface Kept<T> {
+  readonly object: T;
+  /** versions that our own writes have replaced: an event that still shows one comes late */
+  readonly superseded: readonly string[];
+}
+
+/**
+ * The objects of one reflector by `namespace/name`, ahead of it by our own writes: what we have written is known at once,
+ * and an older state that the watch still delivers is passed over. Versions are compared for equality only.
+ */
+export class ReflectedStore<T extends ClusterObject> {
+  readonly #kept = new Map<string, Kept<T>>();
+  #synced = false;
+
+  get synced(): boolean {
+    return this.#synced;
+  }
+
+  get(namespace: string | undefined, name: string): T | undefined {
+    return this.#kept.get(keyOf(namespace, name))?.object;
+  }
+
+  *values(): Iterable<T> {
+    for (const { object } of this.#kept.values()) yield object;
+  }
+
+  get size(): number {
+    return this.#kept.size;
+  }
+
+  /** @returns whether something is new to us */
+  take(event: ReflectedEvent<T>): boolean {
+    if (event.type === 'Synced') {
+      this.#synced = true;
+      return true;
+    }
+    const key = keyOf(event.object.metadata.namespace, event.object.metadata.name);
+    const kept = this.#kept.get(key);
+    if (event.type === 'Deleted') {
+      // Made anew since: the event is of the former one.
+      if (kept !== undefined && kept.object.metadata.uid !== event.object.metadata.uid) return false;
+      return this.#kept.delete(key) || event.seen;
+    }
+    const version = event.object.metadata.resourceVersion ?? '';
+    if (kept !== undefined && (kept.object.metadata.resourceVersion === version || kept.superseded.includes(version))) return false;
+    this.#kept.set(key, { object: event.object, superseded: kept?.superseded ?? [] });
+    return true;
+  }
+
+  /** What a write of ours or a read beside the watch has given. */
+  wrote(object: T): void {
+    const key = keyOf(object.metadata.namespace, object.metadata.name);
+    const kept = this.#kept.get(key);
+    const former = kept?.object.metadata.resourceVersion;
+    if (former === object.metadata.resourceVersion) return;
+    const superseded = former === undefined ? [] : [...(kept?.superseded ?? []), former].slice(-rememberedVersions);
+    this.#kept.set(key, { object, superseded });
+  }
+
+  forget(namespace: string | undefined, name: string): void {
+    this.#kept.delete(keyOf(namespace, name));
+  }
+}
+
+function keyOf(namespace: string | undefined, name: string): string {
+  return `${namespace ?? ''}/${name}`;
+}

@@ -1,0 +1,85 @@
+import { parseDurationMs } from '../../core/duration.ts';
+import type { Channel, ChannelSpec } from '../../core/resources.ts';
+import type { Secret } from '../../core/secret.ts';
+import type { ChannelCredential, ChannelRecord, Provider } from '../../core/snapshot.ts';
+import { compact } from './compact.ts';
+import { identify } from './identity.ts';
+
+interface ProviderDefaults {
+  readonly baseUrl?: string;
+  readonly header: string;
+  readonly scheme: string;
+}
+
+/** Where each provider is reached and how it wants its key: their API references. An address is missing where every account has its own. */
+export const providerDefaults: Readonly<Record<Exclude<Provider, 'Bedrock' | 'VertexAI'>, ProviderDefaults>> = {
+  OpenAI: { baseUrl: 'https://api.openai.com', header: 'authorization', scheme: 'Bearer' },
+  OpenAICompatible: { header: 'authorization', scheme: 'Bearer' },
+  AzureOpenAI: { header: 'api-key', scheme: '' },
+  Anthropic: { baseUrl: 'https://api.anthropic.com', header: 'x-api-key', scheme: '' },
+  Gemini: { baseUrl: 'https://generativelanguage.googleapis.com', header: 'x-goog-api-key', scheme: '' },
+};
+
+const timeoutDefaultsMs = { connect: 5_000, firstByte: 120_000, idle: 120_000, total: 900_000 } as const;
+
+const worthRetrying = ['ConnectFailure', 'Reset', 'RateLimited', 'ServerError', 'Timeout'] as const;
+
+export interface ChannelParts {
+  readonly channel: Channel;
+  readonly provider: keyof typeof providerDefaults;
+  readonly baseUrl: string;
+  readonly credentials: readonly ChannelCredential[];
+  readonly ca: string | undefined;
+  readonly namespaces: 'All' | readonly string[];
+}
+
+/** What the proxies are told of a Channel whose references are resolved. */
+export function toChannelRecord({ channel, provider, baseUrl, credentials, ca, namespaces }: ChannelParts): ChannelRecord {
+  const { spec } = channel;
+  const { id, uid, generation } = identify(channel);
+  const { priority = 100, weight = 100, headers = {} } = spec;
+  return compact({
+    id,
+    uid,
+    generation,
+    provider,
+    baseUrl,
+    apiVersion: spec.apiVersion,
+    project: spec.project,
+    credentials,
+    ...toAuth(spec.auth, providerDefaults[provider]),
+    models: spec.models?.map((model) => compact({ name: model.name, upstreamName: model.upstreamName })),
+    priority,
+    weight,
+    namespaces,
+    timeouts: toTimeouts(spec.timeouts ?? {}),
+    retries: { attempts: spec.retries?.attempts ?? 1, on: spec.retries?.on ?? worthRetrying },
+    headers,
+    tls: compact({ serverName: spec.tls?.serverName, ca }),
+    limits: spec.limits,
+  });
+}
+
+/** A header of one's own carries the bare key unless a word is asked for. */
+function toAuth(auth: ChannelSpec['auth'], defaults: ProviderDefaults): Pick<ChannelRecord, 'authHeader' | 'authScheme'> {
+  const authHeader = auth?.header?.toLowerCase() ?? defaults.header;
+  return { authHeader, authScheme: auth?.scheme ?? (authHeader === defaults.header ? defaults.scheme : '') };
+}
+
+function toTimeouts({ connect, firstByte, idle, total }: NonNullable<ChannelSpec['timeouts']>): ChannelRecord['timeouts'] {
+  return {
+    connectMs: toMs(connect, timeoutDefaultsMs.connect),
+    firstByteMs: toMs(firstByte, timeoutDefaultsMs.firstByte),
+    idleMs: toMs(idle, timeoutDefaultsMs.idle),
+    totalMs: toMs(total, timeoutDefaultsMs.total),
+  };
+}
+
+/** The record as something that can be compared and shown: a credential is what `show` makes of it. */
+export function toComparable(record: ChannelRecord, show: (secret: Secret) => string): unknown {
+  return { ...record, credentials: record.credentials.map(({ name, weight, secret }) => ({ name, weight, secret: show(secret) })) };
+}
+
+function toMs(text: string | undefined, fallback: number): number {
+  return text === undefined ? fallback : parseDurationMs(text);
+}

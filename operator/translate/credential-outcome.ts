@@ -1,0 +1,22 @@
+import type { StoredCredential } from '../hashed-secret.ts';
+import type { DeliveryPlan } from '../delivery-secret.ts';
+import type { Notice, Problem } from './problem.ts';
+
+/** What a source of credentials says. */
+export interface CredentialOutcome {
+  readonly credentials: readonly StoredCredential[];
+  /** hashes that are never to be accepted again */
+  readonly barred: readonly string[];
+  /** something accepted before no longer is */
+  readonly removes: boolean;
+  /** why (part of) the credentials are not in force */
+  readonly problem?: Problem;
+  /** what is being done and will be over within seconds */
+  readonly progress?: string;
+  /** Events that become true with the write of the hashed Secret */
+  readonly notices: readonly Notice[];
+  readonly issue?: boolean;
+  readonly dropAttempt?: boolean;
+  readonly delivery?: DeliveryPlan;
+  readonly wakeAt?: number;
+}

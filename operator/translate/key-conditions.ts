@@ -1,0 +1,112 @@
+import type { VirtualKey } from '../../core/resources.ts';
+import type { KeyRecord } from '../../core/snapshot.ts';
+import type { NextCondition } from '../conditions.ts';
+import type { CredentialRecord } from '../hashed-secret.ts';
+import type { TranslateSettings } from './key-input.ts';
+import { toExpiry } from './key-record.ts';
+import type { Problem } from './problem.ts';
+import type { Reason } from './reasons.ts';
+
+/** What the status of a key is made from. */
+export interface KeyState {
+  readonly virtualKey: VirtualKey;
+  readonly record: CredentialRecord;
+  /** what the proxies must be told, and whether they have been */
+  readonly published: { readonly record: KeyRecord | undefined; readonly holds: boolean };
+  /** why the spec is not taken over */
+  readonly refused: Problem | undefined;
+  readonly credentialProblem: Problem | undefined;
+  /** what is being done about the credentials */
+  readonly progress: string | undefined;
+  readonly unserved: readonly string[];
+  readonly notEnforced: readonly string[];
+  readonly settings: TranslateSettings;
+  readonly nowMs: number;
+}
+
+const dayMs = 86_400_000;
+const publishing = { reason: 'Publishing', message: 'the proxies are being told' } as const;
+
+export function toKeyConditions(state: KeyState): NextCondition[] {
+  return [toReady(state), toAccepted(state), toCredentialsReady(state), toPublished(state.published.holds), ...toHindrance(state)];
+}
+
+/** When a status changes by time alone. */
+export function toStatusTimes(virtualKey: VirtualKey): readonly number[] {
+  const expiresAt = toExpiry(virtualKey);
+  return expiresAt === undefined ? [] : [expiresAt - 7 * dayMs, expiresAt - dayMs, expiresAt];
+}
+
+export function toPublished(holds: boolean): NextCondition {
+  if (!holds) return { type: 'Published', status: 'False', ...publishing };
+  return { type: 'Published', status: 'True', reason: 'Published', message: 'the snapshot of the proxies holds this state' };
+}
+
+/** kstatus: what only an edit mends is Stalled; what mends itself is Reconciling; otherwise neither is there. */
+export function toHindrances(problem: Problem | undefined, progress: { reason: Reason; message: string } | undefined): NextCondition[] {
+  const { reason, message } = problem ?? progress ?? { reason: 'Published', message: '' };
+  if (problem === undefined && progress === undefined) return [];
+  return [{ type: problem?.stalled === true ? 'Stalled' : 'Reconciling', status: 'True', reason, message }];
+}
+
+/** A revoked key has reached its end, whatever is wrong with it. */
+function findProblem({ record, refused, credentialProblem }: KeyState): Problem | undefined {
+  return record.revokedAt === undefined ? (refused ?? credentialProblem) : undefined;
+}
+
+function toHindrance(state: KeyState): NextCondition[] {
+  const { progress, published } = state;
+  const waits = published.holds ? undefined : publishing;
+  return toHindrances(findProblem(state), progress === undefined ? waits : { reason: 'Issuing', message: progress });
+}
+
+function toReady(state: KeyState): NextCondition {
+  const problem = findProblem(state);
+  const unready = problem ?? (state.published.holds ? undefined : publishing);
+  if (unready !== undefined) return { type: 'Ready', status: 'False', reason: unready.reason, message: unready.message };
+  if (state.record.revokedAt === undefined && state.progress !== undefined)
+    return { type: 'Ready', status: 'False', reason: 'Issuing', message: state.progress };
+  // Suspended, Revoked and Expired are what was asked for: otherwise one revoked key would block every release.
+  return { type: 'Ready', status: 'True', ...toReached(state) };
+}
+
+function toReached({ record, virtualKey, nowMs }: KeyState): { reason: Reason; message: string } {
+  const expiresAt = toExpiry(virtualKey) ?? Infinity;
+  if (record.revokedAt !== undefined) return { reason: 'Revoked', message: 'every request is refused for ever' };
+  if (virtualKey.spec.suspended === true) return { reason: 'Suspended', message: 'every request is refused until suspended is set back' };
+  if (expiresAt <= nowMs) return { reason: 'Expired', message: 'expiresAt has passed' };
+  return { reason: 'Issued', message: `the key is in force${toExpiryHint(expiresAt - nowMs)}` };
+}
+
+function toExpiryHint(leftMs: number): string {
+  if (leftMs > 7 * dayMs) return '';
+  return leftMs > dayMs ? '; it expires in less than 7 days' : '; it expires in less than 1 day';
+}
+
+function toAccepted({ refused, published, unserved, notEnforced }: KeyState): NextCondition {
+  if (refused !== undefined) {
+    const inForce =
+      published.record === undefined || published.record.state === 'NotReady'
+        ? ''
+        : `; generation ${published.record.generation} stays in force`;
+    return { type: 'Accepted', status: 'False', reason: refused.reason, message: `${refused.message}${inForce}` };
+  }
+  const missing = unserved.length === 0 ? [] : [`no Channel serves ${unserved.map((model) => `"${model}"`).join(', ')}`];
+  const idle = notEnforced.length === 0 ? [] : [`this version does not enforce ${notEnforced.join(', ')}`];
+  if (missing.length + idle.length === 0)
+    return { type: 'Accepted', status: 'True', reason: 'Accepted', message: 'references, models and limits resolve' };
+  return {
+    type: 'Accepted',
+    status: 'True',
+    reason: missing.length > 0 ? 'ModelNotServed' : 'NotEnforced',
+    message: [...missing, ...idle].join('; '),
+  };
+}
+
+function toCredentialsReady({ record, credentialProblem, progress }: KeyState): NextCondition {
+  if (record.revokedAt === undefined && credentialProblem !== undefined) {
+    return { type: 'CredentialsReady', status: 'False', reason: credentialProblem.reason, message: credentialProblem.message };
+  }
+  if (progress !== undefined) return { type: 'CredentialsReady', status: 'False', reason: 'Issuing', message: progress };
+  return { type: 'CredentialsReady', status: 'True', reason: 'Resolved', message: 'all credentials are in force' };
+}

@@ -1,0 +1,120 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { KeyRecord } from '../../core/snapshot.ts';
+import type { DeliveryPlan } from '../delivery-secret.ts';
+import { isLaidOut, toDeliveryLayout, toRedacted } from '../delivery-secret.ts';
+import type { CredentialRecord } from '../hashed-secret.ts';
+import { checkAcceptance, checkTemplate, findNotEnforced, findUnservedModels } from './acceptance.ts';
+import type { CredentialOutcome } from './credential-outcome.ts';
+import { generateCredentials } from './generate.ts';
+import { takeHashes } from './hashes.ts';
+import { earliest } from './instant.ts';
+import type { KeyState } from './key-conditions.ts';
+import { toStatusTimes } from './key-conditions.ts';
+import type { KeyInput, KeyOutput } from './key-input.ts';
+import { checkRecordSize, toKeyRecord, toLastAcceptedRecord, toNotReadyRecord } from './key-record.ts';
+import { toKeyStatus } from './key-status.ts';
+import { advanceLife, barHashes } from './lifecycle.ts';
+import type { Problem } from './problem.ts';
+import { takeSecretRef } from './secret-ref.ts';
+import { refuseUnreadable } from './unreadable-record.ts';
+
+/**
+ * The operator's mind for one key: from all that is known to all that must be. Pure; the caller writes, and asks again after every write.
+ * `nowMs`: milliseconds since 1970.
+ */
+export function translateKey(input: KeyInput, nowMs: number): KeyOutput {
+  if (input.record === 'invalid') return refuseUnreadable(input, nowMs);
+  const { virtualKey, published } = input;
+  const life = advanceLife({ virtualKey, known: input.record, published: published?.record, nowMs });
+  const outcome = takeCredentials(input, life.record, nowMs);
+  const record = barHashes({ ...life.record, credentials: outcome.credentials }, outcome.barred);
+  const { refused, toTell } = decide(input, record);
+  const holds = isVisible(published, toTell);
+  const state: KeyState = {
+    ...toState(input, record),
+    published: { record: toTell, holds },
+    refused,
+    credentialProblem: outcome.problem,
+    progress: outcome.progress,
+    nowMs,
+  };
+  return {
+    record: toTell,
+    urgent: !holds && (life.restricts || outcome.removes || takesAway(published?.record, toTell)),
+    hashedSecret: isDeepStrictEqual(record, input.record) ? undefined : { record, notices: [...life.notices, ...outcome.notices] },
+    delivery: outcome.delivery,
+    issue: outcome.issue === true,
+    dropAttempt: input.attempt !== undefined && outcome.dropAttempt === true,
+    status: toKeyStatus(state),
+    settling: isSettling(state),
+    wakeAt: earliest(nowMs, [outcome.wakeAt, ...toStatusTimes(virtualKey), ...toCredentialTimes(record)]),
+  };
+}
+
+/** What nothing but the key and its neighbours decide. Of a revoked key nothing that it refers to matters any more. */
+function toState({ virtualKey, channels, settings }: KeyInput, record: CredentialRecord) {
+  const isOver = record.revokedAt !== undefined;
+  const unserved = isOver ? [] : findUnservedModels({ virtualKey, channels });
+  return { virtualKey, record, settings, unserved, notEnforced: findNotEnforced({ virtualKey }) };
+}
+
+function takeCredentials(input: KeyInput, record: CredentialRecord, nowMs: number): CredentialOutcome {
+  const { credential } = input.virtualKey.spec;
+  if (record.revokedAt !== undefined) return endCredentials(input, record);
+  if (credential?.hashes !== undefined) return takeHashes(input, record, nowMs);
+  if (credential?.secretRef !== undefined) return takeSecretRef(input, record, nowMs);
+  return generateCredentials(input, record, { nowMs, blocked: checkTemplate(input) !== undefined });
+}
+
+/** A revoked key keeps its hashes, so that its holder is told why; its plaintext leaves the delivery Secret. */
+function endCredentials(input: KeyInput, record: CredentialRecord): CredentialOutcome {
+  const base = { credentials: record.credentials, barred: [], removes: false, notices: [], dropAttempt: true };
+  const delivery = toRedaction(input);
+  return delivery === undefined ? base : { ...base, delivery };
+}
+
+function toRedaction({ virtualKey, delivery, settings }: KeyInput): DeliveryPlan | undefined {
+  if (delivery?.owner !== 'this') return undefined;
+  const layout = toRedacted(toDeliveryLayout(virtualKey, settings.publicUrl));
+  return isLaidOut(delivery, layout, undefined) ? undefined : { mode: 'replace', keyHash: undefined, layout };
+}
+
+interface Decision {
+  /** why the spec is not taken over */
+  readonly refused: Problem | undefined;
+  readonly toTell: KeyRecord | undefined;
+}
+
+/** Is the spec taken over, and what are the proxies told? */
+function decide(input: KeyInput, record: CredentialRecord): Decision {
+  const { virtualKey, settings, channels, published } = input;
+  const wanted = toKeyRecord(virtualKey, record, settings);
+  const problem = checkAcceptance({ virtualKey, channels }) ?? checkRecordSize(wanted);
+  const refused = record.revokedAt === undefined ? problem : undefined;
+  if (record.credentials.length === 0) return { refused, toTell: undefined };
+  if (problem === undefined) return { refused, toTell: wanted };
+  const accepted = published?.record;
+  if (accepted === undefined || accepted.uid !== record.uid || accepted.state === 'NotReady') {
+    return { refused, toTell: toNotReadyRecord(virtualKey, record, settings) };
+  }
+  return { refused, toTell: toLastAcceptedRecord({ virtualKey, record, settings, accepted }) };
+}
+
+/** Can the proxies see exactly this? */
+function isVisible(published: KeyInput['published'], toTell: KeyRecord | undefined): boolean {
+  if (toTell === undefined) return published === undefined;
+  return published?.atMs !== undefined && isDeepStrictEqual(published.record, toTell);
+}
+
+function isSettling({ refused, credentialProblem, published, progress }: KeyState): boolean {
+  return refused === undefined && credentialProblem === undefined && (!published.holds || progress !== undefined);
+}
+
+function takesAway(before: KeyRecord | undefined, after: KeyRecord | undefined): boolean {
+  if (before === undefined) return false;
+  return after === undefined || before.credentials.some(({ hash }) => !after.credentials.some((credential) => credential.hash === hash));
+}
+
+function toCredentialTimes(record: CredentialRecord): (number | undefined)[] {
+  return record.credentials.flatMap(({ notBefore, notAfter }) => [notBefore, notAfter]);
+}

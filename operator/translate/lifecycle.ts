@@ -1,0 +1,106 @@
+import type { VirtualKey } from '../../core/resources.ts';
+import type { KeyRecord } from '../../core/snapshot.ts';
+import type { CredentialRecord } from '../hashed-secret.ts';
+import { compact } from './compact.ts';
+import { identify } from './identity.ts';
+import type { Notice } from './problem.ts';
+import { toNotice } from './problem.ts';
+
+/** The annotation that asks for one rotation. */
+export const rotateAnnotation = 'keywright.dev/rotate';
+
+export interface Life {
+  readonly record: CredentialRecord;
+  readonly notices: readonly Notice[];
+  /** a change that takes something away, so that it must reach the proxies at once */
+  readonly restricts: boolean;
+}
+
+export interface LifeInput {
+  readonly virtualKey: VirtualKey;
+  readonly known: CredentialRecord | undefined;
+  /** a second memory of a revocation and of the generation, should the hashed Secret have been restored from an older backup */
+  readonly published: KeyRecord | undefined;
+  readonly nowMs: number;
+}
+
+/** Where the key stands in its life: first seen, made anew under its old name, suspended, resumed, revoked. */
+export function advanceLife(input: LifeInput): Life {
+  const first: Life = { record: input.known ?? toFirst(input.virtualKey), notices: [], restricts: false };
+  return [renew, keepGeneration, suspendOrResume, revoke].reduce((life, advance) => advance(life, input), first);
+}
+
+function renew(life: Life, { virtualKey }: LifeInput): Life {
+  const { record } = life;
+  if (record.uid === virtualKey.metadata.uid && record.deletedAt === undefined) return life;
+  return { ...life, record: toReborn(virtualKey, record), restricts: true };
+}
+
+function keepGeneration(life: Life, { published }: LifeInput): Life {
+  if (published === undefined || published.gen <= life.record.gen) return life;
+  return { ...life, record: { ...life.record, gen: published.gen } };
+}
+
+function suspendOrResume(life: Life, { virtualKey }: LifeInput): Life {
+  const { record } = life;
+  const suspended = virtualKey.spec.suspended === true;
+  if (suspended === record.suspended) return life;
+  const next = { ...record, suspended, gen: record.gen + 1 };
+  if (!suspended) return { ...life, record: next };
+  const notice = toNotice('KeySuspended', 'every request is refused until suspended is set back');
+  return { record: next, restricts: true, notices: [...life.notices, notice] };
+}
+
+/** Once is for ever: neither an edit nor an older hashed Secret takes a revocation back. */
+function revoke(life: Life, { virtualKey, published, nowMs }: LifeInput): Life {
+  const { record } = life;
+  const wasRevoked = published?.uid === record.uid && published.state === 'Revoked';
+  if (record.revokedAt !== undefined || (virtualKey.spec.revoked !== true && !wasRevoked)) return life;
+  const next = { ...barCredentials(record), revokedAt: nowMs, gen: record.gen + 1 };
+  return { record: next, restricts: true, notices: [...life.notices, toNotice('KeyRevoked', 'every request is refused for ever')] };
+}
+
+/** The tombstone of a key whose VirtualKey is gone; the very same record when it already is one. */
+export function toTombstone(record: CredentialRecord, nowMs: number): CredentialRecord {
+  if (record.deletedAt !== undefined) return record;
+  return { ...barCredentials(record), credentials: [], gen: record.gen + 1, deletedAt: nowMs };
+}
+
+/** The record with further hashes that are never to be accepted again. */
+export function barHashes(record: CredentialRecord, hashes: readonly string[]): CredentialRecord {
+  const revokedHashes = [...new Set([...record.revokedHashes, ...hashes])].toSorted();
+  return revokedHashes.length === record.revokedHashes.length ? record : { ...record, revokedHashes };
+}
+
+function barCredentials(record: CredentialRecord): CredentialRecord {
+  return barHashes(
+    record,
+    record.credentials.map((credential) => credential.hash),
+  );
+}
+
+/** Rotation requests that are there when the key is first made count as handled. */
+function toFirst(virtualKey: VirtualKey): CredentialRecord {
+  const { id, uid } = identify(virtualKey);
+  return {
+    schema: 1,
+    keyId: id,
+    uid,
+    gen: 1,
+    credentials: [],
+    revokedHashes: [],
+    suspended: virtualKey.spec.suspended === true,
+    ...toHandled(virtualKey),
+  };
+}
+
+/** Another VirtualKey under the same name: nothing of the old one's credentials is ever accepted for it. */
+function toReborn(virtualKey: VirtualKey, former: CredentialRecord): CredentialRecord {
+  const { gen, revokedHashes } = toTombstone(former, 0);
+  // Above the generation with which the former one ended, so that no memory of that end can be taken for this one's.
+  return { ...toFirst(virtualKey), gen: gen + 1, revokedHashes };
+}
+
+function toHandled(virtualKey: VirtualKey): Pick<CredentialRecord, 'handledTrigger' | 'handledRotate'> {
+  return compact({ handledTrigger: virtualKey.spec.rotation?.trigger, handledRotate: virtualKey.metadata.annotations?.[rotateAnnotation] });
+}

@@ -1,0 +1,33 @@
+/** Every reason that a condition can have, with what it means; the documentation shows this table. */
+export const reasons = {
+  Pending: 'the operator has not come to it yet',
+  Issuing: 'a new key is being made known to the proxies and delivered',
+  Publishing: 'the proxies are being told',
+  Issued: 'the key is in force on the proxies',
+  Accepted: 'references, models and limits resolve',
+  Available: 'the Channel is in force on the proxies',
+  Published: 'the snapshot of the proxies holds this state',
+  Resolved: 'all credentials were found',
+  Suspended: 'suspended is set: every request is refused until it is set back',
+  Revoked: 'revoked is or was set: every request is refused for ever',
+  Expired: 'expiresAt has passed',
+  SecretNotOwned: 'the name of the delivery Secret is taken by a Secret that is not this key’s; it is never overwritten',
+  SecretNotWritable: 'the delivery Secret cannot be written: quota, admission, immutable or a namespace that is going away',
+  SecretNotFound: 'a Secret that is referred to is missing, lacks the entry, or is not labelled keywright.dev/credential: "true"',
+  WeakKey: 'the key has fewer than 32 characters or fewer than 12 different ones',
+  InvalidCredential: 'the value cannot be sent in a header',
+  DuplicateCredential: 'the hash already belongs to another key',
+  CredentialRevoked: 'the hash was revoked before and stays so',
+  CredentialRecordInvalid: 'the hashed Secret of the key cannot be read; restore it or remove it',
+  ChannelNotFound: 'a Channel that is referred to is missing or does not admit this namespace',
+  ModelNotServed: 'no Channel that the key may use serves a model that it lists',
+  SelectorUnsupported: 'allowedNamespaces.from: Selector needs an operator that watches all namespaces',
+  PolicyViolation: 'the delivery template names what the operator does not write for others',
+  RecordTooLarge: 'the key’s part of the snapshot is larger than 8 KiB',
+  ProviderUnsupported: 'this version has no support for the provider yet',
+  AddressNotAllowed: 'baseURL points to a link-local or metadata address',
+  NotEnforced: 'part of the spec is not enforced by this version',
+  SnapshotBlocked: 'the snapshot is not written at present',
+} as const;
+
+export type Reason = keyof typeof reasons;

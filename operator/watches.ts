@@ -1,0 +1,200 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Channel, VirtualKey } from '../core/resources.ts';
+import type { Cluster, ClusterObject, ReflectedEvent, Reflector, ReflectOptions, SecretObject } from './cluster/cluster.ts';
+import { CredentialStore } from './credential-store.ts';
+import { deliveryLabel, toDeliveryName } from './delivery-secret.ts';
+import { hashedSecretLabel } from './hashed-secret.ts';
+import { ReferenceIndex } from './reference-index.ts';
+import { ReflectedStore } from './reflected-store.ts';
+import { toSecretNames } from './translate/channel.ts';
+import { consentLabel } from './translate/source-entries.ts';
+import type { ChannelView, NamespaceView } from './translate/channel-view.ts';
+import { toChannelView } from './translate/channel-view.ts';
+
+/** How long a Channel's number of users may be behind. */
+const usedByDelayMs = 5_000;
+
+export interface WatchesOptions {
+  readonly cluster: Cluster;
+  /** system namespace */
+  readonly namespace: string;
+  readonly snapshotNamespace: string;
+  /** empty = all */
+  readonly watchNamespaces: readonly string[];
+  /** `VirtualKey/namespace/name` or `Channel/namespace/name` has to be looked at */
+  readonly onChange: (item: string, delayMs?: number) => void;
+  readonly onSnapshotSecret: (event: ReflectedEvent<SecretObject>) => void;
+}
+
+/**
+ * Everything the operator sees of the cluster, kept warm also while it does not lead. Of tenants' Secrets only metadata is kept, and only of those that carry
+ * one of our labels.
+ */
+export class Watches {
+  readonly virtualKeys = new ReflectedStore<VirtualKey>();
+  readonly channels = new ReflectedStore<Channel>();
+  readonly sources = new ReflectedStore<SecretObject>();
+  readonly deliveries = new ReflectedStore<SecretObject>();
+  readonly credentials: CredentialStore;
+  /** keys whose deletion a watch has told, so that nobody need be asked */
+  readonly seenDeleted = new Set<string>();
+  readonly #namespaces = new ReflectedStore<ClusterObject>();
+  readonly #options: WatchesOptions;
+  readonly #reflectors: Reflector[] = [];
+  readonly #waiting = new Set<string>();
+  readonly #views = new Map<string, ChannelView>();
+  /** `namespace/name` of a Secret → who reads it, and whose delivery Secret has that name */
+  readonly #readers = new ReferenceIndex();
+  readonly #delivered = new ReferenceIndex();
+  #onSynced: (() => void)[] = [];
+
+  constructor(options: WatchesOptions) {
+    this.#options = options;
+    this.credentials = new CredentialStore(options.cluster, options.namespace);
+    const { namespace, snapshotNamespace } = options;
+    this.#everywhere<VirtualKey>('VirtualKeys', { kind: 'VirtualKey' }, (event) => this.#onVirtualKey(event));
+    this.#everywhere<Channel>('Channels', { kind: 'Channel' }, (event) => this.#onChannel(event));
+    const metadataOnly = { kind: 'Secret', metadataOnly: true } as const;
+    this.#everywhere<SecretObject>('credential Secrets', { ...metadataOnly, labelSelector: `${consentLabel}=true` }, (event) =>
+      this.#onSource(event),
+    );
+    this.#everywhere<SecretObject>('delivery Secrets', { ...metadataOnly, labelSelector: deliveryLabel }, (event) =>
+      this.#onDelivery(event),
+    );
+    if (this.knowsNamespaces)
+      this.#reflect('Namespaces', { kind: 'Namespace', metadataOnly: true, onEvent: (event) => this.#onNamespace(event) });
+    this.#reflect<SecretObject>('hashed Secrets', {
+      kind: 'Secret',
+      namespace,
+      labelSelector: hashedSecretLabel,
+      onEvent: (event) => this.#onRecord(event),
+    });
+    const onEvent = options.onSnapshotSecret;
+    this.#reflect<SecretObject>('snapshot', {
+      ...metadataOnly,
+      namespace: snapshotNamespace,
+      fieldSelector: 'type=keywright.dev/snapshot',
+      onEvent,
+    });
+  }
+
+  get knowsNamespaces(): boolean {
+    return this.#options.watchNamespaces.length === 0;
+  }
+
+  /** What has not been listed yet. */
+  waiting(): readonly string[] {
+    return [...this.#waiting];
+  }
+
+  whenSynced(): Promise<void> {
+    return this.#waiting.size === 0 ? Promise.resolve() : new Promise((resolve) => void this.#onSynced.push(resolve));
+  }
+
+  channelViews(): readonly ChannelView[] {
+    return [...this.#views.values()];
+  }
+
+  namespaceViews(): readonly NamespaceView[] {
+    return [...this.#namespaces.values()].map(({ metadata }) => ({ name: metadata.name, labels: metadata.labels ?? {} }));
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#reflectors.map((reflector) => reflector.stop()));
+  }
+
+  #everywhere<T extends ClusterObject>(
+    name: string,
+    options: Omit<ReflectOptions<T>, 'onEvent' | 'namespace'>,
+    onEvent: ReflectOptions<T>['onEvent'],
+  ): void {
+    const { watchNamespaces } = this.#options;
+    if (watchNamespaces.length === 0) this.#reflect(name, { ...options, onEvent });
+    for (const namespace of watchNamespaces) this.#reflect(`${name} of ${namespace}`, { ...options, namespace, onEvent });
+  }
+
+  #reflect<T extends ClusterObject>(name: string, options: ReflectOptions<T>): void {
+    this.#waiting.add(name);
+    const onEvent = (event: ReflectedEvent<T>): void => {
+      options.onEvent(event);
+      if (event.type !== 'Synced' || !this.#waiting.delete(name) || this.#waiting.size > 0) return;
+      for (const resolve of this.#onSynced.splice(0)) resolve();
+    };
+    this.#reflectors.push(this.#options.cluster.reflect<T>({ ...options, onEvent }));
+  }
+
+  #onVirtualKey(event: ReflectedEvent<VirtualKey>): void {
+    if (event.type === 'Synced') return;
+    const { namespace = '', name, generation } = event.object.metadata;
+    const id = `${namespace}/${name}`;
+    const item = `VirtualKey/${id}`;
+    const before = this.virtualKeys.get(namespace, name);
+    if (!this.virtualKeys.take(event)) return;
+    if (event.type === 'Applied') {
+      this.seenDeleted.delete(id);
+      const { credential } = event.object.spec;
+      this.#readers.set(item, credential?.secretRef === undefined ? [] : [`${namespace}/${credential.secretRef.name}`]);
+      this.#delivered.set(item, [`${namespace}/${toDeliveryName(event.object)}`]);
+    } else {
+      if (event.seen) this.seenDeleted.add(id);
+      this.#readers.delete(item);
+      this.#delivered.delete(item);
+    }
+    this.#options.onChange(item);
+    if (event.type === 'Applied' && before?.metadata.generation === generation) return;
+    for (const channelId of this.#views.keys()) this.#options.onChange(`Channel/${channelId}`, usedByDelayMs);
+  }
+
+  #onChannel(event: ReflectedEvent<Channel>): void {
+    if (event.type === 'Synced' || !this.channels.take(event)) return;
+    const { namespace = '', name } = event.object.metadata;
+    const id = `${namespace}/${name}`;
+    const item = `Channel/${id}`;
+    this.#readers.set(item, event.type === 'Applied' ? toSecretNames(event.object).map((secret) => `${namespace}/${secret}`) : []);
+    const isGone = event.type === 'Deleted' || event.object.metadata.deletionTimestamp !== undefined;
+    this.#see(id, isGone ? undefined : toChannelView(event.object, this.namespaceViews()));
+    this.#options.onChange(item);
+  }
+
+  /** Keys that name Channels or models have to be looked at when what they find changes. */
+  #see(id: string, view: ChannelView | undefined): boolean {
+    if (isDeepStrictEqual(this.#views.get(id), view)) return false;
+    if (view === undefined) this.#views.delete(id);
+    else this.#views.set(id, view);
+    for (const { metadata, spec } of this.virtualKeys.values()) {
+      if (spec.access?.channels !== undefined || spec.access?.models !== undefined)
+        this.#options.onChange(`VirtualKey/${metadata.namespace ?? ''}/${metadata.name}`);
+    }
+    return true;
+  }
+
+  #onNamespace(event: ReflectedEvent<ClusterObject>): void {
+    if (!this.#namespaces.take(event)) return;
+    const namespaces = this.namespaceViews();
+    for (const channel of this.channels.values()) {
+      if (channel.spec.allowedNamespaces?.from !== 'Selector') continue;
+      const id = `${channel.metadata.namespace ?? ''}/${channel.metadata.name}`;
+      if (this.#see(id, toChannelView(channel, namespaces))) this.#options.onChange(`Channel/${id}`);
+    }
+  }
+
+  #onSource(event: ReflectedEvent<SecretObject>): void {
+    if (!this.sources.take(event) || event.type === 'Synced') return;
+    this.#tell(this.#readers, event.object);
+  }
+
+  #onDelivery(event: ReflectedEvent<SecretObject>): void {
+    if (!this.deliveries.take(event) || event.type === 'Synced') return;
+    this.#tell(this.#delivered, event.object);
+  }
+
+  #onRecord(event: ReflectedEvent<SecretObject>): void {
+    const keyId = this.credentials.take(event);
+    if (keyId !== undefined) this.#options.onChange(`VirtualKey/${keyId}`);
+  }
+
+  #tell(index: ReferenceIndex, secret: SecretObject): void {
+    const { namespace = '', name } = secret.metadata;
+    for (const item of index.usersOf(`${namespace}/${name}`)) this.#options.onChange(item);
+  }
+}

@@ -1,0 +1,305 @@
+import type { ServerResponse } from 'node:http';
+import type { Transform } from 'node:stream';
+import type { Dispatcher } from 'undici';
+import type { Refusal } from '../core/refusals.ts';
+import { toStreamRefusal } from '../core/refusal-answer.ts';
+import type { ChannelCredential, ChannelRecord } from '../core/snapshot.ts';
+import { boundFlush, toAnswerHeaders } from './answer.ts';
+import type { Meter } from './dialects/dialect.ts';
+import type { Exchange } from './exchange.ts';
+import { firstValue, type ReceivedHeaders, toClientHeaders } from './headers.ts';
+import type { Parts } from './parts.ts';
+import { type Coding, makeDecoder, parseCoding } from './read-body.ts';
+import { maxErrorBytes, parseRetryAfterMs, toUpstreamVerdict, type UpstreamVerdict } from './upstream-failure.ts';
+
+export type FailureReason = 'ConnectFailure' | 'Reset' | 'Timeout' | UpstreamVerdict;
+
+export interface FailedAttempt {
+  readonly outcome: 'failed';
+  readonly reason: FailureReason;
+  readonly retryAfterMs: number | undefined;
+}
+
+export type AttemptOutcome =
+  /** the client has the answer, or as much of it as there was; nothing can be tried again */
+  | { readonly outcome: 'answered' }
+  /** the client went away or the gateway ended the request before there was an answer */
+  | { readonly outcome: 'interrupted' }
+  /** no byte has reached the client */
+  | FailedAttempt;
+
+export interface AttemptOptions {
+  readonly exchange: Exchange;
+  readonly parts: Parts;
+  readonly channel: ChannelRecord;
+  readonly credential: ChannelCredential | undefined;
+  readonly pool: Dispatcher;
+  readonly request: Dispatcher.DispatchOptions;
+  /** a usage chunk was asked for that the client does not expect */
+  readonly withholdUsage: boolean;
+}
+
+/** Sends one request to one provider and passes its answer on as it comes. Never rejects. */
+export function runAttempt(options: AttemptOptions): Promise<AttemptOutcome> {
+  return new Attempt(options).run();
+}
+
+type Phase =
+  /** nothing of the answer is here */
+  | 'waiting'
+  /** an error answer is collected, to be looked at before the client may see it */
+  | 'collecting'
+  /** the client's answer has begun */
+  | 'passing'
+  | 'over';
+
+type ErrorWithCode = Error & { readonly code?: string };
+
+/**
+ * The handler of one dispatch. Invariants: the outcome is given once; after `passing` began no further attempt is made; when the phase is `over` neither side is touched
+ * again. Back-pressure goes both ways through `#pauseUpstream`.
+ */
+class Attempt implements Dispatcher.DispatchHandler {
+  readonly #options: AttemptOptions;
+  readonly #exchange: Exchange;
+  readonly #response: ServerResponse;
+  readonly #result = Promise.withResolvers<AttemptOutcome>();
+  readonly #dispatchedMs = performance.now();
+  readonly #totalTimer: { cancel(): void };
+  #phase: Phase = 'waiting';
+  #controller: Dispatcher.DispatchController | undefined;
+  /** the request was written to the socket as a whole */
+  #sent = false;
+  #status = 0;
+  #headers: ReceivedHeaders = {};
+  #coding: Coding | undefined;
+  #decoder: Transform | undefined;
+  #collected: Buffer[] = [];
+  #collectedBytes = 0;
+  #meter: Meter | undefined;
+  #isEventStream = false;
+
+  constructor(options: AttemptOptions) {
+    this.#options = options;
+    this.#exchange = options.exchange;
+    this.#response = options.exchange.response;
+    this.#totalTimer = options.parts.clock.after(options.channel.timeouts.totalMs, () => this.#timeOut());
+  }
+
+  run(): Promise<AttemptOutcome> {
+    this.#exchange.interrupt = () => this.#interrupt();
+    try {
+      this.#options.pool.dispatch(this.#options.request, this);
+    } catch (error) {
+      this.#totalTimer.cancel();
+      this.#exchange.interrupt = undefined;
+      throw error;
+    }
+    return this.#result.promise;
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    if (this.#phase === 'over') controller.abort(new Error('no longer wanted'));
+    else this.#exchange.sentUpstream = true;
+  }
+
+  onRequestSent(): void {
+    this.#sent = true;
+  }
+
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: ReceivedHeaders): void {
+    if (status < 200 || this.#phase !== 'waiting') return;
+    this.#exchange.upstreamMs += performance.now() - this.#dispatchedMs;
+    this.#status = status;
+    this.#headers = headers;
+    const coding = parseCoding(firstValue(headers['content-encoding']));
+    // what cannot be decoded cannot be metered, and so is no answer
+    if (coding === undefined) return this.#fail('serverError');
+    if (coding !== 'identity') this.#coding = coding;
+    if (status >= 300) this.#phase = 'collecting';
+    else this.#begin();
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#phase === 'over') return;
+    if (this.#coding === undefined) return this.#take(chunk);
+    this.#decoder ??= this.#openDecoder(this.#coding, chunk);
+    if (!this.#decoder.write(chunk)) {
+      this.#controller?.pause();
+      this.#decoder.once('drain', () => this.#controller?.resume());
+    }
+  }
+
+  onResponseEnd(): void {
+    if (this.#decoder === undefined) this.#finish();
+    else this.#decoder.end();
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController | undefined, error: ErrorWithCode): void {
+    if (this.#phase === 'over') return;
+    if (this.#phase === 'waiting') this.#exchange.upstreamMs += performance.now() - this.#dispatchedMs;
+    const isTimeout = error.code === 'UND_ERR_HEADERS_TIMEOUT' || error.code === 'UND_ERR_BODY_TIMEOUT';
+    if (this.#phase === 'passing') return this.#breakOff(isTimeout ? timedOut : brokenOff);
+    if (isTimeout) return this.#fail('Timeout');
+    this.#fail(this.#sent ? 'Reset' : 'ConnectFailure');
+  }
+
+  /** The next decoded bytes of the answer. */
+  #take(chunk: Buffer): void {
+    if (this.#phase === 'passing') return this.#pass(chunk);
+    if (this.#phase !== 'collecting') return;
+    this.#collected.push(chunk);
+    this.#collectedBytes += chunk.length;
+    if (this.#collectedBytes > maxErrorBytes) this.#judge();
+  }
+
+  #finish(): void {
+    if (this.#phase === 'collecting') this.#judge();
+    if (this.#phase !== 'passing') return;
+    for (const piece of this.#meter?.end() ?? []) this.#response.write(piece);
+    this.#response.end();
+    boundFlush(this.#response);
+    this.#count('ok');
+    this.#close({ outcome: 'answered' });
+  }
+
+  /** An error answer: does it go to the client, or is it about us? */
+  #judge(): void {
+    const body = Buffer.concat(this.#collected);
+    this.#collected = [];
+    const verdict = toUpstreamVerdict(this.#options.channel.provider, this.#status, body);
+    if (verdict !== 'requestFault') return this.#fail(verdict);
+    this.#begin();
+    this.#pass(body);
+  }
+
+  /** From here on the client has an answer of this channel. */
+  #begin(): void {
+    const exchange = this.#exchange;
+    this.#phase = 'passing';
+    exchange.channel = this.#options.channel;
+    this.#isEventStream = /^\s*text\/event-stream\b/i.test(firstValue(this.#headers['content-type']) ?? '');
+    if (this.#status < 300) {
+      this.#meter = exchange.driver.makeMeter({
+        surface: exchange.surface,
+        stream: this.#isEventStream,
+        withholdUsage: this.#options.withholdUsage,
+        estimatedInputTokens: exchange.estimatedInputTokens,
+      });
+      exchange.meter = this.#meter;
+    }
+    const headers = toClientHeaders(this.#headers, this.#options.credential?.secret.reveal());
+    const length = firstValue(this.#headers['content-length']);
+    if (length !== undefined && this.#coding === undefined && !this.#isEventStream) headers.push('content-length', length);
+    headers.push(...toAnswerHeaders(exchange));
+    exchange.firstByteMs = performance.now() - exchange.startedMs;
+    this.#response.writeHead(this.#status, headers);
+    // the first event may be a long time coming, and the client wants to know that it was let in
+    if (this.#isEventStream) this.#response.flushHeaders();
+  }
+
+  #pass(chunk: Buffer): void {
+    let isFull = false;
+    for (const piece of this.#meter?.push(chunk) ?? [chunk]) isFull = !this.#response.write(piece) || isFull;
+    if (isFull && this.#response.writableNeedDrain) this.#pauseUpstream();
+  }
+
+  /** The client is slower than the provider: nothing is read until the client has caught up. */
+  #pauseUpstream(): void {
+    const source = this.#decoder ?? this.#controller;
+    source?.pause();
+    this.#response.once('drain', () => source?.resume());
+  }
+
+  #openDecoder(coding: Coding, start: Buffer): Transform {
+    const decoder = makeDecoder(coding, start);
+    // undici turns a bug of ours into an error of this attempt, and so does this: thrown in an event handler it would end the process
+    const guard = (step: () => void): void => {
+      try {
+        step();
+      } catch (error) {
+        decoder.destroy(error as Error);
+      }
+    };
+    decoder.on('data', (chunk: Buffer) => guard(() => this.#take(chunk)));
+    decoder.on('end', () => guard(() => this.#finish()));
+    decoder.on('error', () => {
+      if (this.#phase === 'passing') this.#breakOff(brokenOff);
+      else this.#fail('serverError');
+      this.#abort();
+    });
+    return decoder;
+  }
+
+  /** The total time is over. */
+  #timeOut(): void {
+    if (this.#phase === 'over') return;
+    if (this.#phase === 'passing') this.#breakOff(timedOut);
+    else this.#fail('Timeout');
+    this.#abort();
+  }
+
+  /** The client is gone, or the gateway ends the request. */
+  #interrupt(): void {
+    if (this.#phase === 'over') return;
+    const { ended } = this.#exchange;
+    if (this.#phase === 'passing') {
+      if (this.#exchange.gone || ended === undefined) this.#close({ outcome: 'answered' });
+      else this.#breakOff(ended, 'gateway');
+    } else {
+      this.#chargeInput();
+      this.#close({ outcome: 'interrupted' });
+    }
+    this.#count('interrupted');
+    this.#abort();
+  }
+
+  /** An answer that has begun cannot be completed: a stream says why, anything else is cut, so that nobody takes it for whole. */
+  #breakOff(refusal: Refusal, side: 'upstream' | 'gateway' = 'upstream'): void {
+    const { dialect, requestId } = this.#exchange;
+    this.#exchange.abortedBy ??= side;
+    if (side === 'upstream') this.#count(refusal === timedOut ? 'timeout' : 'broken');
+    if (this.#isEventStream) this.#response.end(`\n\n${toStreamRefusal(refusal, dialect, requestId)}`);
+    else this.#response.destroy();
+    boundFlush(this.#response);
+    this.#close({ outcome: 'answered' });
+  }
+
+  #fail(reason: FailureReason): void {
+    if (reason === 'Timeout' || reason === 'Reset') this.#chargeInput();
+    this.#count(reason);
+    const retryAfterMs = parseRetryAfterMs(
+      { retryAfter: firstValue(this.#headers['retry-after']), retryAfterMs: firstValue(this.#headers['retry-after-ms']) },
+      this.#options.parts.clock.now(),
+    );
+    this.#close({ outcome: 'failed', reason, retryAfterMs });
+    this.#abort();
+  }
+
+  /** The provider has the request and may bill it, although its answer is given up. */
+  #chargeInput(): void {
+    if (this.#sent) this.#exchange.abandonedTokens += this.#exchange.estimatedInputTokens;
+  }
+
+  #close(outcome: AttemptOutcome): void {
+    this.#phase = 'over';
+    this.#totalTimer.cancel();
+    this.#exchange.interrupt = undefined;
+    this.#result.resolve(outcome);
+  }
+
+  #abort(): void {
+    this.#decoder?.destroy();
+    // before the request has started there is nothing to abort yet; onRequestStart does it then
+    this.#controller?.abort(new Error('no longer wanted'));
+  }
+
+  #count(outcome: string): void {
+    const { parts, channel, credential } = this.#options;
+    parts.metrics.upstreamRequests.inc({ channel: channel.id, credential: credential?.name ?? '', outcome });
+  }
+}
+
+const brokenOff: Refusal = { code: 'upstream_unavailable', message: 'The provider broke off its answer.' };
+const timedOut: Refusal = { code: 'upstream_timeout', message: 'The provider did not go on with its answer in time.' };

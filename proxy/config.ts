@@ -1,0 +1,174 @@
+import { readFileSync } from 'node:fs';
+import { totalmem } from 'node:os';
+import { defineSettings, type Settings } from '../runtime/environment.ts';
+import { findBadCidrs } from './client-address.ts';
+import type { ServerSettings } from './server.ts';
+
+/** Settings of the data plane itself, wherever it runs (`keywright proxy` and `keywright standalone`). */
+export const dataPlaneSettings = defineSettings({
+  listen: { name: 'KEYWRIGHT_LISTEN', kind: 'address', default: '0.0.0.0:8080', description: 'where clients are served' },
+  adminListen: {
+    name: 'KEYWRIGHT_ADMIN_LISTEN',
+    kind: 'address',
+    default: '0.0.0.0:9090',
+    description: 'where probes, metrics and debug pages are served',
+  },
+  logLevel: {
+    name: 'KEYWRIGHT_LOG_LEVEL',
+    kind: 'choice',
+    choices: ['debug', 'info', 'warn', 'error'],
+    default: 'info',
+    description: 'least level that is logged; access lines are info',
+  },
+  redisFailurePolicy: {
+    name: 'KEYWRIGHT_REDIS_FAILURE_POLICY',
+    kind: 'choice',
+    choices: ['LocalShare', 'Closed', 'Open'],
+    default: 'LocalShare',
+    description:
+      'what happens to limits while Redis is away: this process enforces its share, requests are refused, or requests are let through',
+  },
+  replicas: {
+    name: 'KEYWRIGHT_REPLICAS',
+    kind: 'integer',
+    default: '1',
+    minimum: 1,
+    maximum: 10_000,
+    description: 'how many proxies there are, for their share of a limit while Redis is away',
+  },
+  trustedProxies: { name: 'KEYWRIGHT_TRUSTED_PROXIES', kind: 'list', description: 'addresses or CIDRs whose X-Forwarded-For is believed' },
+  corsOrigins: { name: 'KEYWRIGHT_CORS_ORIGINS', kind: 'list', description: 'origins whose browsers may call the gateway, or *' },
+  maxBodyBytes: {
+    name: 'KEYWRIGHT_MAX_BODY_BYTES',
+    kind: 'integer',
+    default: '33554432',
+    minimum: 1024,
+    maximum: 1_073_741_824,
+    description: 'largest request body, as sent and as decoded',
+  },
+  maxBufferedBytes: {
+    name: 'KEYWRIGHT_MAX_BUFFERED_BYTES',
+    kind: 'integer',
+    minimum: 1_048_576,
+    description: 'request bodies held at one time; a quarter of the memory limit unless given; beyond it requests get 503',
+  },
+  maxInFlight: {
+    name: 'KEYWRIGHT_MAX_IN_FLIGHT',
+    kind: 'integer',
+    default: '10000',
+    minimum: 1,
+    description: 'requests at one time; beyond it requests get 503',
+  },
+  drainSeconds: {
+    name: 'KEYWRIGHT_DRAIN_SECONDS',
+    kind: 'integer',
+    default: '600',
+    minimum: 0,
+    maximum: 86_400,
+    description: 'how long running requests may go on after SIGTERM',
+  },
+  maxKeySeries: {
+    name: 'KEYWRIGHT_MAX_KEY_SERIES',
+    kind: 'integer',
+    default: '5000',
+    minimum: 0,
+    maximum: 1_000_000,
+    description: 'keys with metrics of their own; the rest is counted as other',
+  },
+  allowLinkLocal: {
+    name: 'KEYWRIGHT_ALLOW_LINK_LOCAL',
+    kind: 'boolean',
+    default: 'false',
+    description: 'Channels may point to link-local and metadata addresses',
+  },
+  tlsCert: { name: 'KEYWRIGHT_TLS_CERT', kind: 'text', description: 'file with the certificate chain (PEM); serves TLS' },
+  tlsKey: { name: 'KEYWRIGHT_TLS_KEY', kind: 'text', description: 'file with the private key of the certificate (PEM)' },
+});
+
+/** Settings of `keywright proxy`. */
+export const proxySettings = defineSettings({
+  ...dataPlaneSettings,
+  redisUrl: {
+    name: 'KEYWRIGHT_REDIS_URL',
+    kind: 'url',
+    protocols: ['redis', 'rediss'],
+    secret: true,
+    description: 'Redis that holds the limits; may be left out only with KEYWRIGHT_REPLICAS=1',
+  },
+  snapshotNamespace: {
+    name: 'KEYWRIGHT_SNAPSHOT_NAMESPACE',
+    kind: 'text',
+    default: 'keywright-snapshot',
+    description: 'namespace of the snapshot that the operator publishes',
+  },
+  snapshotCacheDir: {
+    name: 'KEYWRIGHT_SNAPSHOT_CACHE_DIR',
+    kind: 'text',
+    description: 'memory-backed directory that keeps the snapshot over restarts; it then holds provider credentials',
+  },
+});
+
+export type DataPlaneSettings = Settings<typeof dataPlaneSettings>;
+
+/** Shares of memory that bodies may take: the rest is for answers, the snapshot and the runtime. */
+const bodiesShare = 4;
+
+/** The server's part of the settings, with the mistakes that the kinds of the table cannot find. */
+export function toServerSettings(settings: DataPlaneSettings): { readonly settings: ServerSettings; readonly mistakes: readonly string[] } {
+  const mistakes = findBadCidrs(settings.trustedProxies).map(
+    (text) => `KEYWRIGHT_TRUSTED_PROXIES must hold addresses and CIDRs, not "${text}"`,
+  );
+  const tls = readTls(settings);
+  if ('mistake' in tls) mistakes.push(tls.mistake);
+  return {
+    mistakes,
+    settings: {
+      listen: settings.listen,
+      maxBodyBytes: settings.maxBodyBytes,
+      maxBufferedBytes: settings.maxBufferedBytes ?? Math.floor(memoryLimitBytes() / bodiesShare),
+      maxInFlight: settings.maxInFlight,
+      drainMs: settings.drainSeconds * 1000,
+      trustedProxies: settings.trustedProxies,
+      corsOrigins: settings.corsOrigins,
+      maxKeySeries: settings.maxKeySeries,
+      allowLinkLocal: settings.allowLinkLocal,
+      tls: 'tls' in tls ? tls.tls : undefined,
+    },
+  };
+}
+
+/** These settings are texts, so that they can be looked at whatever else is wrong. */
+export const textSettings = defineSettings({
+  trustedProxies: dataPlaneSettings.trustedProxies,
+  tlsCert: dataPlaneSettings.tlsCert,
+  tlsKey: dataPlaneSettings.tlsKey,
+});
+
+export function findMistakes(settings: Settings<typeof textSettings>): readonly string[] {
+  const tls = readTls(settings);
+  const mistakes = findBadCidrs(settings.trustedProxies).map(
+    (text) => `KEYWRIGHT_TRUSTED_PROXIES must hold addresses and CIDRs, not "${text}"`,
+  );
+  return 'mistake' in tls ? [...mistakes, tls.mistake] : mistakes;
+}
+
+type Tls = { readonly tls: ServerSettings['tls'] } | { readonly mistake: string };
+
+function readTls({ tlsCert, tlsKey }: Settings<typeof textSettings>): Tls {
+  if (tlsCert === undefined && tlsKey === undefined) return { tls: undefined };
+  if (tlsCert === undefined || tlsKey === undefined)
+    return { mistake: 'KEYWRIGHT_TLS_CERT and KEYWRIGHT_TLS_KEY are given together or not at all' };
+  try {
+    return { tls: { cert: readFileSync(tlsCert, 'utf8'), key: readFileSync(tlsKey, 'utf8') } };
+  } catch (error) {
+    return {
+      mistake: `KEYWRIGHT_TLS_CERT or KEYWRIGHT_TLS_KEY names a file that cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown error'})`,
+    };
+  }
+}
+
+/** The cgroup's limit where there is one. */
+function memoryLimitBytes(): number {
+  const constrained = process.constrainedMemory();
+  return constrained > 0 && constrained < totalmem() ? constrained : totalmem();
+}

@@ -1,0 +1,73 @@
+import { shapeOf, spanMs } from '../../core/limit.ts';
+import type { Admission, AdmitAnswer, LimitWindow, WindowState } from './counters.ts';
+
+/** What a store decided, before it is put into words. `used` is the sum per window of the admission, in its order. */
+export type Decision =
+  | {
+      readonly admitted: true;
+      readonly timeMs: number;
+      readonly used: readonly number[];
+      /** positions of windows; -1 = concurrency */ readonly shadowRefusals: readonly number[];
+    }
+  | {
+      readonly admitted: false;
+      readonly timeMs: number;
+      readonly used: readonly number[];
+      /** position of the window; -1 = concurrency */ readonly refusing: number;
+      readonly waitMs: number;
+    };
+
+/** OpenAI's SDKs ignore a longer one and come back at once. */
+const longestMinuteMs = 60_000;
+const longestJitterMs = 250;
+
+interface Circumstances {
+  readonly degraded: boolean;
+  /** gives [0, 1); the jitter only ever lengthens the wait */
+  readonly random: () => number;
+  /** what was decided by, where that is a share of the admission's limits */
+  readonly share?: Admission;
+}
+
+/** The answer to the pipeline: it names the limits as they were agreed, and what remains of what was decided by. */
+export function toAnswer(decision: Decision, admission: Admission, { degraded, random, share = admission }: Circumstances): AdmitAnswer {
+  const { windows, concurrency } = admission;
+  const states = toStates(decision, windows, share.windows);
+  const { timeMs } = decision;
+  if (decision.admitted) {
+    const shadowRefusals = decision.shadowRefusals.map((position) => windows[position]?.name ?? 'concurrency');
+    return { outcome: 'admitted', timeMs, windows: states, shadowRefusals, degraded };
+  }
+  const window = windows[decision.refusing];
+  const refused = { outcome: 'refused', timeMs, windows: states, degraded } as const;
+  if (window === undefined) {
+    const retryAfterMs = 250 + Math.floor(random() * 750);
+    return { ...refused, limitName: 'concurrency', unit: 'concurrency', span: 'now', limit: concurrency?.limit ?? 0, retryAfterMs };
+  }
+  const { name, unit, span, limit } = window;
+  return { ...refused, limitName: name, unit, span, limit, retryAfterMs: toRetryAfterMs(decision.waitMs, span, random) };
+}
+
+/** What a window is charged: one request, or the estimate, capped so that an idle key can always start. */
+export function amountOf(window: LimitWindow, tokens: number): number {
+  return window.unit === 'requests' ? 1 : Math.min(tokens, window.limit);
+}
+
+function toRetryAfterMs(waitMs: number, span: 'minute' | 'day', random: () => number): number {
+  const jitterMs = Math.floor(random() * Math.min(waitMs * 0.02, longestJitterMs));
+  return span === 'minute' ? Math.min(longestMinuteMs, waitMs + jitterMs) : waitMs + jitterMs;
+}
+
+function toStates(decision: Decision, windows: readonly LimitWindow[], shares: readonly LimitWindow[]): WindowState[] {
+  return windows.map(({ name, unit, span, limit }, position) => {
+    const used = decision.used[position] ?? 0;
+    const remaining = Math.max(0, (shares[position]?.limit ?? limit) - used);
+    return { name, unit, span, limit, remaining, resetMs: resetMs(decision, position, span) };
+  });
+}
+
+/** Exact for the window that refused; else the latest moment at which what was charged just now is out, because the true one would cost a look at every bucket. */
+function resetMs(decision: Decision, position: number, span: 'minute' | 'day'): number {
+  if (!decision.admitted && decision.refusing === position) return decision.waitMs;
+  return (decision.used[position] ?? 0) === 0 ? 0 : spanMs(shapeOf(span));
+}

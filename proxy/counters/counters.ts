@@ -1,0 +1,89 @@
+/**
+ * What the pipeline needs of a store of limits. Two implementations (memory, Redis) behind this one interface pass
+ * one contract suite (`contract.ts`).
+ */
+
+/** One sliding window of one key. */
+export interface LimitWindow {
+  /** unique within the key and stable across edits of the amount: `rpm`, `tpd`, `rpm:gpt-4o*` … */
+  readonly name: string;
+  readonly unit: 'requests' | 'tokens';
+  readonly span: 'minute' | 'day';
+  readonly limit: number;
+  /** counted and reported, never refused */
+  readonly shadow: boolean;
+}
+
+export interface Admission {
+  /** makes the admission idempotent: a repeated one changes nothing and answers as the first */
+  readonly requestId: string;
+  readonly keyId: string;
+  readonly windows: readonly LimitWindow[];
+  /** estimated tokens, reserved beside the buckets until `settle`; capped by the counters at each limit */
+  readonly tokens: number;
+  /** requests in flight; absent = no such limit */
+  readonly concurrency?: { readonly limit: number; readonly shadow: boolean };
+  /** after so long without `renew` or `settle` the reservation turns into used tokens and the slot frees itself */
+  readonly holdMs: number;
+}
+
+/** For rate headers. `resetMs`: time until the window would be empty or, for a full one, until one request fits. */
+export interface WindowState {
+  readonly name: string;
+  readonly unit: 'requests' | 'tokens';
+  readonly span: 'minute' | 'day';
+  readonly limit: number;
+  readonly remaining: number;
+  readonly resetMs: number;
+}
+
+export type AdmitAnswer =
+  | {
+      readonly outcome: 'admitted';
+      /** the store's clock (Redis TIME), ms since 1970; what the access log shows */
+      readonly timeMs: number;
+      readonly windows: readonly WindowState[];
+      /** names of shadow limits that would have refused */
+      readonly shadowRefusals: readonly string[];
+      /** true while the answer comes from this pod's share and not from the shared store */
+      readonly degraded: boolean;
+    }
+  | {
+      readonly outcome: 'refused';
+      readonly timeMs: number;
+      /** the limit that refused: a window's name, or `concurrency` */
+      readonly limitName: string;
+      readonly unit: 'requests' | 'tokens' | 'concurrency';
+      readonly span: 'minute' | 'day' | 'now';
+      readonly limit: number;
+      /** exact for requests, an upper bound for tokens, never early; includes the jitter */
+      readonly retryAfterMs: number;
+      readonly windows: readonly WindowState[];
+      readonly degraded: boolean;
+    }
+  /** the store is away and the policy is Closed: 503 `limiter_unavailable` */
+  | { readonly outcome: 'unavailable' };
+
+/** End of an admitted request: the reservation is replaced by the true usage and the slot is freed. Once; a second one does nothing. */
+export interface Settlement {
+  readonly requestId: string;
+  readonly keyId: string;
+  readonly windows: readonly LimitWindow[];
+  /** true input + output tokens */
+  readonly tokens: number;
+  readonly concurrency: boolean;
+  /** gives the request back as well (nothing was sent to any provider): refunds the bucket that was charged */
+  readonly refundRequest: boolean;
+}
+
+export interface Counters {
+  /** never rejects */
+  admit(admission: Admission): Promise<AdmitAnswer>;
+  /** off the request path, batched; never throws */
+  settle(settlement: Settlement): void;
+  /** books what has flowed so far of a long stream and renews reservation and slot */
+  renew(admission: Admission, tokensSoFar: number): void;
+  /** resolves when everything handed to `settle` so far has reached the store or is given up */
+  flush(): Promise<void>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,27 @@
+import { describe, expect, it } from 'vitest';
+import { tagOf, toAdmitCall, toDecision } from './scripts.ts';
+
+describe('script calls', () => {
+  it('have one of 64 tags, the same for all keys of a namespace and in every version', () => {
+    expect(tagOf('team-a/one')).toBe(tagOf('team-a/two'));
+    const tags = new Set(Array.from({ length: 2_000 }, (_, number) => tagOf(`namespace-${number}/key`)));
+    expect(tags.size).toBe(64);
+    for (const tag of tags) expect(tag).toMatch(/^[0-3][0-9a-f]$/);
+    // written down, because another hash would lose every count at an upgrade
+    expect([tagOf('default/app'), tagOf('team-a/app')]).toEqual(['1e', '16']);
+  });
+
+  it('declare all their keys first', () => {
+    const windows = [{ name: 'tpd', unit: 'tokens', span: 'day', limit: 10, shadow: true }] as const;
+    const { keyCount, parameters } = toAdmitCall({ requestId: 'r1', keyId: 'n/k', windows, tokens: 99, holdMs: 1_000 }, '');
+    const tag = tagOf('n/k');
+    expect(parameters.slice(0, keyCount)).toEqual([`kw:{${tag}}:request:n/k:r1`, `kw:{${tag}}:slots:n/k`, `kw:{${tag}}:day:n/k:tpd`]);
+    expect(parameters.slice(keyCount)).toEqual(['', 'r1', '1000', '-1', '', 'tpd', '900000', '96', '10', '10', 'T']);
+  });
+
+  it('read the answers of admit.lua', () => {
+    expect(toDecision([1, 5, '1,0,', 7, 8])).toEqual({ admitted: true, timeMs: 5, used: [7, 8], shadowRefusals: [0, -1] });
+    expect(toDecision([0, 5, 2, 900, 7, 8])).toEqual({ admitted: false, timeMs: 5, used: [7, 8], refusing: 1, waitMs: 900 });
+    expect(() => toDecision('OK')).toThrow(TypeError);
+  });
+});

@@ -1,0 +1,127 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { shapeOf } from '../../core/limit.ts';
+import { amountOf, type Decision } from './answers.ts';
+import type { Admission, LimitWindow, Settlement } from './counters.ts';
+
+/** A Lua script, known to Redis by the hash of its text, so that versions run side by side. */
+export interface Script {
+  readonly name: 'admit' | 'settle';
+  readonly source: string;
+  readonly sha: string;
+}
+
+/** One call of a script: all its keys, declared, and its arguments. */
+export interface ScriptCall {
+  readonly script: Script;
+  readonly keyCount: number;
+  /** keys, then arguments */
+  readonly parameters: readonly string[];
+}
+
+export const admitScript = loadScript('admit');
+export const settleScript = loadScript('settle');
+
+/** The text that takes the place of Redis' clock, for tests; '' in production. */
+type ClockText = string;
+
+export function toAdmitCall({ requestId, keyId, windows, tokens, concurrency, holdMs }: Admission, clock: ClockText): ScriptCall {
+  const parameters = keysOf(keyId, requestId, windows);
+  const keyCount = parameters.length;
+  parameters.push(clock, requestId, String(holdMs), String(concurrency?.limit ?? -1), concurrency?.shadow ? '1' : '');
+  for (const window of windows) {
+    const { widthMs, k } = shapeOf(window.span);
+    parameters.push(
+      toLineText(window.name),
+      String(widthMs),
+      String(k),
+      toInteger(window.limit),
+      toInteger(amountOf(window, tokens)),
+      kindOf(window),
+    );
+  }
+  return { script: admitScript, keyCount, parameters };
+}
+
+/** Reads admit.lua's answer. A shape that it does not give is a bug and throws. */
+export function toDecision(reply: unknown): Decision {
+  if (!Array.isArray(reply)) throw new TypeError('admit.lua gave no array');
+  const [admitted, timeMs, third, fourth] = reply as [number, number, string | number, number];
+  if (admitted === 1) return { admitted: true, timeMs, used: reply.slice(3) as number[], shadowRefusals: toPositions(String(third)) };
+  return { admitted: false, timeMs, used: reply.slice(4) as number[], refusing: Number(third) - 1, waitMs: fourth };
+}
+
+export function toSettleCall({ requestId, keyId, windows, tokens, refundRequest }: Settlement, clock: ClockText): ScriptCall {
+  return toAfterwards({ requestId, keyId, windows, head: [clock, requestId, 'settle', toInteger(tokens), refundRequest ? '1' : '', '0'] });
+}
+
+export function toRenewCall({ requestId, keyId, windows, holdMs }: Admission, tokensSoFar: number, clock: ClockText): ScriptCall {
+  return toAfterwards({ requestId, keyId, windows, head: [clock, requestId, 'renew', toInteger(tokensSoFar), '', String(holdMs)] });
+}
+
+function toAfterwards({
+  requestId,
+  keyId,
+  windows,
+  head,
+}: {
+  requestId: string;
+  keyId: string;
+  windows: readonly LimitWindow[];
+  head: readonly string[];
+}): ScriptCall {
+  const parameters = keysOf(keyId, requestId, windows);
+  const keyCount = parameters.length;
+  parameters.push(...head);
+  for (const { name, span } of windows) {
+    const { widthMs, k } = shapeOf(span);
+    parameters.push(toLineText(name), String(widthMs), String(k));
+  }
+  return { script: settleScript, keyCount, parameters };
+}
+
+/** Order as the scripts take them: marker of the request, slots of the key, windows. One hash tag for all, so that one node of a cluster holds them. */
+function keysOf(keyId: string, requestId: string, windows: readonly LimitWindow[]): string[] {
+  const stem = `kw:{${tagOf(keyId)}}`;
+  const keys = [`${stem}:request:${keyId}:${requestId}`, `${stem}:slots:${keyId}`];
+  for (const { name, span } of windows) keys.push(`${stem}:${span}:${keyId}:${name}`);
+  return keys;
+}
+
+/** `00` to `3f` from the namespace (FNV-1a, 32 bit): a fixed number of tags, so that a cluster's slots can be planned, the same in every version. */
+export function tagOf(keyId: string): string {
+  const slash = keyId.indexOf('/');
+  const end = slash < 0 ? keyId.length : slash;
+  let hash = 0x811c9dc5;
+  for (let position = 0; position < end; position += 1) hash = Math.imul(hash ^ keyId.charCodeAt(position), 0x01000193);
+  return ((hash >>> 0) & 63).toString(16).padStart(2, '0');
+}
+
+function kindOf({ unit, shadow }: LimitWindow): string {
+  const kind = unit === 'requests' ? 'r' : 't';
+  return shadow ? kind.toUpperCase() : kind;
+}
+
+/** Names stand on lines of their own in the marker. */
+function toLineText(name: string): string {
+  return name.replaceAll('\n', ' ');
+}
+
+/** An integer below 2^53, so never in exponent form (JavaScript begins that at 1e21). */
+function toInteger(amount: number): string {
+  return String(Math.min(Number.MAX_SAFE_INTEGER, Math.max(0, Math.ceil(amount))));
+}
+
+function toPositions(list: string): number[] {
+  return list
+    .split(',')
+    .filter((item) => item !== '')
+    .map((item) => Number(item) - 1);
+}
+
+function loadScript(name: Script['name']): Script {
+  const read = (file: string): string => readFileSync(new URL(`./${file}.lua`, import.meta.url), 'utf8');
+  const source = `${read('window')}\n${read(name)}`;
+  // Redis names scripts by SHA-1; nothing secret is hashed here
+  return { name, source, sha: createHash('sha1').update(source).digest('hex') };
+}

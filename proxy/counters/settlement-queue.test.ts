@@ -1,0 +1,63 @@
+import { describe, expect, it } from 'vitest';
+import { makeSettlementQueue } from './settlement-queue.ts';
+
+function make(overrides: { send?: (batch: readonly number[]) => Promise<readonly number[]>; most?: number } = {}) {
+  const batches: number[][] = [];
+  let nowMs = 0;
+  const send = async (batch: readonly number[]): Promise<readonly number[]> => {
+    batches.push([...batch]);
+    return overrides.send ? overrides.send(batch) : [];
+  };
+  const queue = makeSettlementQueue<number>({
+    send,
+    now: () => nowMs,
+    batchMs: 5,
+    keepMs: 1_000,
+    most: overrides.most ?? 100,
+    flushMs: 100,
+  });
+  return { queue, batches, pass: (ms: number) => (nowMs += ms) };
+}
+
+describe('the settlement queue', () => {
+  it('sends what came together in one batch, in order', async () => {
+    const { queue, batches } = make();
+    for (const item of [1, 2, 3]) queue.add(item);
+    expect(batches).toEqual([]);
+    await queue.flush();
+    expect(batches).toEqual([[1, 2, 3]]);
+  });
+
+  it('sends what did not arrive again, before what came later', async () => {
+    let down = true;
+    const { queue, batches } = make({ send: async (batch) => (down ? batch : []) });
+    queue.add(1);
+    queue.add(2);
+    await queue.flush();
+    down = false;
+    queue.add(3);
+    await queue.flush();
+    expect(batches.at(-1)).toEqual([1, 2, 3]);
+    expect(queue.depth).toBe(0);
+  });
+
+  it('flush gives up on a store that does not answer', async () => {
+    const { queue } = make({ send: () => new Promise(() => {}) });
+    queue.add(1);
+    await queue.flush();
+    expect(queue.depth).toBe(0);
+  });
+
+  it('drops the oldest beyond its bound, and what is too old to matter', async () => {
+    let down = true;
+    const { queue, batches, pass } = make({ most: 3, send: async (batch) => (down ? batch : []) });
+    for (const item of [1, 2, 3, 4]) queue.add(item);
+    expect(queue.depth).toBe(3);
+    await queue.flush();
+    pass(1_000);
+    down = false;
+    queue.add(5);
+    await queue.flush();
+    expect(batches.at(-1)).toEqual([5]);
+  });
+});

@@ -1,0 +1,241 @@
+import type { Log } from '../../runtime/log.ts';
+import type { Metrics } from '../../runtime/metrics.ts';
+import { toAnswer } from './answers.ts';
+import { awaitReply } from './await-reply.ts';
+import { makeBreaker } from './breaker.ts';
+import type { Admission, AdmitAnswer, Counters } from './counters.ts';
+import { makeLimiterMetrics } from './limiter-metrics.ts';
+import { makeLocalShare } from './local-share.ts';
+import { type ScriptCall, toAdmitCall, toDecision, toRenewCall, toSettleCall } from './scripts.ts';
+import { makeSettlementQueue } from './settlement-queue.ts';
+
+/**
+ * What decides while the store is away: a share of each limit in this process, nobody (503 `limiter_unavailable`), or everybody is let in.
+ */
+export type FailurePolicy = 'LocalShare' | 'Closed' | 'Open';
+
+/** One connection to a store that runs our scripts. */
+export interface ScriptStore {
+  readonly ready: boolean;
+  run(call: ScriptCall): Promise<unknown>;
+  /** in one go, in order */
+  runAll(calls: readonly ScriptCall[]): Promise<readonly PromiseSettledResult<unknown>[]>;
+  /** resolves when the store takes writes */
+  probe(): Promise<void>;
+  watch(listener: { onReady: () => void; onLost: (reason: string) => void }): void;
+  close(): Promise<void>;
+}
+
+export interface SharedCounters extends Counters {
+  /** true while the failure policy decides */
+  readonly degraded: boolean;
+  /** resolves when the store answers for the first time, or after `withinMs`, whichever is first */
+  ready(withinMs: number): Promise<void>;
+}
+
+interface Options {
+  readonly admissions: ScriptStore;
+  readonly settlements: ScriptStore;
+  readonly failurePolicy: FailurePolicy;
+  readonly replicas: () => number;
+  readonly now: () => number;
+  readonly random: () => number;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  /** host and port, for the log */
+  readonly where: string;
+  readonly deadlineMs?: number;
+  readonly redisClock?: () => number;
+}
+
+const batchMs = 50;
+const probeEveryMs = 250;
+/** Longer than any hold: afterwards the reservation is gone, and so is what a settlement could do. */
+const settlementKeepMs = 300_000;
+const mostSettlements = 20_000;
+const flushMs = 1_000;
+
+const monotonicNow = (): number => performance.now();
+
+/**
+ * Counters kept by a store that may be slow or away: an own deadline for each admission, a breaker, the failure policy, settlements in batches. No method throws or rejects
+ * because of the store.
+ */
+export function makeSharedCounters({
+  admissions,
+  settlements,
+  failurePolicy,
+  replicas,
+  now,
+  random,
+  log,
+  metrics,
+  where,
+  deadlineMs = 50,
+  redisClock,
+}: Options): SharedCounters {
+  const measured = makeLimiterMetrics(metrics);
+  const local = failurePolicy === 'LocalShare' ? makeLocalShare({ replicas, now }) : undefined;
+  const clock = (): string => (redisClock === undefined ? '' : String(redisClock()));
+  const immediate = new Set<Promise<unknown>>();
+  let degraded: boolean | undefined;
+  let closed = false;
+  let probing = false;
+  let probeTimer: NodeJS.Timeout | undefined;
+  const firstReady = Promise.withResolvers<void>();
+  measured.degraded.set(1);
+
+  const review = (reason: string): void => {
+    const next = !admissions.ready || breaker.open;
+    if (next === degraded || closed) return;
+    degraded = next;
+    measured.degraded.set(next ? 1 : 0);
+    if (!next) firstReady.resolve();
+    if (next) log.warn({ event: 'limiter_degraded', redis: where, reason, policy: failurePolicy }, 'Redis is away: limits are degraded');
+    else log.info({ event: 'limiter_shared', redis: where }, 'limits are shared through Redis');
+  };
+  const breaker = makeBreaker({
+    now: monotonicNow,
+    onChange(open) {
+      review('no answer in time, or errors');
+      if (open) scheduleProbe();
+    },
+  });
+  const scheduleProbe = (): void => {
+    if (probing || closed) return;
+    probing = true;
+    probeTimer = setTimeout(() => void probe(), probeEveryMs);
+    probeTimer.unref();
+  };
+  const probe = async (): Promise<void> => {
+    if (admissions.ready) {
+      measured.commands.inc({ command: 'probe' });
+      // one at a time, and answered as fast as an admission has to be
+      const answer = admissions.probe();
+      const { outcome } = await awaitReply(answer, { deadlineMs, monotonicNow });
+      if (outcome === 'late') await answer.catch(() => {});
+      breaker.probed(outcome === 'reply');
+    }
+    probing = false;
+    if (breaker.open) scheduleProbe();
+  };
+  const queue = makeSettlementQueue<ScriptCall & { readonly command: 'settle' | 'renew' | 'release' }>({
+    async send(batch) {
+      if (!settlements.ready) return batch;
+      for (const { command } of batch) measured.commands.inc({ command });
+      const results = await settlements.runAll(batch);
+      return batch.filter((_, position) => results[position]?.status !== 'fulfilled' && isWorthRetry(results[position]));
+    },
+    now: monotonicNow,
+    batchMs,
+    keepMs: settlementKeepMs,
+    most: mostSettlements,
+    flushMs,
+  });
+
+  /** On the connection of the admissions, so that no later admission of this process overtakes it. */
+  const sendAtOnce = (call: ScriptCall, command: 'settle' | 'release'): void => {
+    if (!admissions.ready) return queue.add({ ...call, command });
+    measured.commands.inc({ command });
+    const sent = admissions
+      .run(call)
+      .catch(() => queue.add({ ...call, command }))
+      .finally(() => immediate.delete(sent));
+    immediate.add(sent);
+  };
+  const release = ({ requestId, keyId, windows, concurrency }: Admission): void => {
+    const settlement = { requestId, keyId, windows, tokens: 0, concurrency: concurrency !== undefined, refundRequest: true };
+    sendAtOnce(toSettleCall(settlement, clock()), 'release');
+  };
+  const decideWithout = (admission: Admission): AdmitAnswer => {
+    if (failurePolicy === 'Closed') return { outcome: 'unavailable' };
+    if (local === undefined) return { outcome: 'admitted', timeMs: now(), windows: [], shadowRefusals: [], degraded: true };
+    const { decision, share } = local.decide(admission);
+    return toAnswer(decision, admission, { degraded: true, random, share });
+  };
+  const ask = async (admission: Admission): Promise<AdmitAnswer | undefined> => {
+    measured.commands.inc({ command: 'admit' });
+    const startedMs = monotonicNow();
+    const reply = await awaitReply(admissions.run(toAdmitCall(admission, clock())).then(toDecision), { deadlineMs, monotonicNow });
+    measured.duration.observe((monotonicNow() - startedMs) / 1_000);
+    if (reply.outcome === 'reply') {
+      breaker.success();
+      if (reply.value.admitted) local?.book(admission);
+      return toAnswer(reply.value, admission, { degraded: false, random });
+    }
+    if (reply.outcome === 'late') measured.timeouts.inc();
+    if (reply.outcome === 'failed' || !reply.ownStall) breaker.failure();
+    // it may have been admitted or still be: what nobody knows of must not stay reserved
+    release(admission);
+    return undefined;
+  };
+  const start = (): void => {
+    admissions.watch({
+      onReady() {
+        if (breaker.open) scheduleProbe();
+        review('');
+      },
+      onLost: (reason) => review(reason),
+    });
+    settlements.watch({ onReady: () => queue.kick(), onLost: () => {} });
+  };
+  start();
+
+  return {
+    get degraded() {
+      return degraded !== false;
+    },
+    async ready(withinMs) {
+      let timer: NodeJS.Timeout | undefined;
+      const late = new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, withinMs);
+      });
+      await Promise.race([firstReady.promise, late]);
+      clearTimeout(timer);
+    },
+    async admit(admission) {
+      if (countsNothing(admission)) return { outcome: 'admitted', timeMs: now(), windows: [], shadowRefusals: [], degraded: false };
+      if (!admissions.ready || breaker.open) return decideWithout(admission);
+      return (await ask(admission)) ?? decideWithout(admission);
+    },
+    settle(settlement) {
+      // what was decided here, Redis knows nothing of
+      if (local?.settle(settlement)) return;
+      if (settlement.windows.length === 0 && !settlement.concurrency) return;
+      const call = toSettleCall(settlement, clock());
+      if (settlement.concurrency && !breaker.open) sendAtOnce(call, 'settle');
+      else queue.add({ ...call, command: 'settle' });
+    },
+    renew(admission, tokensSoFar) {
+      local?.renew(admission, tokensSoFar);
+      if (!countsNothing(admission)) queue.add({ ...toRenewCall(admission, tokensSoFar, clock()), command: 'renew' });
+    },
+    async flush() {
+      await Promise.all([queue.flush(), settledWithin(immediate, flushMs)]);
+    },
+    async close() {
+      await this.flush();
+      closed = true;
+      clearTimeout(probeTimer);
+      await Promise.all([admissions.close(), settlements.close()]);
+    },
+  };
+}
+
+function countsNothing({ windows, concurrency }: Admission): boolean {
+  return windows.length === 0 && concurrency === undefined;
+}
+
+async function settledWithin(promises: ReadonlySet<Promise<unknown>>, ms: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  await Promise.race([Promise.allSettled(promises), late]);
+  clearTimeout(timer);
+}
+
+/** A store that answered with an error of its own (a script's mistake) would answer so for ever. */
+function isWorthRetry(result: PromiseSettledResult<unknown> | undefined): boolean {
+  return result?.status !== 'rejected' || !(result.reason instanceof Error) || result.reason.name !== 'ReplyError';
+}

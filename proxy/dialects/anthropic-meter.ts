@@ -1,0 +1,55 @@
+import { emptyUsage, parseAnthropicUsage, type Usage } from '../../core/usage.ts';
+import { makeEventSplitter, type StreamEvent } from '../event-stream.ts';
+import type { Body, Meter, MeterOptions } from './dialect.ts';
+import { parseJson } from './member-scan.ts';
+import { makeOutputCount } from './output-count.ts';
+import { isObject } from './request-fields.ts';
+
+/**
+ * Meter of a Messages stream: `message_start` tells the input, each `message_delta` the output so far (cumulative; fields may be null).
+ * All bytes pass as they came. Source: Anthropic API reference, "Streaming Messages".
+ */
+export function makeAnthropicStreamMeter({ estimatedInputTokens }: MeterOptions): Meter {
+  const splitter = makeEventSplitter();
+  const output = makeOutputCount();
+  let told: Usage | undefined;
+  // True from a message_delta with a count until more text comes.
+  let complete = false;
+
+  function inspect({ data }: StreamEvent): void {
+    const event = data === undefined ? undefined : parseJson(data);
+    if (!isObject(event)) return;
+    if (event['type'] === 'message_start' && isObject(event['message'])) {
+      told = parseAnthropicUsage(event['message']['usage'], told);
+    } else if (event['type'] === 'message_delta') {
+      told = parseAnthropicUsage(event['usage'], told);
+      complete = told !== undefined && isObject(event['usage']) && typeof event['usage']['output_tokens'] === 'number';
+    } else if (countDelta(event, output.add)) {
+      complete = false;
+    }
+  }
+
+  return {
+    push(chunk) {
+      splitter.push(chunk).forEach(inspect);
+      return [chunk];
+    },
+    end() {
+      splitter.end().forEach(inspect);
+      return [];
+    },
+    usage() {
+      if (told !== undefined && complete) return { usage: told, exact: true };
+      const known = told ?? { ...emptyUsage, inputTokens: estimatedInputTokens };
+      return { usage: { ...known, outputTokens: Math.max(known.outputTokens, output.tokens()) }, exact: false };
+    },
+  };
+}
+
+/** Text, thinking and the input of tools; signatures are no tokens. */
+function countDelta(event: Body, add: (text: unknown) => boolean): boolean {
+  const delta = event['type'] === 'content_block_delta' ? event['delta'] : undefined;
+  const block = event['type'] === 'content_block_start' ? event['content_block'] : undefined;
+  const source = [delta, block].find(isObject);
+  return source !== undefined && ['text', 'thinking', 'partial_json'].map((field) => add(source[field])).includes(true);
+}

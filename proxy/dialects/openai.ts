@@ -1,0 +1,137 @@
+import { type Check, firstRefusal } from '../../core/decision.ts';
+import type { Refusal } from '../../core/refusals.ts';
+import { parseOpenAIUsage } from '../../core/usage.ts';
+import type { Body, DialectDriver, MeterOptions, RequestShape, Splice, SpliceOptions, Surface } from './dialect.ts';
+import { makeFreeMeter, makeJsonMeter } from './json-meter.ts';
+import { makeOpenAIStreamMeter } from './openai-meter.ts';
+import {
+  checkBoolean,
+  checkInteger,
+  checkLookalikes,
+  checkModel,
+  checkModels,
+  checkTools,
+  invalid,
+  isAbsent,
+  isObject,
+  toNumber,
+  toOtherModels,
+} from './request-fields.ts';
+
+const openai = { dialect: 'OpenAI', allowedQuery: [] } as const;
+
+const surfaces: readonly Surface[] = [
+  {
+    ...openai,
+    name: 'chat_completions',
+    method: 'POST',
+    path: '/v1/chat/completions',
+    scope: 'chat',
+    operation: 'chat',
+    upstreamPath: '/v1/chat/completions',
+    metered: true,
+  },
+  {
+    ...openai,
+    name: 'embeddings',
+    method: 'POST',
+    path: '/v1/embeddings',
+    scope: 'embeddings',
+    operation: 'embeddings',
+    upstreamPath: '/v1/embeddings',
+    metered: true,
+  },
+  {
+    ...openai,
+    name: 'models',
+    method: 'GET',
+    path: '/v1/models',
+    scope: 'read',
+    operation: 'models',
+    upstreamPath: '/v1/models',
+    metered: false,
+  },
+  {
+    ...openai,
+    name: 'model',
+    method: 'GET',
+    path: '/v1/models/:model',
+    scope: 'read',
+    operation: 'model',
+    upstreamPath: '/v1/models',
+    metered: false,
+  },
+];
+
+const chatChecks: readonly Check<Body>[] = [
+  checkLookalikes(['model', 'models', 'tools', 'stream', 'stream_options', 'n', 'max_tokens', 'max_completion_tokens']),
+  checkModel,
+  checkModels,
+  checkTools,
+  checkBoolean('stream'),
+  checkStreamOptions,
+  checkInteger('n', 1, 128),
+  checkInteger('max_tokens', 0),
+  checkInteger('max_completion_tokens', 0),
+];
+
+const embeddingsChecks: readonly Check<Body>[] = [checkLookalikes(['model', 'models', 'tools']), checkModel, checkModels, checkTools];
+
+/** The OpenAI wire format. Source: OpenAI API reference, "Chat Completions", "Embeddings", "Models". */
+export const openaiDriver: DialectDriver = {
+  dialect: 'OpenAI',
+  surfaces,
+  parseShape,
+  spliceFor,
+  withholdsUsage,
+  makeMeter,
+};
+
+function parseShape(body: Body, surface: Surface): { shape: RequestShape } | { refusal: Refusal } {
+  const isChat = surface.operation === 'chat';
+  const refusal = firstRefusal(isChat ? chatChecks : embeddingsChecks, body);
+  if (refusal !== undefined) return { refusal };
+  const named = { model: body['model'] as string, otherModels: toOtherModels(body) };
+  return {
+    shape: isChat ? { ...named, ...toChatShape(body) } : { ...named, stream: false, maxOutputTokens: 0, choices: 1, asksUsage: false },
+  };
+}
+
+function toChatShape(body: Body): Omit<RequestShape, 'model' | 'otherModels'> {
+  // The newer name and the older one; a provider that takes both keeps to one of them, we do not know which.
+  const maximums = [toNumber(body, 'max_tokens'), toNumber(body, 'max_completion_tokens')].filter((value) => value !== undefined);
+  const options = body['stream_options'];
+  return {
+    stream: body['stream'] === true,
+    maxOutputTokens: maximums.length === 0 ? undefined : Math.max(...maximums),
+    choices: toNumber(body, 'n') ?? 1,
+    asksUsage: isObject(options) && options['include_usage'] === true,
+  };
+}
+
+function checkStreamOptions({ stream_options: options }: Body): Refusal | undefined {
+  if (isAbsent(options)) return undefined;
+  if (!isObject(options)) return invalid('stream_options', 'an object');
+  return checkBoolean('include_usage')(options) === undefined
+    ? undefined
+    : invalid('stream_options', 'an object whose include_usage is true or false');
+}
+
+function spliceFor({ surface, shape, body, upstreamModel }: SpliceOptions): readonly Splice[] {
+  const splices: Splice[] = [];
+  if (upstreamModel !== undefined && upstreamModel !== shape.model) splices.push({ field: 'model', json: JSON.stringify(upstreamModel) });
+  if (withholdsUsage(surface, shape)) {
+    const given = isObject(body['stream_options']) ? body['stream_options'] : {};
+    splices.push({ field: 'stream_options', json: JSON.stringify({ ...given, include_usage: true }) });
+  }
+  return splices;
+}
+
+function withholdsUsage(surface: Surface, shape: RequestShape): boolean {
+  return surface.operation === 'chat' && shape.stream && !shape.asksUsage;
+}
+
+function makeMeter(options: MeterOptions): ReturnType<DialectDriver['makeMeter']> {
+  if (!options.surface.metered) return makeFreeMeter();
+  return options.stream ? makeOpenAIStreamMeter(options) : makeJsonMeter(options, parseOpenAIUsage);
+}

@@ -1,0 +1,101 @@
+import type { Check } from '../../core/decision.ts';
+import type { Refusal } from '../../core/refusals.ts';
+import { virtualKeyPattern } from '../../core/virtual-key.ts';
+import type { Body } from './dialect.ts';
+
+/** The CRDs' pattern without the wildcards: a client names one model. */
+const modelPattern = /^[A-Za-z0-9._:/@-]{1,128}$/;
+const maximumInteger = 1_000_000_000;
+
+/** True for a model name that is safe in a path, a log and a metric too: no empty, `.` or `..` segments, and no virtual key in the wrong place. */
+export function isModelName(value: unknown): value is string {
+  return (
+    typeof value === 'string' &&
+    modelPattern.test(value) &&
+    !virtualKeyPattern.test(value) &&
+    value.split('/').every((segment) => !['', '.', '..'].includes(segment))
+  );
+}
+
+/** `model` is there and is a model name. */
+export function checkModel(body: Body): Refusal | undefined {
+  if (isAbsent(body['model'])) return invalid('model', 'given');
+  return isModelName(body['model']) ? undefined : invalid('model', 'the name of a model');
+}
+
+/** `models`, which some providers fall back to, is a list of model names. */
+export function checkModels({ models }: Body): Refusal | undefined {
+  if (isAbsent(models) || (Array.isArray(models) && models.every(isModelName))) return undefined;
+  return invalid('models', 'a list of names of models');
+}
+
+/** `tools` is a list of objects, and where one names a model, it is a model name. */
+export function checkTools({ tools }: Body): Refusal | undefined {
+  if (isAbsent(tools)) return undefined;
+  if (!Array.isArray(tools) || !tools.every(isObject)) return invalid('tools', 'a list of objects');
+  const lookalike = tools.flatMap((tool) => findLookalikes(tool, ['model']))[0];
+  if (lookalike !== undefined) return invalid('tools', `without the field "${lookalike}"`);
+  return tools.every((tool) => isAbsent(tool['model']) || isModelName(tool['model']))
+    ? undefined
+    : invalid('tools', 'without a model that is no name');
+}
+
+/** true, false, null or absent */
+export function checkBoolean(field: string): Check<Body> {
+  return (body) => (isAbsent(body[field]) || typeof body[field] === 'boolean' ? undefined : invalid(field, 'true or false'));
+}
+
+/** an integer of this range, null or absent */
+export function checkInteger(field: string, minimum: number, maximum: number = maximumInteger): Check<Body> {
+  return (body) => {
+    const value = body[field];
+    if (isAbsent(value)) return undefined;
+    const right = typeof value === 'number' && Number.isInteger(value) && value >= minimum && value <= maximum;
+    return right ? undefined : invalid(field, `an integer from ${minimum} to ${maximum}`);
+  };
+}
+
+/**
+ * Refuses fields that differ from those that matter in upper and lower case only: servers written in Go (Ollama and others) read `MODEL`
+ * as `model`, so that a key could reach a model that we have not seen.
+ */
+export function checkLookalikes(fields: readonly string[]): Check<Body> {
+  return (body) => {
+    const lookalike = findLookalikes(body, fields)[0];
+    return lookalike === undefined ? undefined : invalid(lookalike, 'written in lower case');
+  };
+}
+
+/** Every further model that a checked body names. */
+export function toOtherModels(body: Body): string[] {
+  const models = Array.isArray(body['models']) ? body['models'] : [];
+  const tools = Array.isArray(body['tools']) ? body['tools'].map((tool: Body) => tool['model']) : [];
+  return [...new Set([...models, ...tools].filter((model) => typeof model === 'string'))];
+}
+
+/** The number of a checked field; undefined for null and absent. */
+export function toNumber(body: Body, field: string): number | undefined {
+  const value = body[field];
+  return typeof value === 'number' ? value : undefined;
+}
+
+export function isObject(value: unknown): value is Body {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+export function isAbsent(value: unknown): value is null | undefined {
+  return value === undefined || value === null;
+}
+
+export function invalid(param: string, wanted: string): Refusal {
+  return { code: 'invalid_request', message: `The field "${param}" must be ${wanted}.`, param };
+}
+
+function findLookalikes(value: Body, fields: readonly string[]): string[] {
+  return Object.keys(value).filter((name) => !fields.includes(name) && fields.includes(fold(name)));
+}
+
+/** Upper case first: it folds the long s (U+017F), as Go does; lower case then folds the Kelvin sign. */
+function fold(name: string): string {
+  return name.toUpperCase().toLowerCase();
+}

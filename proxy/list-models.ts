@@ -1,0 +1,65 @@
+import type { CompiledKey } from '../core/authorize.ts';
+import type { Dialect, Refusal } from '../core/refusals.ts';
+import { familyOf, findChannels } from '../core/route.ts';
+import type { ChannelRecord } from '../core/snapshot.ts';
+import { answerWhole, toAnswerHeaders } from './answer.ts';
+import { isModelName } from './dialects/request-fields.ts';
+import { type Exchange, required } from './exchange.ts';
+import type { Parts } from './parts.ts';
+import { toNamespace } from './proxy-metrics.ts';
+
+/** `GET /v1/models` and `/v1/models/{id}`: what this key may use, from the snapshot; no provider is asked. */
+export function listModels(exchange: Exchange, parts: Parts): Refusal | undefined {
+  const key = required(exchange.key);
+  const channels = parts.index.channelsFor(toNamespace(key.record.id));
+  if (exchange.surface.operation === 'models')
+    return answer(exchange, toList(toModelNames(key, channels, exchange.dialect), exchange.dialect));
+  const model = decodeURIComponent(exchange.target.path.slice(exchange.target.path.lastIndexOf('/') + 1));
+  if (!isModelName(model) || model.includes(required(exchange.presentedKey).reveal()))
+    return { code: 'invalid_request', message: 'This is not the name of a model.', param: 'model' };
+  const found = key.allowsModel(model) && 'channels' in findChannels({ key, channels, dialect: exchange.dialect, model });
+  if (!found)
+    return { code: 'model_not_found', message: `The model "${model}" does not exist or this key may not use it.`, param: 'model' };
+  return answer(exchange, toModel(model, exchange.dialect));
+}
+
+/** Names that stand in the key's channels. Globs and channels without a list are not enumerated: no list is invented. */
+function toModelNames(key: CompiledKey, channels: readonly ChannelRecord[], dialect: Dialect): string[] {
+  const names = channels
+    .filter(
+      (channel) =>
+        familyOf(dialect).includes(channel.provider) &&
+        channel.weight > 0 &&
+        key.allowsChannel(channel.id) &&
+        key.allowsProvider(channel.provider),
+    )
+    .flatMap((channel) => channel.models ?? [])
+    .map(({ name }) => name)
+    .filter((name) => isModelName(name) && key.allowsModel(name));
+  return [...new Set(names)].toSorted();
+}
+
+/** The date a model was made is not known here; both SDKs want one. */
+function toModel(id: string, dialect: Dialect): object {
+  if (dialect === 'Anthropic') return { type: 'model', id, display_name: id, created_at: '1970-01-01T00:00:00Z' };
+  return { id, object: 'model', created: 0, owned_by: 'keywright' };
+}
+
+function toList(names: readonly string[], dialect: Dialect): object {
+  const data = names.map((name) => toModel(name, dialect));
+  return dialect === 'Anthropic'
+    ? { data, has_more: false, first_id: names[0] ?? null, last_id: names.at(-1) ?? null }
+    : { object: 'list', data };
+}
+
+function answer(exchange: Exchange, body: object): undefined {
+  const { request, response } = exchange;
+  answerWhole({
+    request,
+    response,
+    status: 200,
+    headers: ['content-type', 'application/json', ...toAnswerHeaders(exchange)],
+    body: JSON.stringify(body),
+  });
+  exchange.firstByteMs = performance.now() - exchange.startedMs;
+}

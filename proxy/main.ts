@@ -1,0 +1,84 @@
+import { startAdminServer } from '../runtime/admin-server.ts';
+import { systemClock } from '../runtime/clock.ts';
+import { exitWithMistakes, parseSettings, type Settings } from '../runtime/environment.ts';
+import { makeLifecycle } from '../runtime/lifecycle.ts';
+import { makeLog } from '../runtime/log.ts';
+import { makeMetrics } from '../runtime/metrics.ts';
+import { findMistakes, proxySettings, textSettings, toServerSettings } from './config.ts';
+import { findRedisMistakes, openCounters } from './counters/open-counters.ts';
+import { findKubeConfig, type KubeConnection } from './kube-config.ts';
+import { makeKubernetesSource } from './kubernetes-source.ts';
+import { type ServerSettings, startProxy } from './server.ts';
+import { withSnapshotCache } from './snapshot-cache.ts';
+import { SnapshotIndex } from './snapshot-index.ts';
+
+/** `keywright proxy`: settings → parts → one line that says what listens where. */
+export async function runProxy(environment: Readonly<Record<string, string | undefined>>): Promise<void> {
+  const configuration = readConfiguration(environment);
+  if ('mistakes' in configuration) return exitWithMistakes(configuration.mistakes);
+  const { settings, server, connection } = configuration;
+  const log = makeLog({ level: settings.logLevel, name: 'proxy' });
+  const lifecycle = makeLifecycle(log);
+  lifecycle.handleSignals();
+
+  const metrics = makeMetrics();
+  lifecycle.onStop('metrics', () => metrics.close());
+
+  const index = new SnapshotIndex({ log, metrics, clock: systemClock });
+  const watched = makeKubernetesSource({ connection, namespace: settings.snapshotNamespace, log, clock: systemClock, random: Math.random });
+  const source = settings.snapshotCacheDir === undefined ? watched : withSnapshotCache(watched, settings.snapshotCacheDir, log);
+  source.start(index);
+  lifecycle.onStop('snapshot', () => source.stop());
+
+  const counters = await openCounters(settings, log, metrics);
+  lifecycle.onStop('counters', () => counters.close());
+
+  const proxy = await startProxy({ settings: server, index, counters, log, metrics, clock: systemClock, random: Math.random });
+  const admin = await startAdminServer({
+    listen: settings.adminListen,
+    metrics,
+    readiness: () => proxy.readiness(),
+    debug: { snapshot: () => index.describe() },
+    log,
+  });
+  // in reverse order: probes learn of the end, streams finish, and only then does the admin port close
+  lifecycle.onStop('admin', () => admin.close());
+  lifecycle.onStop('traffic', () => proxy.drain(), server.drainMs + stopMarginMs);
+
+  log.info({ event: 'listening', address: proxy.address, admin: admin.address }, 'serving');
+}
+
+/** After the drain time: in-stream refusals, the last settlements, closing sockets. */
+const stopMarginMs = 15_000;
+
+interface ProxyConfiguration {
+  readonly settings: Settings<typeof proxySettings>;
+  readonly server: ServerSettings;
+  readonly connection: KubeConnection;
+}
+
+/** Everything that is wrong is told at once, and then nothing starts. */
+export function readConfiguration(
+  environment: Readonly<Record<string, string | undefined>>,
+): ProxyConfiguration | { readonly mistakes: readonly string[] } {
+  const parsed = parseSettings(proxySettings, environment);
+  const texts = parseSettings(textSettings, environment);
+  const kube = findKubeConfig(environment);
+  const mistakes = [
+    ...(parsed.ok ? [] : parsed.mistakes),
+    ...(texts.ok ? findMistakes(texts.settings) : []),
+    ...(parsed.ok ? findRedisMistakes(parsed.settings.redisUrl) : []),
+    ...(hasSharedCounters(environment) ? [] : [redisMissing]),
+    ...(kube.ok ? [] : [kube.mistake]),
+  ];
+  if (!parsed.ok || !kube.ok || mistakes.length > 0) return { mistakes };
+  return { settings: parsed.settings, server: toServerSettings(parsed.settings).settings, connection: kube.connection };
+}
+
+const redisMissing =
+  'KEYWRIGHT_REDIS_URL is required: without Redis every proxy would count for itself; to run a single proxy without it, set KEYWRIGHT_REPLICAS=1';
+
+/** One proxy may count alone, but only if somebody said that there is one: the default would be right by chance. */
+function hasSharedCounters(environment: Readonly<Record<string, string | undefined>>): boolean {
+  return (environment[proxySettings.redisUrl.name] ?? '').trim() !== '' || environment[proxySettings.replicas.name]?.trim() === '1';
+}

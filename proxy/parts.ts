@@ -1,0 +1,34 @@
+import type { CompiledKey } from '../core/authorize.ts';
+import type { ChannelRecord, CredentialEntry } from '../core/snapshot.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { Log } from '../runtime/log.ts';
+import type { AttemptLimit } from './attempt-limit.ts';
+import type { Counters } from './counters/counters.ts';
+import type { ProxyMetrics } from './proxy-metrics.ts';
+import type { BodyBounds } from './read-body.ts';
+import type { Upstreams } from './upstream.ts';
+
+/** What the request path asks of the snapshot (`SnapshotIndex`). */
+export interface KeyIndex {
+  find(hashHex: string): { readonly key: CompiledKey; readonly credential: CredentialEntry } | undefined;
+  channelsFor(namespace: string): readonly ChannelRecord[];
+  readonly ready: boolean;
+  missing(): readonly string[];
+  disconnectedMs(): number;
+  /** with a credential id only that credential of the key has ended; gives a function that ends the subscription */
+  onEnded(listener: (keyId: string, reason: 'revoked' | 'deleted', credentialId?: string) => void): () => void;
+}
+
+/** What the stages work with; made once by the server. */
+export interface Parts {
+  readonly index: KeyIndex;
+  readonly counters: Counters;
+  readonly upstreams: Upstreams;
+  readonly metrics: ProxyMetrics;
+  readonly log: Log;
+  readonly clock: Clock;
+  /** in [0, 1) */
+  readonly random: () => number;
+  readonly attemptLimit: AttemptLimit;
+  readonly bodyBounds: BodyBounds;
+}

@@ -1,0 +1,31 @@
+import { promisify } from 'node:util';
+import { gunzip } from 'node:zlib';
+import { type ParsedSnapshotDocument, parseSnapshotDocument, type SnapshotDocument } from '../core/snapshot-parse.ts';
+import { shardName, snapshotIndexName } from '../core/snapshot.ts';
+
+const unzip = promisify(gunzip);
+
+/** A shard is bounded at 512 KiB gzipped, of which JSON becomes some 10 MiB; more is no snapshot but a bomb. */
+const largestDocumentBytes = 32 * 1024 * 1024;
+
+/** Reads a gzipped document, off the event loop as far as possible. Refuses what the parser refuses, and a document that stands under another one's name. */
+export async function readSnapshotDocument(name: string, bytes: Uint8Array): Promise<ParsedSnapshotDocument> {
+  const json = await toText(bytes);
+  if (json === undefined) return { ok: false, reason: 'invalid', message: 'not gzipped, cut off, or too large' };
+  const parsed = parseSnapshotDocument(json);
+  if (!parsed.ok) return parsed;
+  const ownName = documentName(parsed.document);
+  return ownName === name ? parsed : { ok: false, reason: 'invalid', message: `its content belongs under the name ${ownName}` };
+}
+
+function documentName(document: SnapshotDocument): string {
+  return document.kind === 'index' ? snapshotIndexName : shardName(document.epoch, document.kind, document.bucket);
+}
+
+async function toText(bytes: Uint8Array): Promise<string | undefined> {
+  try {
+    return (await unzip(bytes, { maxOutputLength: largestDocumentBytes })).toString('utf8');
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,37 @@
+import type { CompiledKey } from '../core/authorize.ts';
+import { type ChannelRecord, type Shard, shardName, type SnapshotIndexDocument } from '../core/snapshot.ts';
+
+/** A shard as it is held: compiled, with what is shown of it. */
+export interface HeldShard {
+  readonly name: string;
+  readonly header: Omit<Shard, 'records' | 'kind'>;
+  readonly keys: readonly CompiledKey[];
+  readonly channels: readonly ChannelRecord[];
+}
+
+export interface RefusedDocument {
+  readonly reason: 'invalid' | 'newer';
+  readonly message: string;
+}
+
+/** Names of all shards of the epoch that this index document announces. */
+export function shardNames({ epoch, keyBuckets, channelBuckets }: SnapshotIndexDocument): string[] {
+  const names = (kind: Shard['kind'], buckets: number): string[] =>
+    Array.from({ length: buckets }, (_, bucket) => shardName(epoch, kind, bucket));
+  return [...names('keys', keyBuckets), ...names('channels', channelBuckets)];
+}
+
+/** How many shards of a kind that epoch has. */
+export function bucketsOf(index: SnapshotIndexDocument, kind: Shard['kind']): number {
+  return kind === 'keys' ? index.keyBuckets : index.channelBuckets;
+}
+
+/** Whether both mean the same shards. */
+export function isSameLayout(left: SnapshotIndexDocument, right: SnapshotIndexDocument | undefined): boolean {
+  return (
+    right !== undefined &&
+    left.epoch === right.epoch &&
+    left.keyBuckets === right.keyBuckets &&
+    left.channelBuckets === right.channelBuckets
+  );
+}

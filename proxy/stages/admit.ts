@@ -1,0 +1,80 @@
+import { estimateInputTokens, estimateTokens } from '../../core/estimate.ts';
+import { toRateHeaders } from '../../core/rate-headers.ts';
+import type { Refusal } from '../../core/refusals.ts';
+import type { Admission, AdmitAnswer, WindowState } from '../counters/counters.ts';
+import { type Exchange, required } from '../exchange.ts';
+import { toLimitWindows } from '../limit-windows.ts';
+import type { Parts } from '../parts.ts';
+
+/** How long the store holds a reservation that is neither renewed nor settled: a killed proxy frees its slots so fast. */
+const holdMs = 30_000;
+
+/**
+ * Stage 3: one question to the store of limits, which checks all and then commits all. From an `admitted` answer on a reservation is held, and `settle` ends it.
+ * Budgets will join this one question.
+ */
+export function admit(exchange: Exchange, parts: Parts): Refusal | undefined | Promise<Refusal | undefined> {
+  const admission = toAdmission(exchange);
+  if (admission.windows.length === 0 && admission.concurrency === undefined) return undefined;
+  return ask(exchange, parts, admission);
+}
+
+function toAdmission(exchange: Exchange): Admission {
+  const { record } = required(exchange.key);
+  const shape = required(exchange.shape);
+  const promptBytes = required(exchange.body).bytes.length;
+  // counting tokens is a request like any other, but it uses none
+  const usesTokens = exchange.surface.metered;
+  exchange.estimatedInputTokens = usesTokens ? estimateInputTokens(promptBytes) : 0;
+  const concurrency = record.limits?.concurrency;
+  return {
+    requestId: exchange.requestId,
+    keyId: record.id,
+    windows: toLimitWindows(record, shape.model),
+    tokens: usesTokens ? estimateTokens({ promptBytes, maxOutputTokens: shape.maxOutputTokens, choices: shape.choices }) : 0,
+    ...(concurrency === undefined ? {} : { concurrency: { limit: concurrency, shadow: record.limits?.mode === 'Shadow' } }),
+    holdMs,
+  };
+}
+
+async function ask(exchange: Exchange, parts: Parts, admission: Admission): Promise<Refusal | undefined> {
+  const answer = await parts.counters.admit(admission);
+  if (answer.outcome === 'unavailable')
+    return { code: 'limiter_unavailable', message: 'The limits of this key cannot be checked at this moment.', retryAfterMs: 1000 };
+  exchange.limiterTimeMs = answer.timeMs;
+  exchange.degraded = answer.degraded;
+  addRateHeaders(exchange, answer.windows, parts.clock.now());
+  if (answer.outcome === 'refused') return toRefusal(answer);
+  exchange.admission = admission;
+  const key = parts.metrics.keyLabel(admission.keyId, undefined);
+  for (const reason of answer.shadowRefusals) parts.metrics.shadowRefusals.inc({ key, reason: toReason(reason) });
+  return undefined;
+}
+
+function addRateHeaders(exchange: Exchange, windows: readonly WindowState[], nowMs: number): void {
+  for (const [name, value] of Object.entries(toRateHeaders(windows, exchange.dialect, nowMs))) exchange.answerHeaders.push(name, value);
+}
+
+/** A metric's label: the glob of a model's limit would make it unbounded. */
+function toReason(limitName: string): string {
+  return limitName.split(':', 1)[0] ?? limitName;
+}
+
+const nouns = { requests: 'requests', tokens: 'tokens', concurrency: 'requests at the same time' } as const;
+const spans = { minute: ' per minute', day: ' per day', now: '' } as const;
+
+function toRefusal(answer: Extract<AdmitAnswer, { outcome: 'refused' }>): Refusal {
+  const { limitName, unit, span, limit, retryAfterMs } = answer;
+  return {
+    code: 'rate_limit_exceeded',
+    message: `The limit ${limitName} of this key is reached: ${limit} ${nouns[unit]}${spans[span]}. Try again in ${toSeconds(retryAfterMs)}.`,
+    unit,
+    retryAfterMs,
+    // SDKs would wait for hours in silence
+    ...(span === 'day' ? { shouldRetry: false } : {}),
+  };
+}
+
+function toSeconds(milliseconds: number): string {
+  return `${Math.ceil(milliseconds / 100) / 10} s`;
+}

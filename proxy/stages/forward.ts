@@ -1,0 +1,137 @@
+import type { Dispatcher } from 'undici';
+import type { Refusal } from '../../core/refusals.ts';
+import { type Candidate, chooseCredential } from '../../core/route.ts';
+import type { ChannelCredential, ChannelRecord } from '../../core/snapshot.ts';
+import { type AttemptOutcome, type FailedAttempt, type FailureReason, runAttempt } from '../attempt.ts';
+import { type Exchange, required } from '../exchange.ts';
+import { toUpstreamHeaders } from '../headers.ts';
+import { spliceJson } from '../json-scan.ts';
+import type { Parts } from '../parts.ts';
+import type { Upstream } from '../upstream.ts';
+import { toUpstreamPath } from '../upstream-path.ts';
+
+/** Over all channels of one request: more would multiply the load on providers that are already in trouble. */
+const maxAttempts = 3;
+/** A throttle that does not say for how long. */
+const unknownThrottleMs = 1000;
+
+/**
+ * Stage 5: sends the client's own bytes, spliced only where needed, to one channel after another until one answers. Another attempt is made only while nothing has
+ * reached the client. Refuses when every channel failed.
+ */
+export async function forward(exchange: Exchange, parts: Parts): Promise<Refusal | undefined> {
+  const failures: FailedAttempt[] = [];
+  for (const candidate of exchange.plan) {
+    const outcome = await tryChannel(exchange, parts, candidate);
+    if (outcome === undefined) continue;
+    if (outcome.outcome === 'answered') return undefined;
+    if (outcome.outcome === 'interrupted') return exchange.ended;
+    failures.push(outcome);
+    if (exchange.attempts >= maxAttempts || !mayMoveOn(outcome, candidate.channel)) break;
+  }
+  return toRefusal(failures);
+}
+
+/** The channel's last outcome; undefined if there was no attempt (its pool of credentials has none to use). */
+async function tryChannel(exchange: Exchange, parts: Parts, candidate: Candidate): Promise<AttemptOutcome | undefined> {
+  const { channel } = candidate;
+  const upstream = parts.upstreams.find(channel);
+  if (upstream === undefined) return { outcome: 'failed', reason: 'ConnectFailure', retryAfterMs: undefined };
+  const body = toBody(exchange, candidate);
+  let unused: readonly ChannelCredential[] = channel.credentials;
+  let last: AttemptOutcome | undefined;
+  for (let left = channel.retries.attempts; left >= 0 && exchange.attempts < maxAttempts; left -= 1) {
+    const credential = chooseCredential(unused, parts.random);
+    if (credential === undefined && channel.credentials.length > 0) return last;
+    exchange.attempts += 1;
+    if (exchange.attempts > 1) parts.metrics.upstreamRetries.inc({ channel: channel.id });
+    last = await runAttempt({
+      exchange,
+      parts,
+      channel,
+      credential,
+      pool: upstream.pool,
+      request: toRequest(exchange, candidate, { upstream, credential, body }),
+      withholdUsage: exchange.driver.withholdsUsage(exchange.surface, required(exchange.shape)),
+    });
+    if (last.outcome !== 'failed' || !isWorthAnother(last, channel)) return last;
+    // what is wrong with a credential is not better a moment later
+    if (isAboutCredential(last.reason)) unused = unused.filter((other) => other !== credential);
+  }
+  return last;
+}
+
+function toBody(exchange: Exchange, { upstreamModel }: Candidate): Buffer {
+  const { driver, surface } = exchange;
+  const body = required(exchange.body);
+  const splices = driver.spliceFor({ surface, shape: required(exchange.shape), body: body.value, upstreamModel });
+  return spliceJson(body, splices);
+}
+
+interface Ready {
+  readonly upstream: Upstream;
+  readonly credential: ChannelCredential | undefined;
+  readonly body: Buffer;
+}
+
+function toRequest(
+  exchange: Exchange,
+  { channel, upstreamModel }: Candidate,
+  { upstream, credential, body }: Ready,
+): Dispatcher.DispatchOptions {
+  return {
+    origin: upstream.origin,
+    path: toUpstreamPath({ channel, prefix: upstream.pathPrefix, surface: exchange.surface, upstreamModel, query: exchange.target.query }),
+    method: exchange.surface.method,
+    headers: toUpstreamHeaders({
+      client: exchange.request.rawHeaders,
+      presentedKey: required(exchange.presentedKey).reveal(),
+      channel,
+      credential: credential?.secret.reveal(),
+      dialect: exchange.dialect,
+      contentType: 'application/json',
+    }),
+    body,
+    // undici's own timers: none of ours per chunk
+    headersTimeout: channel.timeouts.firstByteMs,
+    bodyTimeout: channel.timeouts.idleMs,
+  };
+}
+
+const retryNames: Partial<Record<FailureReason, ChannelRecord['retries']['on'][number]>> = {
+  ConnectFailure: 'ConnectFailure',
+  Reset: 'Reset',
+  Timeout: 'Timeout',
+  throttled: 'RateLimited',
+  serverError: 'ServerError',
+};
+
+/** Another attempt at the same channel: what its Channel lists, or with another of its credentials when one is the trouble. */
+function isWorthAnother({ reason }: FailedAttempt, channel: ChannelRecord): boolean {
+  const name = retryNames[reason];
+  return name === undefined ? isAboutCredential(reason) : channel.retries.on.includes(name);
+}
+
+/** A request that ran into a time-out may still be running at the provider: it is sent again only where the Channel says so. */
+function mayMoveOn({ reason }: FailedAttempt, channel: ChannelRecord): boolean {
+  return reason !== 'Timeout' || channel.retries.on.includes('Timeout');
+}
+
+function isAboutCredential(reason: FailureReason): boolean {
+  return reason === 'credentialDead' || reason === 'accountBroke' || reason === 'modelForbidden' || reason === 'throttled';
+}
+
+/** `failures` holds the last outcome of each channel that was tried. */
+function toRefusal(failures: readonly FailedAttempt[]): Refusal {
+  if (failures.length > 0 && failures.every(({ reason }) => reason === 'throttled')) {
+    const retryAfterMs = Math.min(...failures.map((failure) => failure.retryAfterMs ?? unknownThrottleMs));
+    return {
+      code: 'upstream_rate_limited',
+      message: 'The providers of this model are rate limited. Try again later.',
+      unit: 'requests',
+      retryAfterMs,
+    };
+  }
+  if (failures.at(-1)?.reason === 'Timeout') return { code: 'upstream_timeout', message: 'The provider did not answer in time.' };
+  return { code: 'upstream_unavailable', message: 'No provider of this model can be reached at this moment.' };
+}

@@ -1,0 +1,106 @@
+import fc from 'fast-check';
+import { request as httpRequest } from 'node:http';
+import { expect, it } from 'vitest';
+import { untilHolds } from '../../test/support/eventually.ts';
+import {
+  answerJson,
+  chatAnswer,
+  chatBody,
+  keyText,
+  makeChannelRecord,
+  makeKeyRecord,
+  startTestProxy,
+  startUpstream,
+  type TestProxy,
+} from '../../test/support/data-plane.ts';
+
+type ProviderFault = 'whole' | 'stream' | 'throttle' | 'error' | 'credential' | 'fault' | 'reset' | 'cut' | 'cutStream' | 'silent';
+type ClientFault = 'none' | 'leaveEarly' | 'leaveLate' | 'revoke' | 'badBody';
+
+const eventStream = { 'content-type': 'text/event-stream' };
+const chunk = 'data: {"choices":[{"index":0,"delta":{"content":"x"}}]}\n\n';
+
+/** One call with a client that behaves as told; resolves when its connection is over. */
+function call(proxy: TestProxy, fault: ClientFault): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const headers = { authorization: `Bearer ${keyText}`, 'content-type': 'application/json' };
+  const request = httpRequest(`${proxy.url}/v1/chat/completions`, { method: 'POST', headers, agent: false });
+  request.on('error', () => resolve()).on('close', () => resolve());
+  request.on('response', (response) => {
+    response.on('error', () => {}).on('close', () => resolve());
+    response.once('data', () => {
+      if (fault === 'leaveLate') request.destroy();
+    });
+    response.resume();
+  });
+  request.end(fault === 'badBody' ? '{"model":1}' : JSON.stringify({ ...chatBody, stream: true }));
+  if (fault === 'leaveEarly') setTimeout(() => request.destroy(), 5);
+  if (fault === 'revoke') setTimeout(() => proxy.index.end('default/app', 'revoked'), 10);
+  return promise;
+}
+
+it('every admitted request is settled exactly once, whatever provider and client do', async () => {
+  const script: ProviderFault[] = [];
+  const upstream = await startUpstream((_request, response) => {
+    const fault = script.shift() ?? 'whole';
+    if (fault === 'whole') answerJson(response, chatAnswer);
+    else if (fault === 'stream') response.writeHead(200, eventStream).end(`${chunk}data: [DONE]\n\n`);
+    else if (fault === 'throttle') answerJson(response, {}, 429);
+    else if (fault === 'error') answerJson(response, {}, 500);
+    else if (fault === 'credential') answerJson(response, {}, 401);
+    else if (fault === 'fault') answerJson(response, { error: {} }, 400);
+    else if (fault === 'reset') response.destroy();
+    else if (fault === 'cut') response.writeHead(200, { 'content-length': '50' }).write('{"id":', () => response.destroy());
+    else if (fault === 'cutStream') response.writeHead(200, eventStream).write(chunk, () => response.destroy());
+  });
+  const timeouts = { connectMs: 200, firstByteMs: 100, idleMs: 100, totalMs: 500 };
+  const channels = [
+    makeChannelRecord(upstream.url, { timeouts }),
+    makeChannelRecord('http://127.0.0.1:9', { id: 'default/away', priority: 1, timeouts }),
+    makeChannelRecord(upstream.url, { id: 'default/third', priority: 2, timeouts }),
+  ];
+  const proxy = await startTestProxy({ channels, keys: [makeKeyRecord({ limits: { rpm: 100_000, tpm: 100_000_000, concurrency: 50 } })] });
+  const faults = fc.constantFrom<ProviderFault>(
+    'whole',
+    'stream',
+    'throttle',
+    'error',
+    'credential',
+    'fault',
+    'reset',
+    'cut',
+    'cutStream',
+    'silent',
+  );
+  const clients = fc.constantFrom<ClientFault>('none', 'leaveEarly', 'leaveLate', 'revoke', 'badBody');
+  try {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(faults, { minLength: 4, maxLength: 12 }),
+        fc.array(clients, { minLength: 1, maxLength: 6 }),
+        async (plan, behaviours) => {
+          script.splice(0, script.length, ...plan);
+          const lines = proxy.accessLines().length;
+          await Promise.all(behaviours.map((fault) => call(proxy, fault)));
+          // a client that left early may have left before its request was on its way
+          const certain = behaviours.filter((fault) => fault !== 'leaveEarly').length;
+          await untilHolds(
+            async () => {
+              expect(proxy.accessLines().length).toBeGreaterThanOrEqual(lines + certain);
+              expect(await proxy.metrics.registry.getSingleMetricAsString('keywright_in_flight_requests')).toMatch(/ 0$/);
+            },
+            { everyMs: 5 },
+          );
+          const { admissions, settlements } = proxy.counters;
+          expect(settlements.map(({ requestId }) => requestId).toSorted()).toEqual(admissions.map(({ requestId }) => requestId).toSorted());
+          expect(settlements.every(({ tokens }) => Number.isSafeInteger(tokens) && tokens >= 0)).toBe(true);
+          expect(settlements.filter(({ tokens, refundRequest }) => refundRequest && tokens > 0)).toEqual([]);
+        },
+      ),
+      { numRuns: 40, endOnFailure: true },
+    );
+  } finally {
+    await proxy.stop();
+    await upstream.close();
+  }
+}, 60_000);

@@ -1,0 +1,619 @@
+import type { Mutation } from './plant.ts';
+
+/** The contract suite runs once for each store. */
+const memory = (name: string): Mutation['test'] => ({ file: 'proxy/counters/memory.test.ts', name: `counters: memory > ${name}` });
+const redis = (name: string): Mutation['test'] => ({ file: 'proxy/counters/redis.test.ts', name: `counters: Redis > ${name}` });
+const golden = (file: string): Mutation['test'] => ({ file: 'operator/translate/translate.test.ts', name: `translate > ${file}` });
+
+/**
+ * Bugs that would break a promise, each with the test that is there to catch it. A change of the code that moves one of these places brings its new text here; a place that
+ * is gone for good takes its bug with it.
+ */
+export const mutations: readonly Mutation[] = [
+  // Limits
+  {
+    id: 'charge-before-check',
+    bug: 'a refused request is charged to the windows that were checked before the one that refuses (script)',
+    edits: [
+      {
+        file: 'proxy/counters/admit.lua',
+        find: 'if refusing then return',
+        replace:
+          'if refusing then for position = 1, refusing - 1 do charge(windows[position], now, tonumber(ARGV[position * 6 + 4])) commit(windows[position], now) end return',
+      },
+    ],
+    test: redis('windows > a refused request changes nothing'),
+  },
+  {
+    id: 'write-before-check',
+    bug: 'a refused request writes the windows that it looked at (script)',
+    edits: [
+      {
+        file: 'proxy/counters/admit.lua',
+        find: 'if refusing then return',
+        replace: 'for _, window in ipairs(windows) do commit(window, now) end if refusing then return',
+      },
+    ],
+    test: redis('windows > a refused request changes nothing'),
+  },
+  {
+    id: 'charge-before-check-memory',
+    bug: 'a refused request is charged to the windows that were checked before the one that refuses (memory)',
+    edits: [
+      {
+        file: 'proxy/counters/limit-store.ts',
+        find: 'if (refusing !== undefined) return',
+        replace:
+          'if (refusing !== undefined) for (const limit of admission.windows.slice(0, refusing)) charge(this.#advanced(admission.keyId, limit, nowMs).window, shapeOf(limit.span), nowMs, 1);\n    if (refusing !== undefined) return',
+      },
+    ],
+    test: memory('windows > a refused request changes nothing'),
+  },
+  {
+    id: 'k-buckets',
+    bug: 'a window counts k buckets instead of k + 1, and so forgets too early (script)',
+    edits: [{ file: 'proxy/counters/window.lua', find: 'elseif last < now - index * width then', replace: 'elseif last then' }],
+    test: redis('windows > counts a charge until it is a whole span old: k buckets are not enough'),
+  },
+  {
+    id: 'k-buckets-memory',
+    bug: 'a window counts k buckets instead of k + 1, and so forgets too early (memory)',
+    edits: [{ file: 'core/limit.ts', find: ' && (last === undefined || last + spanMs(shape) < atMs)', replace: '' }],
+    test: memory('windows > counts a charge until it is a whole span old: k buckets are not enough'),
+  },
+  {
+    id: 'k-buckets-edge',
+    bug: 'a window looks back k buckets instead of k + 1 (memory)',
+    edits: [{ file: 'core/limit.ts', find: 'const edge = index - shape.k;', replace: 'const edge = index - shape.k + 1;' }],
+    test: {
+      file: 'core/limit.test.ts',
+      name: 'a minute counts its k whole buckets, and the one across the far edge until its latest charge is older than the span',
+    },
+  },
+  {
+    id: 'settle-twice',
+    bug: 'a second settlement books a second time (script)',
+    edits: [{ file: 'proxy/counters/settle.lua', find: "if marker then call('DEL', KEYS[1]) end", replace: '' }],
+    test: redis('idempotency > a second settlement does nothing'),
+  },
+  {
+    id: 'settle-twice-memory',
+    bug: 'a second settlement books a second time (memory)',
+    edits: [{ file: 'proxy/counters/limit-store.ts', find: 'this.#held.delete(heldName(settlement));', replace: '' }],
+    test: memory('idempotency > a second settlement does nothing'),
+  },
+  {
+    id: 'admit-twice',
+    bug: 'an admission that is sent again counts again (script)',
+    edits: [{ file: 'proxy/counters/admit.lua', find: 'if tonumber(held_until) > now then', replace: 'if false then' }],
+    test: redis('idempotency > the same admission again changes nothing and answers as the first'),
+  },
+  {
+    id: 'lua-number',
+    bug: 'Lua writes amounts above 1e14 in exponent form, and the next reader finds no number',
+    edits: [{ file: 'proxy/counters/settle.lua', find: "line = format('%.0f %.0f", replace: "line = format('%.0f %s" }],
+    test: redis('windows > counts amounts above 1e14 exactly'),
+  },
+  {
+    id: 'slot-leak',
+    bug: 'a settlement leaves the slot of its request taken (script)',
+    edits: [{ file: 'proxy/counters/settle.lua', find: "call('ZREM', KEYS[2], id)", replace: '' }],
+    test: redis('concurrency > a client that goes one after the other is never refused'),
+  },
+  {
+    id: 'retry-early',
+    bug: 'retry-after is early by one bucket (script)',
+    edits: [{ file: 'proxy/counters/admit.lua', find: '+ last + span + 1 - now', replace: '+ last + span + 1 - now - window.width' }],
+    test: redis('retry-after > is exact for requests: refused a millisecond earlier, admitted then; at most a minute for a minute'),
+  },
+  {
+    id: 'retry-early-memory',
+    bug: 'retry-after is early by one bucket (memory)',
+    edits: [
+      {
+        file: 'proxy/counters/limit-store.ts',
+        find: 'waitMs = fitsInMs;',
+        replace: 'waitMs = Math.max(1, fitsInMs - shapeOf(limit.span).widthMs);',
+      },
+    ],
+    test: memory('retry-after > is exact for requests: refused a millisecond earlier, admitted then; at most a minute for a minute'),
+  },
+  {
+    id: 'retry-rounded-down',
+    bug: 'retry-after is rounded down to whole seconds, and so is early',
+    edits: [
+      {
+        file: 'core/refusal-answer.ts',
+        find: 'String(Math.ceil(refusal.retryAfterMs / 1000))',
+        replace: 'String(Math.floor(refusal.retryAfterMs / 1000))',
+      },
+    ],
+    test: { file: 'core/refusal-answer.test.ts', name: 'headers of a refusal > tell to come back after 1000.5 ms, never early' },
+  },
+  {
+    id: 'abort-leaks',
+    bug: 'the reservation of a request whose client hangs up is not settled',
+    edits: [
+      {
+        file: 'proxy/stages/settle.ts',
+        find: '  if (admission === undefined) return;',
+        replace: '  if (admission === undefined || exchange.gone) return;',
+      },
+    ],
+    test: {
+      file: 'proxy/stream.test.ts',
+      name: 'a stream > whose client hangs up ends the upstream at once and books what had flowed, once',
+    },
+  },
+
+  // What a client may see
+  {
+    id: 'usage-shown',
+    bug: 'the usage chunk that only the gateway asked for reaches the client (meter)',
+    edits: [{ file: 'proxy/dialects/openai-meter.ts', find: 'return !isUsageChunk;', replace: 'return true;' }],
+    test: {
+      file: 'proxy/dialects/openai-meter.test.ts',
+      name: 'what is withheld > is the usage chunk, also in the middle of one network chunk',
+    },
+  },
+  {
+    id: 'usage-shown-stream',
+    bug: 'the usage chunk that only the gateway asked for reaches the client (pipeline)',
+    edits: [
+      {
+        file: 'proxy/stages/forward.ts',
+        find: 'withholdUsage: exchange.driver.withholdsUsage(exchange.surface, required(exchange.shape))',
+        replace: 'withholdUsage: false',
+      },
+    ],
+    test: { file: 'proxy/stream.test.ts', name: 'a stream > asks for usage behind the client, keeps the chunk back and books it' },
+  },
+  {
+    id: 'upstream-401',
+    bug: "a provider's 401, which is about our credential, is passed on to the client",
+    edits: [{ file: 'proxy/upstream-failure.ts', find: "401: 'credentialDead',", replace: "401: 'requestFault'," }],
+    test: { file: 'proxy/pipeline.test.ts', name: 'headers > no secret is ever logged or counted' },
+  },
+  {
+    id: 'second-channel',
+    bug: 'another channel is tried after the first byte has reached the client',
+    edits: [
+      {
+        file: 'proxy/attempt.ts',
+        find: "if (this.#phase === 'passing') return this.#breakOff(isTimeout",
+        replace: 'if (false) return this.#breakOff(isTimeout',
+      },
+    ],
+    test: { file: 'proxy/stream.test.ts', name: 'of which a byte has reached the client goes on at no other channel, however it ends' },
+  },
+  {
+    id: 'refused-with-408',
+    bug: 'a refusal has the status 408, which SDKs repeat against our will',
+    edits: [{ file: 'core/refusals.ts', find: 'status: 504,', replace: 'status: 408,' }],
+    test: {
+      file: 'core/refusal-answer.test.ts',
+      name: 'the table of refusals > never has a status that SDKs retry against our will, and no 401 or 403 for trouble of the infrastructure',
+    },
+  },
+  {
+    id: 'outage-as-401',
+    bug: 'an unknown key is a 401 although the list of keys may be stale',
+    edits: [{ file: 'proxy/stages/authenticate.ts', find: '|| parts.index.disconnectedMs() > staleAfterMs', replace: '' }],
+    test: { file: 'proxy/pipeline.test.ts', name: 'keys > an unknown key is no 401 while the snapshot may be stale' },
+  },
+
+  // What a client may send
+  {
+    id: 'doubled-model',
+    bug: 'a second "model" in the body is accepted, of which the provider may read the other one',
+    edits: [{ file: 'proxy/json-scan.ts', find: 'if (seen.has(folded)) return', replace: 'if (false) return' }],
+    test: { file: 'proxy/json-scan.test.ts', name: 'scanJson > refuses a doubled model and names the param' },
+  },
+  {
+    id: 'encoded-slash',
+    bug: 'a %2f in the path is accepted, which a router and a provider read differently',
+    edits: [{ file: 'proxy/target.ts', find: '/%(?:2f|5c)/i.test(path) ||', replace: '' }],
+    test: { file: 'proxy/target.test.ts', name: 'parseTarget > refuses "/v1/chat%2fcompletions"' },
+  },
+  {
+    id: 'model-of-a-tool',
+    bug: 'a model that is named inside a tool or among fallbacks is not checked against the key',
+    edits: [{ file: 'proxy/stages/authorize.ts', find: '[model, ...otherModels]', replace: '[model]' }],
+    test: { file: 'proxy/intake.test.ts', name: 'bodies > with one inside a tool are no way round' },
+  },
+  {
+    id: 'expiry-ignored',
+    bug: 'an expired key goes on working',
+    edits: [
+      { file: 'core/authorize.ts', find: 'expiresAt !== undefined && nowMs >= expiresAt', replace: 'expiresAt !== undefined && false' },
+    ],
+    test: {
+      file: 'core/authorize.test.ts',
+      name: 'checkStanding > of a key that is expired this millisecond: { expiresAt: 1000000 } {} → key_expired',
+    },
+  },
+  {
+    id: 'overlap-ignored',
+    bug: 'a rotated key goes on working after its overlap',
+    edits: [
+      {
+        file: 'core/authorize.ts',
+        find: 'if (notAfter === undefined || nowMs < notAfter)',
+        replace: "if (credential.state === 'Retiring' || notAfter === undefined || nowMs < notAfter)",
+      },
+    ],
+    test: {
+      file: 'core/authorize.test.ts',
+      name: "checkStanding > of a key that is behind its overlap: {} { state: 'Retiring', notAfter: 1000000 } → key_expired",
+    },
+  },
+
+  // Secrets
+  {
+    id: 'key-logged',
+    bug: 'the key that a client presents is in its access line',
+    edits: [
+      { file: 'proxy/stages/record.ts', find: 'prefix: exchange.credential?.prefix', replace: 'prefix: exchange.presentedKey?.reveal()' },
+    ],
+    test: { file: 'proxy/pipeline.test.ts', name: 'headers > no secret is ever logged or counted' },
+  },
+  {
+    id: 'credential-logged',
+    bug: 'the credential of a provider is in a log line',
+    edits: [
+      {
+        file: 'proxy/stages/forward.ts',
+        find: 'exchange.attempts += 1;',
+        replace: "exchange.attempts += 1;\n    parts.log.info({ credential: credential?.secret.reveal() }, 'attempt');",
+      },
+    ],
+    test: { file: 'proxy/pipeline.test.ts', name: 'headers > no secret is ever logged or counted' },
+  },
+  {
+    id: 'error-body-logged',
+    bug: "a provider's error body, which may quote its credential, is in a log line",
+    edits: [
+      {
+        file: 'proxy/attempt.ts',
+        find: "if (verdict !== 'requestFault') return",
+        replace: "this.#options.parts.log.warn({ body: body.toString() }, 'refused');\n    if (verdict !== 'requestFault') return",
+      },
+    ],
+    test: { file: 'proxy/pipeline.test.ts', name: 'headers > no secret is ever logged or counted' },
+  },
+  {
+    id: 'secret-printed',
+    bug: 'a Secret that is logged by mistake is shown',
+    edits: [
+      {
+        file: 'core/secret.ts',
+        find: "toJSON(): string {\n    return '[secret]';",
+        replace: 'toJSON(): string {\n    return this.#value;',
+      },
+    ],
+    test: { file: 'runtime/log.test.ts', name: 'a Secret prints [secret] wherever it stands' },
+  },
+  {
+    id: 'exception-logged',
+    bug: 'an error that quotes an HTTP answer is logged whole',
+    edits: [
+      {
+        file: 'runtime/log.ts',
+        find: "carriesAnswer ? '(withheld: it may quote an HTTP answer)' : error.message",
+        replace: 'error.message',
+      },
+    ],
+    test: { file: 'runtime/log.test.ts', name: 'an error that carries an HTTP answer does not show it: as err' },
+  },
+  {
+    id: 'key-forwarded',
+    bug: 'a header that repeats the virtual key goes on to the provider',
+    edits: [{ file: 'proxy/headers.ts', find: "if (presentedKey === '' || !value.includes(presentedKey))", replace: 'if (true)' }],
+    test: { file: 'proxy/headers.test.ts', name: 'toUpstreamHeaders > never lets the key through, wherever it stands' },
+  },
+  {
+    id: 'plaintext-stored',
+    bug: 'the plaintext of an issued key is kept as its display prefix, and so stands in status and snapshot',
+    edits: [{ file: 'operator/issue-key.ts', find: 'prefix: toDisplayPrefix(text)', replace: 'prefix: text' }],
+    test: { file: 'operator/operator.test.ts', name: 'a generated key > is stored in plaintext nowhere but in the delivery Secret' },
+  },
+
+  // Issuing
+  {
+    id: 'deliver-before-publish',
+    bug: 'the delivery Secret is written before the hash is published: its reader is refused',
+    edits: [
+      {
+        file: 'operator/translate/generate.ts',
+        find: '|| !isPublished) return { progress };',
+        replace:
+          "|| !isPublished) return { progress, delivery: { mode: delivery === undefined ? 'create' : 'replace', keyHash: attempt.hash, layout } };",
+      },
+    ],
+    test: {
+      file: 'operator/operator.test.ts',
+      name: 'a generated key > is published, and stays so for the settle time, before anybody can read it',
+    },
+  },
+  {
+    id: 'settle-time-skipped',
+    bug: 'the delivery Secret is written before every proxy can have the hash',
+    edits: [{ file: 'operator/translate/generate.ts', find: 'if (nowMs < settledMs) return', replace: 'if (false) return' }],
+    test: {
+      file: 'operator/operator.test.ts',
+      name: 'a generated key > is published, and stays so for the settle time, before anybody can read it',
+    },
+  },
+  {
+    id: 'planted-value-adopted',
+    bug: 'a value that somebody puts into the delivery Secret becomes a key',
+    edits: [
+      {
+        file: 'operator/translate/generate.ts',
+        find: 'credentials: current.credentials, nowMs, blocked',
+        replace:
+          "credentials: [...current.credentials, ...Object.values(input.delivery?.entries ?? {}).slice(0, 1).filter((hash) => !current.credentials.some((known) => known.hash === hash)).map((hash) => ({ hash, prefix: '', state: 'Pending' as const, createdAt: nowMs, until: nowMs + pendingMs }))], nowMs, blocked",
+      },
+    ],
+    test: {
+      file: 'operator/operator.test.ts',
+      name: 'a generated key > never takes over a planted Secret: the value is not accepted and a new key is issued',
+    },
+  },
+  {
+    id: 'planted-secret-adopted',
+    bug: 'a Secret that was there before, and is nobody’s, is taken for our own',
+    edits: [
+      {
+        file: 'operator/delivery-secret.ts',
+        find: "if (owner === undefined || owner.kind !== 'VirtualKey'",
+        replace: "if (owner === undefined) return 'this';\n  if (owner.kind !== 'VirtualKey'",
+      },
+    ],
+    test: {
+      file: 'operator/operator.test.ts',
+      name: 'a generated key > does not adopt a Secret that was there before, whoever it claims to belong to',
+    },
+  },
+  {
+    id: 'foreign-pending-removed',
+    bug: 'an operator removes the unexpired attempt of another one, which may have been delivered by now',
+    edits: [
+      {
+        file: 'operator/translate/generate.ts',
+        find: 'credentials: [...credentials, toPending(input, nowMs)]',
+        replace: "credentials: [...credentials.filter(({ state }) => state !== 'Pending'), toPending(input, nowMs)]",
+      },
+    ],
+    test: golden('generate-foreign-pending.in.yaml'),
+  },
+  {
+    id: 'foreign-pending-barred',
+    bug: 'of two operators that both lead, the one that sees its key delivered bars what the other has under way',
+    edits: [
+      {
+        file: 'operator/translate/generate.ts',
+        find: "else if (state === 'Pending' && credential.attempt !== input.attempt?.id) next.push(credential);",
+        replace: '',
+      },
+    ],
+    test: golden('generate-5-adopt-foreign.in.yaml'),
+  },
+  {
+    id: 'follower-writes',
+    bug: 'a process that has lost the lease goes on writing',
+    edits: [{ file: 'operator/write-guard.ts', find: 'if (!mayWrite()) throw', replace: 'if (false) throw' }],
+    test: {
+      file: 'operator/write-guard.test.ts',
+      name: 'a guarded cluster > refuses every write of a process that does not lead, and tells no Events',
+    },
+  },
+  {
+    id: 'follower-unguarded',
+    bug: 'the operator writes past the guard that the lease gives it',
+    edits: [
+      {
+        file: 'operator/operator.ts',
+        find: 'toWriteGuarded(options.cluster, options.mayWrite ?? (() => true))',
+        replace: 'toWriteGuarded(options.cluster, () => true)',
+      },
+    ],
+    test: {
+      file: 'operator/write-guard.test.ts',
+      name: 'an operator whose lease has passed to another one while it was stopped > writes nothing over its successor, whatever still runs, and goes on when it leads again',
+    },
+  },
+  {
+    id: 'publish-before-record',
+    bug: 'a hash is published before it is recorded, and is nobody’s after a crash',
+    edits: [
+      {
+        file: 'operator/reconcile-key.ts',
+        find: 'if (output.hashedSecret !== undefined) {',
+        replace: 'publisher.setKey(id, output.record, { urgent: output.urgent });\n    if (output.hashedSecret !== undefined) {',
+      },
+    ],
+    test: { file: 'operator/reconcile.test.ts', name: 'faults > a hash that could not be recorded is neither published nor delivered' },
+  },
+  {
+    id: 'short-list-ends-keys',
+    bug: 'a list that came back too short ends the keys that are missing from it',
+    edits: [{ file: 'operator/reconcile-key.ts', find: 'found === undefined && !watches.seenDeleted.has(id)', replace: 'false' }],
+    test: {
+      file: 'operator/reconcile.test.ts',
+      name: 'faults > a key whose VirtualKey is missing from the list, but not deleted, is asked for before it ends',
+    },
+  },
+  {
+    id: 'hash-shared',
+    bug: 'a hash that another key has recorded is taken as well, with that key’s limits or ours',
+    edits: [
+      { file: 'operator/translate/hashes.ts', find: 'return isFirst ? undefined', replace: 'return isFirst !== undefined ? undefined' },
+    ],
+    test: {
+      file: 'operator/reconcile.test.ts',
+      name: 'brought hashes > belong to the key that recorded them first, also when two come at once',
+    },
+  },
+  {
+    id: 'refused-edit-taken',
+    bug: 'an edit that is refused is in force all the same',
+    edits: [
+      {
+        file: 'operator/translate/key.ts',
+        find: 'if (problem === undefined) return { refused, toTell: wanted };',
+        replace: 'if (problem !== null) return { refused, toTell: wanted };',
+      },
+    ],
+    test: {
+      file: 'operator/reconcile.test.ts',
+      name: 'an edit that is not accepted > leaves the last accepted record in force until it is mended',
+    },
+  },
+
+  // Revoking
+  {
+    id: 'revocation-undone',
+    bug: 'a revoked key whose `revoked` is set back to false comes alive again',
+    edits: [
+      {
+        file: 'operator/translate/lifecycle.ts',
+        find: 'if (record.revokedAt !== undefined || (virtualKey',
+        replace:
+          'const { revokedAt, ...alive } = record;\n  if (revokedAt !== undefined && virtualKey.spec.revoked !== true) return { ...life, record: alive };\n  if (record.revokedAt !== undefined || (virtualKey',
+      },
+      // the snapshot remembers a revocation too
+      { file: 'operator/translate/lifecycle.ts', find: "published.state === 'Revoked'", replace: 'false' },
+    ],
+    test: { file: 'operator/operator.test.ts', name: 'ends > revokes at once, for ever, and takes the plaintext out of the Secret' },
+  },
+  {
+    id: 'revocation-restored-away',
+    bug: 'a key is alive again when its hashed Secret comes back from a backup',
+    edits: [{ file: 'operator/translate/lifecycle.ts', find: "published.state === 'Revoked'", replace: 'false' }],
+    test: { file: 'operator/operator.test.ts', name: 'ends > stays revoked when the hashed Secret comes back from an older backup' },
+  },
+  {
+    id: 'hash-taken-again',
+    bug: 'a hash that was taken out of a key is accepted again when somebody writes it back',
+    edits: [
+      {
+        file: 'operator/translate/hashes.ts',
+        find: 'if (claims.isRevoked(hash) || record.revokedHashes.includes(hash))',
+        replace: 'if (false)',
+      },
+    ],
+    test: {
+      file: 'operator/reconcile.test.ts',
+      name: 'brought hashes > are in force as written, and out of force at once when they are taken out',
+    },
+  },
+  {
+    id: 'expiry-not-published',
+    bug: 'the proxies are not told when a key expires',
+    edits: [{ file: 'operator/translate/key-record.ts', find: 'expiresAt: toExpiry(virtualKey),', replace: '' }],
+    test: { file: 'operator/operator.test.ts', name: 'ends > reports expiry by itself and publishes the time beforehand' },
+  },
+
+  // Consent and rest
+  {
+    id: 'unlabelled-secret-read',
+    bug: 'a Secret is read although its owner has not labelled it',
+    edits: [
+      {
+        file: 'operator/translate/source-entries.ts',
+        find: "return secret.metadata.labels?.[consentLabel] === 'true';",
+        replace: 'return secret !== undefined;',
+      },
+      // the watch alone would hide it
+      { file: 'operator/watches.ts', find: 'labelSelector: `${consentLabel}=true`', replace: 'labelSelector: undefined' },
+    ],
+    test: { file: 'operator/reconcile.test.ts', name: 'a key from a labelled Secret > is taken, follows the Secret, and needs the label' },
+  },
+  {
+    id: 'unlabelled-secret-told',
+    bug: 'the rules take the key of a Secret that its owner has not labelled',
+    edits: [
+      {
+        file: 'operator/translate/source-entries.ts',
+        find: "return secret.metadata.labels?.[consentLabel] === 'true';",
+        replace: 'return secret !== undefined;',
+      },
+    ],
+    test: golden('secret-ref-missing.in.yaml'),
+  },
+  {
+    id: 'status-at-rest',
+    bug: 'a status that has not changed is written again',
+    edits: [
+      { file: 'operator/reconcile-key.ts', find: 'if (isDeepStrictEqual(virtualKey.status, output.status.value)) return;', replace: '' },
+    ],
+    test: { file: 'operator/operator.test.ts', name: 'at rest > writes nothing, however often everything is looked at' },
+  },
+  {
+    id: 'snapshot-at-rest',
+    bug: 'a shard with equal content is written again',
+    edits: [
+      { file: 'operator/publish.ts', find: 'if (bucket.secret?.revision !== shard.revision) await', replace: 'await' },
+      // a key that stays as it is does not come so far otherwise
+      {
+        file: 'operator/publish.ts',
+        find: 'if (!isDeepStrictEqual(bucket.desired.get(id), record)) this.#set({ bucket, id, record,',
+        replace:
+          'const same = bucket.desired.get(id) as KeyRecord | undefined;\n    this.#set({ bucket, id, record: isDeepStrictEqual(same, record) ? same : record,',
+      },
+    ],
+    test: { file: 'operator/operator.test.ts', name: 'at rest > writes nothing, however often everything is looked at' },
+  },
+
+  // Snapshot
+  {
+    id: 'removed-shard-ends-keys',
+    bug: 'a snapshot Secret that somebody removes takes its keys with it',
+    edits: [
+      {
+        file: 'proxy/snapshot-index.ts',
+        find: 'this.#removed.add(name);',
+        replace:
+          'const held = this.#held.get(name);\n    if (held !== undefined) this.#swap(held, { ...held, keys: [], channels: [] });\n    this.#removed.add(name);',
+      },
+    ],
+    test: { file: 'proxy/snapshot-index.test.ts', name: 'a change > is never the removal of a Secret' },
+  },
+  {
+    id: 'older-generation',
+    bug: 'a record with an older revocation counter brings a revoked key back',
+    edits: [{ file: 'proxy/snapshot-index.ts', find: '&& record.gen < seen.gen', replace: '&& false' }],
+    test: { file: 'proxy/snapshot-index.test.ts', name: 'the end of a key > stays: a record with an older revocation counter is refused' },
+  },
+  {
+    id: 'newer-shard',
+    bug: 'a shard that asks for a newer reader is taken as if it were understood',
+    edits: [{ file: 'core/snapshot-parse.ts', find: 'version.value.minReader > snapshotReader', replace: 'false' }],
+    test: { file: 'proxy/snapshot-index.test.ts', name: 'a bad document > for newer readers is refused and the last good one stays' },
+  },
+  {
+    id: 'half-an-epoch',
+    bug: 'an epoch is in force before all its shards are there',
+    edits: [{ file: 'proxy/snapshot-index.ts', find: '|| this.#missingShards(announced).length > 0) return;', replace: ') return;' }],
+    test: {
+      file: 'proxy/snapshot-index.test.ts',
+      name: 'an epoch > gives way when the next one is complete, whatever the order, and not before',
+    },
+  },
+  {
+    id: 'streams-of-a-revoked-key',
+    bug: 'the running streams of a revoked key go on',
+    edits: [
+      {
+        file: 'proxy/snapshot-tables.ts',
+        find: "if (after.record.state === 'Revoked') return before.state === 'Revoked' ? []",
+        replace: "if (after.record.state === 'Revoked') return before.state !== undefined ? []",
+      },
+    ],
+    test: {
+      file: 'proxy/snapshot-index.test.ts',
+      name: 'the end of a key > is told when it is revoked, deleted, or made anew under the same name',
+    },
+  },
+];

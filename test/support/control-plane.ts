@@ -1,0 +1,194 @@
+import { generateKeyPairSync, randomUUID } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { get } from 'node:https';
+import { join } from 'node:path';
+import { type Child, makeTemporaryDirectory, runCommand, startChild } from './child.ts';
+import { eventually } from './eventually.ts';
+import { freePort } from './free-port.ts';
+
+export interface ControlPlane {
+  /** of the administrator (group system:masters) */
+  readonly kubeconfigPath: string;
+  /** `https://127.0.0.1:port`; stays the same over kill and start */
+  readonly url: string;
+  /** the certificate to trust, in PEM */
+  readonly certificatePath: string;
+  readonly adminToken: string;
+  /** as the administrator; gives standard output, fails with what kubectl said */
+  kubectl(...args: string[]): Promise<string>;
+  /** `kubectl apply -f -` of a manifest text */
+  apply(manifest: string): Promise<string>;
+  /** a real token of a service account (`namespace/name`, which must exist) through the TokenRequest API: so RBAC is tested */
+  createToken(serviceAccount: string): Promise<string>;
+  /** writes a kubeconfig for a token and gives its path */
+  kubeconfigFor(token: string): string;
+  /** without notice (SIGKILL); etcd goes on */
+  killApiServer(): Promise<void>;
+  startApiServer(): Promise<void>;
+  /** every key and value of etcd as they are stored */
+  etcdEntries(): Promise<{ key: string; value: Buffer }[]>;
+  /** all keys and values of etcd, one after the other, for searching */
+  etcdDump(): Promise<Buffer>;
+  stop(): Promise<void>;
+}
+
+const testDirectory = join(import.meta.dirname, '..');
+
+/**
+ * A real etcd and kube-apiserver of this test's own, on free loopback ports. No controller manager: nothing collects garbage, finishes the deletion of namespaces or makes
+ * `default` service accounts.
+ */
+export async function startControlPlane(): Promise<ControlPlane> {
+  const programs = await findPrograms();
+  const directory = makeTemporaryDirectory('control-plane');
+  const adminToken = randomUUID();
+  const { etcd, url: etcdUrl } = await startEtcd(programs, directory);
+  const port = await freePort();
+  const url = `https://127.0.0.1:${port}`;
+  const flags = toApiServerFlags({ directory, etcdUrl, port, adminToken });
+  const certificatePath = join(directory, 'certificates', 'apiserver.crt');
+
+  let apiServer: Child;
+  async function startApiServer(): Promise<void> {
+    apiServer = startChild(join(programs, 'kube-apiserver'), flags, { directory });
+    await eventually(() => isReady(apiServer, { url, certificatePath, adminToken }), { withinMs: 120_000, everyMs: 200 });
+  }
+
+  function kubeconfigFor(token: string): string {
+    const path = join(directory, `kubeconfig-${randomUUID()}.json`);
+    writeFileSync(path, toKubeconfig({ url, certificatePath, token }), { mode: 0o600 });
+    return path;
+  }
+
+  await startApiServer();
+  const kubeconfigPath = kubeconfigFor(adminToken);
+  const runKubectl = (args: readonly string[], input?: string): Promise<string> =>
+    runCommand(join(programs, 'kubectl'), ['--kubeconfig', kubeconfigPath, ...args], {
+      environment: { PATH: process.env['PATH'], HOME: directory },
+      ...(input !== undefined && { input }),
+    });
+
+  return {
+    kubeconfigPath,
+    url,
+    certificatePath,
+    adminToken,
+    kubectl: (...args) => runKubectl(args),
+    apply: (manifest) => runKubectl(['apply', '-f', '-'], manifest),
+    async createToken(serviceAccount) {
+      const [namespace = '', name = ''] = serviceAccount.split('/');
+      return (await runKubectl(['create', 'token', name, '--namespace', namespace])).trim();
+    },
+    kubeconfigFor,
+    async killApiServer() {
+      apiServer.signal('SIGKILL');
+      await apiServer.ended;
+    },
+    startApiServer,
+    etcdEntries: () => readEtcd(etcdUrl),
+    async etcdDump() {
+      const newline = Buffer.from('\n');
+      return Buffer.concat((await readEtcd(etcdUrl)).flatMap(({ key, value }) => [Buffer.from(key), newline, value, newline]));
+    },
+    async stop() {
+      // it is ours alone and keeps nothing, so it need not drain for the ten seconds that it would like to
+      apiServer.signal('SIGKILL');
+      await apiServer.ended;
+      await etcd.stop(2000);
+    },
+  };
+}
+
+/** The tools' own script knows where they may be; here it only looks and never builds, because a build takes minutes. */
+async function findPrograms(): Promise<string> {
+  return (await runCommand('bash', [join(testDirectory, 'tools', 'control-plane.sh'), '--find'])).trim();
+}
+
+async function startEtcd(programs: string, directory: string): Promise<{ etcd: Child; url: string }> {
+  const url = `http://127.0.0.1:${await freePort()}`;
+  const peer = `http://127.0.0.1:${await freePort()}`;
+  const etcd = startChild(join(programs, 'etcd'), [
+    `--data-dir=${join(directory, 'etcd')}`,
+    `--listen-client-urls=${url}`,
+    `--advertise-client-urls=${url}`,
+    `--listen-peer-urls=${peer}`,
+    `--initial-advertise-peer-urls=${peer}`,
+    `--initial-cluster=default=${peer}`,
+    '--unsafe-no-fsync', // nothing here is to survive the machine
+    '--log-level=warn',
+  ]);
+  await eventually(
+    async () => {
+      if (!etcd.running) throw new Error(`etcd ended: ${etcd.lastWords()}`);
+      return (await fetch(`${url}/health`)).ok;
+    },
+    { withinMs: 60_000 },
+  );
+  return { etcd, url };
+}
+
+function toApiServerFlags({
+  directory,
+  etcdUrl,
+  port,
+  adminToken,
+}: {
+  directory: string;
+  etcdUrl: string;
+  port: number;
+  adminToken: string;
+}): string[] {
+  const key = join(directory, 'service-account.key');
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  writeFileSync(key, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
+  const tokens = join(directory, 'tokens.csv');
+  writeFileSync(tokens, `${adminToken},administrator,administrator,system:masters\n`, { mode: 0o600 });
+  return [
+    `--etcd-servers=${etcdUrl}`,
+    `--secure-port=${port}`,
+    '--bind-address=127.0.0.1',
+    `--cert-dir=${join(directory, 'certificates')}`,
+    '--service-account-issuer=https://kubernetes.default.svc',
+    `--service-account-key-file=${key}`,
+    `--service-account-signing-key-file=${key}`,
+    '--authorization-mode=Node,RBAC',
+    `--token-auth-file=${tokens}`,
+    '--service-cluster-ip-range=10.0.0.0/24',
+    '--disable-admission-plugins=ServiceAccount', // needs the controllers that are not here
+    '--profiling=false',
+  ];
+}
+
+function toKubeconfig({ url, certificatePath, token }: { url: string; certificatePath: string; token: string }): string {
+  const certificate = readFileSync(certificatePath).toString('base64');
+  return JSON.stringify({
+    apiVersion: 'v1',
+    kind: 'Config',
+    clusters: [{ name: 'test', cluster: { server: url, 'certificate-authority-data': certificate } }],
+    users: [{ name: 'test', user: { token } }],
+    contexts: [{ name: 'test', context: { cluster: 'test', user: 'test', namespace: 'default' } }],
+    'current-context': 'test',
+  });
+}
+
+async function isReady(
+  apiServer: Child,
+  { url, certificatePath, adminToken }: { url: string; certificatePath: string; adminToken: string },
+): Promise<boolean> {
+  if (!apiServer.running) throw new Error(`kube-apiserver ended: ${apiServer.lastWords()}`);
+  const options = { ca: readFileSync(certificatePath), headers: { authorization: `Bearer ${adminToken}` }, agent: false as const };
+  const { promise, resolve, reject } = Promise.withResolvers<boolean>();
+  get(`${url}/readyz`, options, (answer) => {
+    answer.resume();
+    resolve(answer.statusCode === 200);
+  }).on('error', reject);
+  return promise;
+}
+
+/** etcd's JSON gateway: the range from the smallest key to the end; both are a zero byte in base64. */
+async function readEtcd(url: string): Promise<{ key: string; value: Buffer }[]> {
+  const answer = await fetch(`${url}/v3/kv/range`, { method: 'POST', body: JSON.stringify({ key: 'AA==', range_end: 'AA==' }) });
+  if (!answer.ok) throw new Error(`etcd answered ${answer.status}`);
+  const { kvs = [] } = (await answer.json()) as { kvs?: { key: string; value?: string }[] };
+  return kvs.map(({ key, value = '' }) => ({ key: Buffer.from(key, 'base64').toString(), value: Buffer.from(value, 'base64') }));
+}

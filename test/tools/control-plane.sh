@@ -1,0 +1,115 @@
+#!/usr/bin/env bash
+# Finds, or builds once for this user, the programs of a real Kubernetes control plane for the tests, and prints their directory.
+# usage: control-plane.sh [--find]      (--find: only look, never build)
+# order: 1. KUBEBUILDER_ASSETS   2. the user's cache   3. a build from the Go modules of Kubernetes and etcd, into that cache
+# Downloading envtest's archives is left out on purpose: a download without a checksum that we know ourselves is not taken, and the Go module proxy's are checked by
+# Go's checksum database.
+set -euo pipefail
+kubernetes_version=1.36.3 # its staging modules are v0.MINOR.PATCH
+etcd_version=3.6.16
+programs='etcd kube-apiserver kubectl'
+
+cache=${XDG_CACHE_HOME:-${HOME:?neither XDG_CACHE_HOME nor HOME is set}/.cache}/keywright/control-plane
+directory=$cache/kubernetes-$kubernetes_version-etcd-$etcd_version
+
+say() { echo "control-plane: $*" >&2; }
+
+complete() {
+  local program
+  for program in $programs; do [ -x "$1/$program" ] || return 1; done
+}
+
+if [ -n "${KUBEBUILDER_ASSETS:-}" ]; then
+  complete "$KUBEBUILDER_ASSETS" || { say "KUBEBUILDER_ASSETS is $KUBEBUILDER_ASSETS, but not all of $programs are there"; exit 1; }
+  (cd "$KUBEBUILDER_ASSETS" && pwd)
+  exit
+fi
+if complete "$directory"; then
+  echo "$directory"
+  exit
+fi
+if [ "${1:-}" = --find ]; then
+  say "the tests need a real API server and there is none; \`make tools\` builds one ($programs), or set KUBEBUILDER_ASSETS to a directory that has them"
+  exit 1
+fi
+command -v go >/dev/null || {
+  say "the tests need a real API server: set KUBEBUILDER_ASSETS to a directory with $programs, or install Go (https://go.dev/dl) to build them"
+  exit 1
+}
+
+# One build at a time: a second caller waits here and then finds everything done. mkdir is the lock because macOS has no flock.
+mkdir -p "$cache"
+lock=$directory.lock
+waited=0
+until mkdir "$lock" 2>/dev/null; do
+  owner=$(cat "$lock/pid" 2>/dev/null || true)
+  if [ -n "$owner" ] && ! kill -0 "$owner" 2>/dev/null; then
+    # of several waiting callers one wins the rename, and only a lock that is still the dead one's
+    mv "$lock" "$lock.dead.$$" 2>/dev/null && rm -rf "$lock.dead.$$"
+    continue
+  fi
+  [ "$waited" = 0 ] && say "another run${owner:+ (process $owner)} is building; waiting for it"
+  waited=1
+  sleep 2
+done
+echo $$ >"$lock/pid"
+build=$cache/build.$$
+trap 'rm -rf "$lock" "$build"' EXIT
+trap 'exit 130' INT TERM
+if complete "$directory"; then
+  echo "$directory"
+  exit
+fi
+
+export CGO_ENABLED=0 GOFLAGS=-mod=mod GO111MODULE=on GOWORK=off
+mkdir -p "$build/kubernetes" "$build/etcd" "$build/out"
+say "the tests run against a real API server: building $programs (Kubernetes $kubernetes_version, etcd $etcd_version) from Go modules"
+say "this happens once for you: about 8 minutes on two cores, seconds when Go's build cache has them; kept in $directory"
+
+# run WHAT COMMAND...: quiet unless it fails
+run() {
+  local what=$1 begin=$SECONDS
+  shift
+  "$@" >"$build/log" 2>&1 || { tail -20 "$build/log" >&2; say "$what failed"; exit 1; }
+  say "$what: $((SECONDS - begin)) s"
+}
+
+# The server command is the root of etcd's module, which `go install module@version` refuses for its replace lines: hence a small module that requires it.
+etcd_module() {
+  printf 'module keywright.dev/test/etcd\n\ngo 1.24\n\nrequire go.etcd.io/etcd/server/v3 v%s\n' "$etcd_version" >go.mod
+  printf '//go:build tools\n\npackage tools\n\nimport _ "go.etcd.io/etcd/server/v3"\n' >tools.go
+  go mod tidy
+}
+
+# k8s.io/kubernetes names its staging modules by relative paths: each gets the published version of the same release.
+kubernetes_module() {
+  local go_mod staging
+  go_mod=$(go mod download -json "k8s.io/kubernetes@v$kubernetes_version" | sed -n 's/.*"GoMod": "\(.*\)".*/\1/p')
+  {
+    printf 'module keywright.dev/test/kubernetes\n\n%s\n\nrequire k8s.io/kubernetes v%s\n\n' "$(grep '^go ' "$go_mod")" "$kubernetes_version"
+    for staging in $(sed -nE 's,^[[:space:]]*(replace )?(k8s\.io/[a-z0-9-]+) => \./staging/.*,\2,p' "$go_mod" | sort -u); do
+      echo "replace $staging => $staging v0.${kubernetes_version#*.}"
+    done
+  } >go.mod
+  printf '//go:build tools\n\npackage tools\n\nimport _ "k8s.io/kubernetes/cmd/kube-apiserver"\nimport _ "k8s.io/kubernetes/cmd/kubectl"\n' >tools.go
+  go mod tidy
+}
+
+cd "$build/etcd"
+run 'fetching etcd' etcd_module
+run 'building etcd' go build -trimpath -ldflags '-s -w' -o "$build/out/etcd" go.etcd.io/etcd/server/v3
+
+cd "$build/kubernetes"
+run 'fetching Kubernetes' kubernetes_module
+# without the version flags the server takes itself for v0.0.0 and CRD features misbehave
+version=k8s.io/component-base/version
+major=${kubernetes_version%%.*} minor=${kubernetes_version#*.} minor=${minor%%.*}
+flags="-s -w -X $version.gitVersion=v$kubernetes_version -X $version.gitMajor=$major -X $version.gitMinor=$minor"
+for program in kube-apiserver kubectl; do
+  run "building $program" go build -trimpath -ldflags "$flags" -o "$build/out/$program" "k8s.io/kubernetes/cmd/$program"
+done
+
+# all or nothing: whoever finds the directory finds it whole
+rm -rf "$directory"
+mv "$build/out" "$directory"
+echo "$directory"

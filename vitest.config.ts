@@ -1,0 +1,45 @@
+import { defineConfig } from 'vitest/config';
+
+/** What a kind of test needs decides its project: `make test-<kind>` runs one of them. */
+const needsRedis = ['proxy/counters/redis*.test.ts', 'test/support/redis.test.ts', 'test/redis/**/*.test.ts'];
+const needsCluster = ['operator/cluster/kubernetes/**/*.test.ts', 'test/support/control-plane.test.ts', 'test/cluster/**/*.test.ts'];
+const report = process.env['KEYWRIGHT_TEST_REPORT'];
+
+export default defineConfig({
+  test: {
+    // two cores are what a small CI machine has, and each worker may have an API server beside it
+    maxWorkers: 2,
+    pool: 'forks',
+    // a test that passes at the second try has failed
+    retry: 0,
+    allowOnly: false,
+    reporters: report === undefined ? ['default'] : ['default', ['json', { outputFile: report }]],
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'unit',
+          // a bound against hanging, not a measure of speed: a busy machine is no failure
+          testTimeout: 30_000,
+          include: ['{core,runtime,proxy,operator,standalone,cli,crds,bench,docs,examples,test/house,test/support,test/fake}/**/*.test.ts'],
+          exclude: [...needsRedis, ...needsCluster],
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        extends: true,
+        test: { name: 'redis', include: needsRedis, testTimeout: 30_000, hookTimeout: 60_000, sequence: { groupOrder: 1 } },
+      },
+      ...[
+        { name: 'crds', include: ['test/crds/**/*.test.ts'] },
+        { name: 'cluster', include: needsCluster },
+        { name: 'dataplane', include: ['test/dataplane/**/*.test.ts'] },
+        { name: 'e2e', include: ['test/e2e/**/*.test.ts'] },
+      ].map(({ name, include }, index) => ({
+        extends: true as const,
+        // one file after the other: each starts servers of its own and some measure rates
+        test: { name, include, testTimeout: 60_000, hookTimeout: 180_000, fileParallelism: false, sequence: { groupOrder: 2 + index } },
+      })),
+    ],
+  },
+});

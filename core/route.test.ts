@@ -85,6 +85,12 @@ describe('findChannels', () => {
     ['channels that lack the model', 'llama', { channels: ['default/openai'] }, 'model_not_found'],
   ])('keeps to the %s of the key', (_what, model, access, expected) => expect(find(model, access)).toEqual(expected));
 
+  it('takes a channel of weight 0 for one that is not there', () => {
+    const parked = channelWith({ id: 'default/parked', weight: 0 });
+    const found = findChannels({ key: keyWith({}), channels: [parked], dialect: 'OpenAI', model: 'gpt-4o' });
+    expect(found).toMatchObject({ refusal: { code: 'channel_not_found' } });
+  });
+
   it('never leaves the family of a dialect', () => {
     expect(find('claude-x', {}, 'Anthropic')).toEqual([['default/claude', 'claude-x']]);
     expect(find('gemini-x', {}, 'Gemini')).toBe('channel_not_found');

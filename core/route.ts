@@ -29,13 +29,19 @@ export interface Search {
   readonly model: string | undefined;
 }
 
+/** The channels that speak a dialect and that a key may use. One of weight 0 is never chosen, so for every purpose it is not there. */
+export function usableChannels({ key, channels, dialect }: Omit<Search, 'model'>): readonly ChannelRecord[] {
+  const family = familyOf(dialect);
+  return channels.filter(
+    (channel) =>
+      family.includes(channel.provider) && channel.weight > 0 && key.allowsChannel(channel.id) && key.allowsProvider(channel.provider),
+  );
+}
+
 /** The channels that may and can serve a request, in no order; refuses with `channel_not_found` or `model_not_found`. */
 export function findChannels(search: Search): { channels: readonly Candidate[] } | { refusal: Refusal } {
-  const { key, dialect, model } = search;
-  const family = familyOf(dialect);
-  const usable = search.channels.filter(
-    (channel) => family.includes(channel.provider) && key.allowsChannel(channel.id) && key.allowsProvider(channel.provider),
-  );
+  const { dialect, model } = search;
+  const usable = usableChannels(search);
   if (usable.length === 0) {
     return { refusal: { code: 'channel_not_found', message: `No channel that this key may use speaks the ${dialect} dialect.` } };
   }

@@ -1,6 +1,6 @@
 import type { CompiledKey } from '../core/authorize.ts';
 import type { Dialect, Refusal } from '../core/refusals.ts';
-import { familyOf, findChannels } from '../core/route.ts';
+import { findChannels, usableChannels } from '../core/route.ts';
 import type { ChannelRecord } from '../core/snapshot.ts';
 import { answerWhole, toAnswerHeaders } from './answer.ts';
 import { isModelName } from './dialects/request-fields.ts';
@@ -25,14 +25,7 @@ export function listModels(exchange: Exchange, parts: Parts): Refusal | undefine
 
 /** Names that stand in the key's channels. Globs and channels without a list are not enumerated: no list is invented. */
 function toModelNames(key: CompiledKey, channels: readonly ChannelRecord[], dialect: Dialect): string[] {
-  const names = channels
-    .filter(
-      (channel) =>
-        familyOf(dialect).includes(channel.provider) &&
-        channel.weight > 0 &&
-        key.allowsChannel(channel.id) &&
-        key.allowsProvider(channel.provider),
-    )
+  const names = usableChannels({ key, channels, dialect })
     .flatMap((channel) => channel.models ?? [])
     .map(({ name }) => name)
     .filter((name) => isModelName(name) && key.allowsModel(name));

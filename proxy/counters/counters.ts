@@ -1,3 +1,5 @@
+import type { RateWindow } from '../../core/rate-headers.ts';
+
 /**
  * What the pipeline needs of a store of limits. Two implementations (memory, Redis) behind this one interface pass
  * one contract suite (`contract.ts`).
@@ -27,15 +29,8 @@ export interface Admission {
   readonly holdMs: number;
 }
 
-/** For rate headers. `resetMs`: time until the window would be empty or, for a full one, until one request fits. */
-export interface WindowState {
-  readonly name: string;
-  readonly unit: 'requests' | 'tokens';
-  readonly span: 'minute' | 'day';
-  readonly limit: number;
-  readonly remaining: number;
-  readonly resetMs: number;
-}
+/** What is left of one window, for the rate headers. */
+export type WindowState = RateWindow;
 
 export type AdmitAnswer =
   | {

@@ -124,7 +124,7 @@ export const refusals: Readonly<Record<RefusalCode, RefusalForm>> = {
   request_too_large: {
     ...badRequest,
     status: 413,
-    when: 'the body is over `KEYWRIGHT_MAX_BODY_BYTES`',
+    when: 'the body is over `KEYWRIGHT_MAX_BODY_BYTES`, or holds more than 1,000,000 JSON values',
     anthropicType: 'request_too_large',
   },
   unsupported_encoding: { ...badRequest, status: 415, when: 'a content type or coding that is not read' },

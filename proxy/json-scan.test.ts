@@ -126,6 +126,24 @@ describe('spliceJson', () => {
   });
 });
 
+describe('a body of very many values', () => {
+  const filled = (values: number): string => `{"model":"a","input":[${'1,'.repeat(values)}1],"text":"${',['.repeat(200_000)}"}`;
+
+  it('is refused before it is parsed', () => {
+    expect(scan(filled(1_200_000))).toMatchObject({ ok: false, refusal: { code: 'request_too_large' } });
+    expect(scan(`{"input":${'['.repeat(2_100_000)}`)).toMatchObject({ ok: false, refusal: { code: 'request_too_large' } });
+  });
+
+  it('passes with what the largest honest request holds, and what stands in strings does not count', () => {
+    expect(scan(filled(900_000)).ok).toBe(true);
+    expect(scan(`{"model":"a","prompt":"${'[,{'.repeat(900_000)}"}`).ok).toBe(true);
+  });
+
+  it('is no trouble when a string has no end', () => {
+    expect(scan(`{"prompt":"${'x'.repeat(2_100_000)}`)).toMatchObject({ ok: false, refusal: { code: 'invalid_request' } });
+  });
+});
+
 function isObject(text: string): boolean {
   try {
     const value: unknown = JSON.parse(text);

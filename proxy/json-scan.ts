@@ -65,9 +65,8 @@ const closeBracket = 0x5d;
  * they are doubled, escaped or in another case. Linear in the length of the body.
  */
 export function scanJson(bytes: Buffer): JsonScan {
-  if (bytes.length === 0) return refuse('the request body is empty; a JSON object is expected');
-  if (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) return refuse('the request body starts with a byte order mark');
-  if (!isUtf8(bytes)) return refuse('the request body is not valid UTF-8');
+  const unreadable = refuseUnread(bytes);
+  if (unreadable !== undefined) return unreadable;
   const value = parse(bytes);
   if (value === undefined) return refuse('the request body is not valid JSON');
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return refuse('the request body is not a JSON object');
@@ -76,6 +75,14 @@ export function scanJson(bytes: Buffer): JsonScan {
   const refusal = findAmbiguity(members, decidingNames, '') ?? findToolAmbiguity(bytes, members);
   if (refusal !== undefined) return { ok: false, refusal };
   return { ok: true, body: { bytes, value: value as Record<string, unknown>, members, insertAt: start + 1 } };
+}
+
+/** What is refused by a look at the bytes alone. */
+function refuseUnread(bytes: Buffer): JsonScan | undefined {
+  if (bytes.length === 0) return refuse('the request body is empty; a JSON object is expected');
+  if (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) return refuse('the request body starts with a byte order mark');
+  if (!isUtf8(bytes)) return refuse('the request body is not valid UTF-8');
+  return holdsTooManyValues(bytes) ? { ok: false, refusal: tooManyValues } : undefined;
 }
 
 /** The client's bytes with the named top-level members replaced, or added in front when they are absent. */
@@ -128,6 +135,39 @@ function toInsertion(body: JsonBody, splices: readonly Splice[]): Edit | undefin
   if (added.length === 0) return undefined;
   const text = added.map((splice) => `${JSON.stringify(splice.field)}:${splice.json}`).join(',');
   return { from: body.insertAt, to: body.insertAt, text: body.members.length === 0 ? text : `${text},` };
+}
+
+/**
+ * Parsing takes time by the value, not by the byte: 32 MiB of `[[],[],…` would hold up every other request for seconds. The largest honest body, embeddings
+ * of texts given as tokens, has some 300,000 (OpenAI's bound for one call).
+ */
+const mostValues = 1_000_000;
+const tooManyValues: Refusal = { code: 'request_too_large', message: `The request body holds more than ${mostValues} JSON values.` };
+
+/** Counts what begins a value, outside strings; the text may still be no JSON at all. */
+function holdsTooManyValues(bytes: Buffer): boolean {
+  // each value takes two bytes at least, so most bodies need no look
+  if (bytes.length <= 2 * mostValues) return false;
+  let values = 0;
+  for (let position = 0; position < bytes.length; position += 1) {
+    const byte = bytes[position];
+    if (byte === comma || byte === 0x5b || byte === 0x7b) values += 1;
+    if (values > mostValues) return true;
+    if (byte !== quote) continue;
+    const end = findClosingQuote(bytes, position);
+    if (end === undefined) return false;
+    position = end;
+  }
+  return false;
+}
+
+function findClosingQuote(bytes: Buffer, start: number): number | undefined {
+  let from = start + 1;
+  for (let end = bytes.indexOf(quote, from); end >= 0; end = bytes.indexOf(quote, from)) {
+    if (!isEscaped(bytes, end, from)) return end;
+    from = end + 1;
+  }
+  return undefined;
 }
 
 /** `undefined` when it is no JSON; native, and so far faster than any scanner of ours. */
@@ -232,14 +272,9 @@ function skipNested(bytes: Buffer, start: number): number {
   return position;
 }
 
-/** Offset after the closing quote. Long texts are the bulk of a prompt, so quotes are looked for natively. */
+/** Offset after the closing quote of a string that is known to have one. Long texts are the bulk of a prompt, so quotes are looked for natively. */
 function skipString(bytes: Buffer, start: number): number {
-  let position = start + 1;
-  for (;;) {
-    const end = bytes.indexOf(quote, position);
-    if (!isEscaped(bytes, end, position)) return end + 1;
-    position = end + 1;
-  }
+  return (findClosingQuote(bytes, start) ?? bytes.length) + 1;
 }
 
 /** An odd number of backslashes before the quote; `from` bounds the look back, so that the whole stays linear. */

@@ -90,6 +90,7 @@ export async function startInstallation(options: { proxies: number; behaviour?: 
         KEYWRIGHT_SNAPSHOT_NAMESPACE: 'keywright-snapshot',
         KEYWRIGHT_REDIS_URL: redis.url,
         KEYWRIGHT_REPLICAS: '2',
+        KEYWRIGHT_TRUSTED_PROXIES: '127.0.0.1',
         ...environment,
       }),
     logs: () => all.map((process) => process.output()).join('\n'),
@@ -174,10 +175,21 @@ export async function untilReady(proxy: RunningProcess): Promise<void> {
   });
 }
 
+let clients = 0;
+
+/**
+ * The header of a client that no other call comes from, as a load balancer would write it. Tests ask again and again with keys that are not known yet or any more;
+ * from one address that soon is `too_many_attempts`, as it should be, and which call meets it would depend on how fast the machine is.
+ */
+export function otherClient(): { readonly 'x-forwarded-for': string } {
+  clients += 1;
+  return { 'x-forwarded-for': `127.${1 + ((clients >> 16) & 127)}.${(clients >> 8) & 255}.${clients & 255}` };
+}
+
 /** Until the proxy lets this key in (or no longer does). */
 export async function untilStatus(proxy: RunningProcess, apiKey: string, status: number): Promise<void> {
   await untilHolds(async () => {
-    const answer = await fetch(`${proxy.address}/v1/models`, { headers: { authorization: `Bearer ${apiKey}` } });
+    const answer = await fetch(`${proxy.address}/v1/models`, { headers: { authorization: `Bearer ${apiKey}`, ...otherClient() } });
     await answer.arrayBuffer();
     if (answer.status !== status) throw new Error(`status ${answer.status}, wanted ${status}`);
   });

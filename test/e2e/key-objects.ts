@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import type { VirtualKey } from '../../core/resources.ts';
 import { untilHolds } from '../support/eventually.ts';
-import type { Installation, RunningProcess } from './installation.ts';
+import { type Installation, otherClient, type RunningProcess } from './installation.ts';
 
 export interface ReadSecret {
   readonly type: string;
@@ -55,7 +55,7 @@ export async function untilKey(
 export async function chat(proxy: RunningProcess, apiKey: string): Promise<Response> {
   const answer = await fetch(`${proxy.address}/v1/chat/completions`, {
     method: 'POST',
-    headers: { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' },
+    headers: { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json', ...otherClient() },
     body: '{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Hello"}]}',
   });
   await answer.arrayBuffer();

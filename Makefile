@@ -20,9 +20,10 @@ node_modules/.package-lock.json: package-lock.json
 	@node_modules/node/bin/node --version >/dev/null || { echo 'keywright: the npm package "node" did not bring Node 24; are install scripts switched off?' >&2; exit 1; }
 	@touch $@
 
-tools: ## find, install or build what the tests run against: kube-apiserver, etcd, kubectl, Redis
+tools: ## find, install or build what the tests run against: kube-apiserver, etcd, kubectl, Helm, Redis
 	@bash test/tools/redis.sh
 	@bash test/tools/control-plane.sh
+	@bash test/tools/helm.sh
 
 demo: setup ## run a gateway on this machine with sample manifests and a fake provider; prints a key and calls to try
 	@exec $(NODE) examples/demo/run.ts

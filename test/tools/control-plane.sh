@@ -9,10 +9,9 @@ kubernetes_version=1.36.3 # its staging modules are v0.MINOR.PATCH
 etcd_version=3.6.16
 programs='etcd kube-apiserver kubectl'
 
-cache=${XDG_CACHE_HOME:-${HOME:?neither XDG_CACHE_HOME nor HOME is set}/.cache}/keywright/control-plane
-directory=$cache/kubernetes-$kubernetes_version-etcd-$etcd_version
-
-say() { echo "control-plane: $*" >&2; }
+tool=control-plane
+. "$(dirname "$0")/build-once.sh"
+directory=$keywright_cache/control-plane/kubernetes-$kubernetes_version-etcd-$etcd_version
 
 complete() {
   local program
@@ -37,42 +36,15 @@ command -v go >/dev/null || {
   exit 1
 }
 
-# One build at a time: a second caller waits here and then finds everything done. mkdir is the lock because macOS has no flock.
-mkdir -p "$cache"
-lock=$directory.lock
-waited=0
-until mkdir "$lock" 2>/dev/null; do
-  owner=$(cat "$lock/pid" 2>/dev/null || true)
-  if [ -n "$owner" ] && ! kill -0 "$owner" 2>/dev/null; then
-    # of several waiting callers one wins the rename, and only a lock that is still the dead one's
-    mv "$lock" "$lock.dead.$$" 2>/dev/null && rm -rf "$lock.dead.$$"
-    continue
-  fi
-  [ "$waited" = 0 ] && say "another run${owner:+ (process $owner)} is building; waiting for it"
-  waited=1
-  sleep 2
-done
-echo $$ >"$lock/pid"
-build=$cache/build.$$
-trap 'rm -rf "$lock" "$build"' EXIT
-trap 'exit 130' INT TERM
+lock_build "$directory"
 if complete "$directory"; then
   echo "$directory"
   exit
 fi
 
-export CGO_ENABLED=0 GOFLAGS=-mod=mod GO111MODULE=on GOWORK=off
-mkdir -p "$build/kubernetes" "$build/etcd" "$build/out"
+mkdir -p "$build/kubernetes" "$build/etcd"
 say "the tests run against a real API server: building $programs (Kubernetes $kubernetes_version, etcd $etcd_version) from Go modules"
 say "this happens once for you: about 8 minutes on two cores, seconds when Go's build cache has them; kept in $directory"
-
-# run WHAT COMMAND...: quiet unless it fails
-run() {
-  local what=$1 begin=$SECONDS
-  shift
-  "$@" >"$build/log" 2>&1 || { tail -20 "$build/log" >&2; say "$what failed"; exit 1; }
-  say "$what: $((SECONDS - begin)) s"
-}
 
 # The server command is the root of etcd's module, which `go install module@version` refuses for its replace lines: hence a small module that requires it.
 etcd_module() {

@@ -8,6 +8,7 @@ import { findMistakes, proxySettings, textSettings, toServerSettings } from './c
 import { findRedisMistakes, openCounters } from './counters/open-counters.ts';
 import { findKubeConfig, type KubeConnection } from './kube-config.ts';
 import { makeKubernetesSource } from './kubernetes-source.ts';
+import { makeRevocations } from './revocations.ts';
 import { type ServerSettings, startProxy } from './server.ts';
 import { withSnapshotCache } from './snapshot-cache.ts';
 import { SnapshotIndex } from './snapshot-index.ts';
@@ -30,10 +31,11 @@ export async function runProxy(environment: Readonly<Record<string, string | und
   source.start(index);
   lifecycle.onStop('snapshot', () => source.stop());
 
+  const revocations = makeRevocations({ now: Date.now, recordOf: (keyId) => index.recordOf(keyId), metrics });
   const counters = await openCounters(settings, log, metrics);
   lifecycle.onStop('counters', () => counters.close());
 
-  const proxy = await startProxy({ settings: server, index, counters, log, metrics, clock: systemClock, random: Math.random });
+  const proxy = await startProxy({ settings: server, index, revocations, counters, log, metrics, clock: systemClock, random: Math.random });
   const admin = await startAdminServer({
     listen: settings.adminListen,
     metrics,

@@ -6,6 +6,7 @@ import type { AttemptLimit } from './attempt-limit.ts';
 import type { Counters } from './counters/counters.ts';
 import type { ProxyMetrics } from './proxy-metrics.ts';
 import type { BodyBounds } from './read-body.ts';
+import type { Revocations } from './revocations.ts';
 import type { Upstreams } from './upstream.ts';
 
 /** What the request path asks of the snapshot (`SnapshotIndex`). */
@@ -22,6 +23,8 @@ export interface KeyIndex {
 /** What the stages work with; made once by the server. */
 export interface Parts {
   readonly index: KeyIndex;
+  /** overrules what the index says */
+  readonly revocations: Revocations;
   readonly counters: Counters;
   readonly upstreams: Upstreams;
   readonly metrics: ProxyMetrics;

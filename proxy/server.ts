@@ -14,6 +14,7 @@ import { makeInFlight } from './in-flight.ts';
 import { makeKeyEnder } from './key-ender.ts';
 import type { KeyIndex, Parts } from './parts.ts';
 import { makeProxyMetrics } from './proxy-metrics.ts';
+import type { Revocations } from './revocations.ts';
 import { makeRouter } from './router.ts';
 import { renew } from './stages/settle.ts';
 import { makeUpstreams } from './upstream.ts';
@@ -41,6 +42,7 @@ export interface ServerSettings {
 export interface ProxyOptions {
   readonly settings: ServerSettings;
   readonly index: KeyIndex;
+  readonly revocations: Revocations;
   readonly counters: Counters;
   readonly log: Log;
   readonly metrics: Metrics;
@@ -70,11 +72,12 @@ const renewEveryMs = 1000;
 const flushMs = 1000;
 
 /** Starts the data plane on its port. The caller owns index and counters and closes them after `drain`. */
-export async function startProxy({ settings, index, counters, log, metrics, clock, random }: ProxyOptions): Promise<Proxy> {
+export async function startProxy({ settings, index, revocations, counters, log, metrics, clock, random }: ProxyOptions): Promise<Proxy> {
   const inFlight = makeInFlight();
   const upstreams = makeUpstreams({ now: clock.now, allowLinkLocal: settings.allowLinkLocal === true });
   const parts: Parts = {
     index,
+    revocations,
     counters,
     upstreams,
     metrics: makeProxyMetrics({ metrics, maxKeys: settings.maxKeySeries, now: clock.now, inFlight: () => inFlight.count }),
@@ -107,8 +110,11 @@ export async function startProxy({ settings, index, counters, log, metrics, cloc
       return server;
     },
   });
-  const keyEnder = makeKeyEnder(inFlight);
-  const unsubscribe = index.onEnded((keyId, _reason, credentialId) => keyEnder.end(keyId, credentialId));
+  const keyEnder = makeKeyEnder(inFlight, revocations);
+  const subscriptions = [
+    index.onEnded((keyId, _reason, credentialId) => keyEnder.end(keyId, credentialId)),
+    revocations.onChange((keyId) => keyEnder.endOverruled(keyId)),
+  ];
   await router.listen(settings.listen);
   const bound = router.server.address();
   if (bound === null || typeof bound === 'string') throw new Error('the proxy has no address although it listens');
@@ -129,7 +135,7 @@ export async function startProxy({ settings, index, counters, log, metrics, cloc
     await closed;
     forced.cancel();
     clearInterval(renewTimer);
-    unsubscribe();
+    for (const unsubscribe of subscriptions) unsubscribe();
     await counters.flush();
     await upstreams.close();
   }

@@ -1,5 +1,5 @@
 import { type CompiledKey, compileKey } from '../core/authorize.ts';
-import type { ChannelRecord, Shard, SnapshotIndexDocument } from '../core/snapshot.ts';
+import type { ChannelRecord, KeyRecord, Shard, SnapshotIndexDocument } from '../core/snapshot.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { sha256Hex } from '../runtime/digest.ts';
 import type { Log } from '../runtime/log.ts';
@@ -70,6 +70,11 @@ export class SnapshotIndex implements SnapshotSink {
   /** The key that has a credential with this hash (64 lower-case hex digits). */
   find(hashHex: string): FoundKey | undefined {
     return this.#tables.find(hashHex);
+  }
+
+  /** What is in force of a key. */
+  recordOf(keyId: string): KeyRecord | undefined {
+    return this.#tables.key(keyId)?.record;
   }
 
   /** The Channels that admit keys of this namespace, by id; the same array until Channels change. */

@@ -237,6 +237,33 @@ describe('a key that ends', () => {
     expect(proxy.accessLines()[0]).toMatchObject({ status: 200, refusal: 'key_revoked', aborted_by: 'gateway' });
   });
 
+  it.each([
+    ['Revoked', {}, 403, 'key_revoked'],
+    ['Deleted', {}, 401, 'invalid_api_key'],
+    ['Active', { ended: ['000000000001'] }, 401, 'invalid_api_key'],
+  ] as const)('by a revocation (%s) beside the snapshot ends its streams too, and is refused', async (state, rest, status, code) => {
+    const { proxy, upstream } = await start((_request, response) => void response.writeHead(200, eventStream).write(delta('one')));
+    const pieces = read(await postChat(proxy.url, streamBody));
+    await pieces.next();
+    const revocation = { keyId: 'default/app', uid: 'u1', gen: 1, state, ended: [], ...rest } as const;
+    // a suspension, a credential that this stream does not use, and an earlier object let it go on
+    proxy.revocations.take({ ...revocation, state: 'Suspended', ended: ['000000000002'] });
+    proxy.revocations.take({ ...revocation, uid: 'u0', state: 'Deleted', ended: [] });
+    expect((await postChat(proxy.url, streamBody)).status).toBe(403);
+    await sleep(50);
+    expect(upstream.aborted).toBe(0);
+    proxy.revocations.take({ ...revocation, gen: 2 });
+    let text = '';
+    for await (const piece of pieces) text += piece;
+    expect(text).toContain('"code":"key_revoked"');
+    await untilHolds(() => expect(upstream.aborted).toBe(1));
+    expect(proxy.counters.settlements).toHaveLength(1);
+    const refused = await postChat(proxy.url, streamBody);
+    expect([refused.status, ((await refused.json()) as { error: { code: string } }).error.code]).toEqual([status, code]);
+    // whoever lists models makes no call to Redis
+    expect((await fetch(`${proxy.url}/v1/models`, { headers: { authorization: `Bearer ${keyText}` } })).status).toBe(status);
+  });
+
   it('before its answer has begun is refused', async () => {
     const { proxy, upstream } = await start(() => {});
     const call = postChat(proxy.url, streamBody);

@@ -6,6 +6,7 @@ import { makeMemoryCluster, type MemoryCluster } from '../operator/cluster/memor
 import { startOperator } from '../operator/operator.ts';
 import { toServerSettings } from '../proxy/config.ts';
 import { findRedisMistakes, openCounters } from '../proxy/counters/open-counters.ts';
+import { makeRevocations } from '../proxy/revocations.ts';
 import { startProxy } from '../proxy/server.ts';
 import { SnapshotIndex } from '../proxy/snapshot-index.ts';
 import { startAdminServer } from '../runtime/admin-server.ts';
@@ -57,9 +58,10 @@ export async function runStandalone(argv: readonly string[], environment: Readon
   const source = makeInProcessSource(cluster, snapshotNamespace);
   source.start(index);
   lifecycle.onStop('snapshot', () => source.stop());
+  const revocations = makeRevocations({ now: Date.now, recordOf: (keyId) => index.recordOf(keyId), metrics });
   const counters = await openCounters(settings, log, metrics);
   lifecycle.onStop('counters', () => counters.close());
-  const proxy = await startProxy({ settings: server, index, counters, log, metrics, clock: systemClock, random: Math.random });
+  const proxy = await startProxy({ settings: server, index, revocations, counters, log, metrics, clock: systemClock, random: Math.random });
   const admin = await startAdminServer({
     listen: settings.adminListen,
     metrics,

@@ -1,16 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { tagOf, toAdmitCall, toDecision } from './scripts.ts';
+import { tagOf } from '../../core/hash-tag.ts';
+import { toAdmitCall, toDecision } from './scripts.ts';
 
 describe('script calls', () => {
-  it('have one of 64 tags, the same for all keys of a namespace and in every version', () => {
-    expect(tagOf('team-a/one')).toBe(tagOf('team-a/two'));
-    const tags = new Set(Array.from({ length: 2_000 }, (_, number) => tagOf(`namespace-${number}/key`)));
-    expect(tags.size).toBe(64);
-    for (const tag of tags) expect(tag).toMatch(/^[0-3][0-9a-f]$/);
-    // written down, because another hash would lose every count at an upgrade
-    expect([tagOf('default/app'), tagOf('team-a/app')]).toEqual(['1e', '16']);
-  });
-
   it('declare all their keys first', () => {
     const windows = [{ name: 'tpd', unit: 'tokens', span: 'day', limit: 10, shadow: true }] as const;
     const { keyCount, parameters } = toAdmitCall({ requestId: 'r1', keyId: 'n/k', windows, tokens: 99, holdMs: 1_000 }, '');

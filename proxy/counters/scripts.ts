@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { tagOf } from '../../core/hash-tag.ts';
 import { shapeOf } from '../../core/limit.ts';
 import { amountOf, type Decision } from './answers.ts';
 import type { Admission, LimitWindow, Settlement } from './counters.ts';
@@ -86,15 +87,6 @@ function keysOf(keyId: string, requestId: string, windows: readonly LimitWindow[
   const keys = [`${stem}:request:${keyId}:${requestId}`, `${stem}:slots:${keyId}`];
   for (const { name, span } of windows) keys.push(`${stem}:${span}:${keyId}:${name}`);
   return keys;
-}
-
-/** `00` to `3f` from the namespace (FNV-1a, 32 bit): a fixed number of tags, so that a cluster's slots can be planned, the same in every version. */
-export function tagOf(keyId: string): string {
-  const slash = keyId.indexOf('/');
-  const end = slash < 0 ? keyId.length : slash;
-  let hash = 0x811c9dc5;
-  for (let position = 0; position < end; position += 1) hash = Math.imul(hash ^ keyId.charCodeAt(position), 0x01000193);
-  return ((hash >>> 0) & 63).toString(16).padStart(2, '0');
 }
 
 function kindOf({ unit, shadow }: LimitWindow): string {

@@ -5,6 +5,7 @@ import { sha256Hex } from '../../runtime/digest.ts';
 import type { Exchange } from '../exchange.ts';
 import type { Parts } from '../parts.ts';
 import { readPresentedKeys } from '../presented-keys.ts';
+import { toOverruledRefusal } from '../revocations.ts';
 
 /** An unknown key may be a new one while changes do not arrive: after so long a 401 would be a guess. */
 const staleAfterMs = 10_000;
@@ -20,6 +21,8 @@ export function authenticate(exchange: Exchange, parts: Parts): Refusal | undefi
   exchange.presentedKey = new Secret(text);
   exchange.key = found.key;
   exchange.credential = found.credential;
+  const overruled = parts.revocations.overruling(found.key.record, found.credential.id);
+  if (overruled !== undefined) return toOverruledRefusal(overruled);
   return checkStanding({ ...found, nowMs: parts.clock.now() });
 }
 

@@ -8,6 +8,7 @@ import { makeAddressCheck } from '../../proxy/address-range.ts';
 import type { Admission, AdmitAnswer, Counters, Settlement } from '../../proxy/counters/counters.ts';
 import { makeMemoryCounters } from '../../proxy/counters/memory.ts';
 import type { KeyIndex } from '../../proxy/parts.ts';
+import { makeRevocations, type Revocations } from '../../proxy/revocations.ts';
 import { type Proxy, type ServerSettings, startProxy } from '../../proxy/server.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { sha256Hex } from '../../runtime/digest.ts';
@@ -182,6 +183,7 @@ export interface TestProxy {
   readonly url: string;
   readonly port: number;
   readonly index: TestIndex;
+  readonly revocations: Revocations;
   readonly counters: RecordingCounters;
   readonly metrics: Metrics;
   /** everything that was logged, as text */
@@ -207,6 +209,11 @@ export async function startTestProxy({ channels, keys = [makeKeyRecord()], setti
   const index = makeTestIndex(keys, channels);
   const counters = makeRecordingCounters();
   const metrics = makeMetrics();
+  const revocations = makeRevocations({
+    now: Date.now,
+    recordOf: (keyId) => index.keys.find(({ record }) => record.id === keyId)?.record,
+    metrics,
+  });
   const proxy = await startProxy({
     settings: {
       listen: { host: '127.0.0.1', port: 0 },
@@ -220,6 +227,7 @@ export async function startTestProxy({ channels, keys = [makeKeyRecord()], setti
       ...settings,
     },
     index,
+    revocations,
     counters,
     log: makeLog({ level: 'debug', name: 'proxy', destination }),
     metrics,
@@ -231,6 +239,7 @@ export async function startTestProxy({ channels, keys = [makeKeyRecord()], setti
     url: proxy.address,
     port: Number(new URL(proxy.address).port),
     index,
+    revocations,
     counters,
     metrics,
     logText: () => lines.join(''),

@@ -27,18 +27,19 @@ export async function runOperator(environment: Readonly<Record<string, string | 
   lifecycle.onStop('metrics', () => metrics.close());
 
   const common = { clock: systemClock, log, metrics };
-  const cluster = makeKubernetesCluster({ ...common, random: Math.random });
+  const elections: LeaderElection[] = [];
+  // Without a lease of our own nothing is written, whatever still runs.
+  const mayWrite = () => elections.some((election) => election.leads());
+  const cluster = makeKubernetesCluster({ ...common, random: Math.random, mayWrite });
   lifecycle.onStop('cluster', () => cluster.close());
 
-  const elections: LeaderElection[] = [];
   const operator = startOperator({
     ...common,
     cluster,
     settings: toOperatorSettings(config),
     random: (bytes) => randomBytes(bytes),
     settleMs: config.settle,
-    // Without a lease of our own nothing is written, whatever still runs.
-    mayWrite: () => elections.some((election) => election.leads()),
+    mayWrite,
   });
   lifecycle.onStop('operator', () => operator.stop());
 

@@ -4,6 +4,7 @@ import type { Log } from '../runtime/log.ts';
 import type { Cluster, ReflectedEvent, SecretObject } from './cluster/cluster.ts';
 import { findOutdatedCrds } from './crd-check.ts';
 import { describeError } from './describe-error.ts';
+import { toNamespaceOf } from './fair-line.ts';
 import { Gatherer } from './gather.ts';
 import { loadInstallationSecret } from './installation.ts';
 import { Attempts } from './issue-key.ts';
@@ -156,6 +157,7 @@ class RunningOperator implements Operator {
       clock,
       random: fraction,
       concurrency,
+      groupOf: toNamespaceOf,
       name: 'reconcile',
       metrics,
       async work(item) {

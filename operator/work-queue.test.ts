@@ -11,7 +11,13 @@ async function settle(): Promise<void> {
 }
 
 function make(
-  options: { concurrency?: number; work?: (key: string) => Promise<void> | void; random?: () => number; registry?: Registry } = {},
+  options: {
+    concurrency?: number;
+    work?: (key: string) => Promise<void> | void;
+    random?: () => number;
+    registry?: Registry;
+    groupOf?: (key: string) => string;
+  } = {},
 ) {
   const clock = makeFakeClock(0);
   const ran: { key: string; atMs: number }[] = [];
@@ -20,6 +26,7 @@ function make(
     clock,
     random: options.random ?? (() => 0),
     concurrency: options.concurrency ?? 1,
+    ...(options.groupOf === undefined ? {} : { groupOf: options.groupOf }),
     work: async (key) => {
       ran.push({ key, atMs: clock.now() });
       await options.work?.(key);
@@ -43,6 +50,18 @@ describe('work queue', () => {
     expect(ran).toEqual([]);
     await settle();
     expect(keys()).toEqual(['b', 'a', 'c']);
+  });
+
+  it('lets groups take turns, so that a crowd in one delays no other', async () => {
+    const gate = makeGate();
+    const { queue, keys } = make({ work: gate.work, groupOf: (key) => key.slice(0, 1) });
+    for (const key of ['a1', 'a2', 'a3', 'b1']) queue.add(key);
+    for (let turn = 0; turn < 4; turn += 1) {
+      await settle();
+      gate.open();
+    }
+    await settle();
+    expect(keys()).toEqual(['a1', 'b1', 'a2', 'a3']);
   });
 
   it('never works twice at once on a key, and once more when it was added meanwhile', async () => {

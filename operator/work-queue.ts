@@ -2,6 +2,7 @@ import type { Registry } from 'prom-client';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import { toBackoffMs } from './backoff.ts';
 import { ClusterError } from './cluster/cluster.ts';
+import { FairLine } from './fair-line.ts';
 import { counterOf, gaugeOf, histogramOf } from './metric.ts';
 
 export interface WorkQueueOptions {
@@ -10,6 +11,8 @@ export interface WorkQueueOptions {
   /** how many keys are worked on at once, at least 1 */
   readonly concurrency: number;
   readonly work: (key: string) => Promise<void>;
+  /** groups take turns; default: all keys are of one */
+  readonly groupOf?: (key: string) => string;
   /** a failed run; the key is retried by itself */
   readonly onError?: (key: string, error: unknown) => void;
   /** label of the metrics */
@@ -46,8 +49,8 @@ export function makeWorkQueue(options: WorkQueueOptions): WorkQueue {
 class KeyedQueue implements WorkQueue {
   readonly #options: WorkQueueOptions;
   readonly #metrics: ReturnType<typeof makeQueueMetrics>;
-  /** key → since when; a Map keeps the order of arrival */
-  readonly #waiting = new Map<string, number>();
+  /** key → since when */
+  readonly #waiting: FairLine<number>;
   /** key → added again while running */
   readonly #running = new Map<string, boolean>();
   readonly #delayed = new Map<string, Delayed>();
@@ -57,6 +60,7 @@ class KeyedQueue implements WorkQueue {
 
   constructor(options: WorkQueueOptions) {
     this.#options = options;
+    this.#waiting = new FairLine(options.groupOf ?? (() => ''));
     this.#metrics = makeQueueMetrics(options);
   }
 
@@ -71,7 +75,7 @@ class KeyedQueue implements WorkQueue {
       return;
     }
     if (this.#waiting.has(key)) return;
-    this.#waiting.set(key, this.#options.clock.now());
+    this.#waiting.add(key, this.#options.clock.now());
     this.#metrics?.added(this.depth);
     // Never in the caller's stack: keys that are added in one go are all known before the first is worked on.
     queueMicrotask(() => this.#startWorkers());
@@ -107,10 +111,9 @@ class KeyedQueue implements WorkQueue {
 
   #startWorkers(): void {
     while (!this.#stopped && this.#running.size < this.#options.concurrency) {
-      const next = this.#waiting.entries().next().value;
+      const next = this.#waiting.take();
       if (next === undefined) return;
       const [key, sinceMs] = next;
-      this.#waiting.delete(key);
       this.#running.set(key, false);
       this.#metrics?.started(this.depth, this.#options.clock.now() - sinceMs);
       void this.#run(key);

@@ -2,6 +2,7 @@ import { type Dispatcher, Pool } from 'undici';
 import { snapshotSecretType } from '../core/snapshot.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { sha256Hex } from '../runtime/digest.ts';
+import { liesBefore } from '../runtime/resource-version.ts';
 import type { KubeConnection, TlsMaterial } from './kube-config.ts';
 import { makeLineSplitter } from './line-splitter.ts';
 
@@ -12,9 +13,12 @@ export interface SecretItem {
   readonly data: Readonly<Record<string, unknown>>;
 }
 
-/** Why a call did not do: `gone` = the version asked for is not kept any more (410). The message holds no body and no header. */
+/**
+ * Why a call did not do: `gone` = the version asked for is not kept any more (410), or lies in a history that the server does not have; `silent` = nothing came.
+ * The message holds no body and no header.
+ */
 export interface CallFailure {
-  readonly reason: 'gone' | 'failed';
+  readonly reason: 'gone' | 'failed' | 'silent';
   readonly message: string;
   readonly retryAfterMs?: number;
 }
@@ -123,9 +127,9 @@ export function makeKubernetesApi({ connection, namespace, clock }: KubernetesAp
         const answer = await call(query, watchdog);
         if ('reason' in answer) return answer;
         onOpen();
-        return await readWatch(answer.body, watchdog, onEvent);
+        return await readWatch(answer.body, watchdog, { resourceVersion, onEvent });
       } catch (error) {
-        return { reason: 'failed', message: watchdog.why ?? describeError(error) };
+        return { reason: watchdog.why === undefined ? 'failed' : 'silent', message: watchdog.why ?? describeError(error) };
       } finally {
         watchdog.end();
       }
@@ -137,10 +141,12 @@ export function makeKubernetesApi({ connection, namespace, clock }: KubernetesAp
   };
 }
 
+const setBack: CallFailure = { reason: 'gone', message: 'the versions of the API server have gone back (a restored store?)' };
+
 async function readWatch(
   body: AsyncIterable<unknown>,
   watchdog: Watchdog,
-  onEvent: WatchOptions['onEvent'],
+  { resourceVersion, onEvent }: Pick<WatchOptions, 'resourceVersion' | 'onEvent'>,
 ): Promise<CallFailure | undefined> {
   const splitter = makeLineSplitter();
   const alive = (): void => watchdog.expect(inactivityMs, 'nothing came for two minutes, not even a bookmark');
@@ -151,6 +157,7 @@ async function readWatch(
     for (const line of splitter.push(chunk as Uint8Array)) {
       const event = parseEvent(line);
       if ('reason' in event) return event;
+      if (event.type === 'Bookmark' && liesBefore(event.resourceVersion, resourceVersion)) return setBack;
       onEvent(event);
     }
     if (splitter.pendingBytes > longestLineBytes) return { reason: 'failed', message: 'a line of the watch is too long' };

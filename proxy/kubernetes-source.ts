@@ -1,9 +1,11 @@
 import { snapshotEntry } from '../core/snapshot.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
+import { isNewerVersion } from '../runtime/resource-version.ts';
 import type { KubeConnection } from './kube-config.ts';
 import { type CallFailure, type KubernetesApi, makeKubernetesApi, type SecretItem, type WatchEvent } from './kubernetes-api.ts';
 import type { SnapshotSink, SnapshotSource } from './snapshot-source.ts';
+import { type WatchEnd, WatchHealth } from './watch-health.ts';
 
 export interface KubernetesSourceOptions {
   readonly connection: KubeConnection;
@@ -16,8 +18,7 @@ export interface KubernetesSourceOptions {
 
 const shortestWaitMs = 800;
 const longestWaitMs = 30_000;
-/** A watch that lived that long or told something was healthy: the next attempt follows almost at once, because a revocation may be waiting. */
-const healthyMs = 5_000;
+/** after a watch that was healthy */
 const quickWaitMs = 200;
 /** So many failed watches in a row: the version may be one that the server does not know (a restored etcd), so list again. */
 const failuresBeforeRelist = 3;
@@ -51,6 +52,7 @@ class Follower {
   readonly #options: FollowerOptions;
   readonly #versions = new Map<string, string>();
   #failures = 0;
+  readonly #health = new WatchHealth();
   #connected: boolean | undefined;
 
   constructor(options: FollowerOptions) {
@@ -101,26 +103,30 @@ class Follower {
       const started = clock.now();
       const before = resourceVersion;
       const failure = await this.#watch(resourceVersion, either, (event) => {
-        resourceVersion = this.#take(event);
+        const version = this.#take(event);
+        // a late event must not set us back: from there the server may not be able to go on
+        if (isNewerVersion(version, resourceVersion)) resourceVersion = version;
       });
       if (either.aborted) break;
-      const progressed = resourceVersion !== before || clock.now() - started >= healthyMs;
-      if ((await this.#judge(failure, progressed)) === 'list') break;
+      if ((await this.#judge({ failure, told: resourceVersion !== before, livedMs: clock.now() - started })) === 'list') break;
     }
     timer.cancel();
   }
 
-  /** What to do when a watch is over, after the wait that is due. `progressed`: it lived long enough or told something. */
-  async #judge(failure: CallFailure | undefined, progressed: boolean): Promise<'watch' | 'list'> {
-    if (progressed) this.#failures = 0;
-    if (failure === undefined && progressed) return 'watch';
-    if (failure?.reason === 'gone' && this.#failures <= 1) {
+  /** What to do when a watch is over, after the wait that is due. */
+  async #judge(end: WatchEnd): Promise<'watch' | 'list'> {
+    const { failure } = end;
+    const gone = failure?.reason === 'gone';
+    const healthy = this.#health.count(end);
+    if (healthy) this.#failures = 0;
+    if (failure === undefined && healthy) return 'watch';
+    if (gone && this.#failures === 0 && !this.#health.repeats) {
       // list at once; a server that says so again and again is given time
       this.#failures += 1;
       return 'list';
     }
-    await this.#fail(failure ?? { reason: 'failed', message: 'the watch ended as soon as it began' }, 'watch', progressed);
-    return failure?.reason === 'gone' || this.#failures >= failuresBeforeRelist ? 'list' : 'watch';
+    await this.#fail(failure ?? { reason: 'failed', message: 'the watch ended as soon as it began' }, 'watch', healthy);
+    return gone || this.#health.staysSilent || this.#failures >= failuresBeforeRelist ? 'list' : 'watch';
   }
 
   async #watch(resourceVersion: string, signal: AbortSignal, onEvent: (event: WatchEvent) => void): Promise<CallFailure | undefined> {
@@ -135,7 +141,7 @@ class Follower {
     if (event.type === 'Bookmark') return event.resourceVersion;
     const { name, resourceVersion } = event.item;
     const known = this.#versions.get(name);
-    const isOld = known !== undefined && !isNewer(resourceVersion, known);
+    const isOld = known !== undefined && !isNewerVersion(resourceVersion, known);
     if (event.type === 'Applied' && !isOld) this.#apply(event.item);
     if (event.type === 'Deleted' && known !== undefined && (!isOld || resourceVersion === known)) this.#remove(name);
     return resourceVersion;
@@ -198,10 +204,4 @@ class Follower {
       this.#options.log.error({ event: 'snapshot_sink_failed', err: error }, 'a snapshot event could not be taken');
     }
   }
-}
-
-/** API servers count versions up (KEP-5504); of versions that are no numbers only difference is known. */
-function isNewer(left: string, right: string): boolean {
-  if (!/^\d+$/.test(left) || !/^\d+$/.test(right)) return left !== right;
-  return left.length === right.length ? left > right : left.length > right.length;
 }

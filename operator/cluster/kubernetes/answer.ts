@@ -1,5 +1,7 @@
 import { ClusterError } from '../cluster.ts';
 
+const longestRetryAfterMs = 300_000;
+
 /** An answer of the API server: its code and its decoded JSON (undefined when it was none). */
 export interface Answer {
   readonly code: number;
@@ -28,7 +30,7 @@ export function parseStatus(body: unknown): StatusLike {
     message: textOf(fieldOf(body, 'message')),
     code: typeof code === 'number' ? code : undefined,
     causes: Array.isArray(causes) ? causes.map((cause) => textOf(fieldOf(cause, 'reason'))) : [],
-    retryAfterMs: typeof seconds === 'number' && seconds > 0 ? seconds * 1000 : undefined,
+    retryAfterMs: typeof seconds === 'number' && seconds > 0 ? Math.min(seconds * 1000, longestRetryAfterMs) : undefined,
   };
 }
 
@@ -65,12 +67,12 @@ function toReason(code: number): ClusterError['reason'] {
   return 'Invalid';
 }
 
-/** RFC 9110, section 10.2.3: seconds or a date. */
+/** RFC 9110, section 10.2.3: seconds or a date. Never longer than five minutes: no slip of a server may end our work, or overflow a timer so that it fires at once. */
 export function parseRetryAfterMs(header: unknown, nowMs: number): number | undefined {
   if (typeof header !== 'string') return undefined;
-  if (/^\d{1,9}$/.test(header.trim())) return Number(header) * 1000;
+  if (/^\d+$/.test(header.trim())) return Math.min(Number(header) * 1000, longestRetryAfterMs);
   const atMs = Date.parse(header);
-  return Number.isNaN(atMs) ? undefined : Math.max(0, atMs - nowMs);
+  return Number.isNaN(atMs) ? undefined : Math.min(Math.max(0, atMs - nowMs), longestRetryAfterMs);
 }
 
 export function fieldOf(value: unknown, name: string): unknown {

@@ -14,14 +14,18 @@ const secret: SecretObject = { apiVersion: 'v1', kind: 'Secret', metadata: { nam
 const reference = { kind: 'Secret', namespace: 'a', name: 's' } as const;
 const found = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 's', namespace: 'a', resourceVersion: '2' } };
 
-async function start(script: (exchange: Exchange) => void, user?: (directory: string) => Record<string, unknown>) {
+async function start(
+  script: (exchange: Exchange) => void,
+  user?: (directory: string) => Record<string, unknown>,
+  mayWrite: () => boolean = () => true,
+) {
   const server = await startScriptedServer(script);
   const clock = makeFakeClock();
   const registry = new Registry();
   const plain = server.kubeconfig();
   const kubeconfigPath = user === undefined ? plain : server.kubeconfig(user(dirname(plain)));
   const log = makeLog({ level: 'silent', name: 'test' });
-  const cluster = makeKubernetesCluster({ kubeconfigPath, log, metrics: { registry }, clock, random: () => 0 });
+  const cluster = makeKubernetesCluster({ kubeconfigPath, log, metrics: { registry }, clock, random: () => 0, mayWrite });
   onTestFinished(async () => {
     await cluster.close();
     await server.stop();
@@ -212,6 +216,29 @@ describe('Kubernetes client', () => {
     expect(String(failure)).not.toContain('token-in-words');
   });
 
+  it('sends no write that has waited for longer than we lead, neither at first nor once more', async () => {
+    let leads = true;
+    const { cluster, server, clock, until } = await start(
+      ({ json }) => json(429, {}, { 'retry-after': '20' }),
+      undefined,
+      () => leads,
+    );
+    const refused = cluster.replace(secret).catch((error: unknown) => error);
+    await until(() => server.requests.length === 1);
+    for (let turn = 0; turn < 20; turn += 1) await tick();
+    leads = false;
+    clock.advance(25_000);
+    expect(String(await refused)).toBe('ClusterError: update Secret a/s: this process does not lead any more');
+    await expect(cluster.create(secret)).rejects.toThrow('does not lead any more');
+    await expect(cluster.patchStatus(secret, { phase: 'Active' })).rejects.toThrow('does not lead any more');
+    await expect(cluster.remove(reference)).rejects.toThrow('does not lead any more');
+    expect(server.requests.map((line) => line.split(' ')[0])).toEqual(['PUT']);
+    // The lease itself is how it may lead again, and reading is always allowed.
+    const lease = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { name: 'l', namespace: 'a' } };
+    await expect(cluster.create(lease)).rejects.toMatchObject({ reason: 'Throttled' });
+    expect(server.requests).toHaveLength(2);
+  });
+
   it('ends everything with close', async () => {
     const { cluster, until, server } = await start(() => undefined);
     const pending = cluster.get(reference);
@@ -224,6 +251,7 @@ describe('Kubernetes client', () => {
 });
 
 describe('event recorder', () => {
+  const inNamespace = (namespace: string, name: string) => ({ ...regarding(name), metadata: { name, namespace } });
   const regarding = (name: string) => ({ apiVersion: 'keywright.dev/v1alpha1', kind: 'VirtualKey', metadata: { name, namespace: 'a' } });
 
   it('is bounded in rate, loses nothing of a short burst, and counts repeats', async () => {
@@ -268,6 +296,67 @@ describe('event recorder', () => {
     record();
     await until(() => seen.length === 4);
     expect(seen).toEqual(['POST', 'PATCH', 'POST', 'POST']);
+  });
+
+  it('lets namespaces take turns, and none fill the room of the others', async () => {
+    const seen: string[] = [];
+    const { cluster, clock, registry, until } = await start(async ({ path, json }) => {
+      seen.push(path.split('/')[4] ?? '');
+      json(201, {});
+    });
+    for (let index = 0; index < 2_000; index += 1)
+      cluster.recordEvent({ regarding: inNamespace('crowd', `k${index}`), type: 'Warning', reason: 'WeakKey', message: 'm' });
+    cluster.recordEvent({ regarding: inNamespace('quiet', 'k'), type: 'Warning', reason: 'WeakKey', message: 'm' });
+    await until(() => seen.length === 25);
+    expect(seen.indexOf('quiet')).toBe(1);
+    expect(await registry.metrics()).toContain(`keywright_events_dropped_total ${2_000 - 256}`);
+    clock.advance(1_000);
+  });
+
+  it('writes an Event that goes on repeating ever more seldom, and loses no count', async () => {
+    const counts: { atMs: number; count: number }[] = [];
+    const { cluster, clock } = await start(async ({ request, json }) => {
+      let text = '';
+      for await (const chunk of request) text += String(chunk);
+      counts.push({ atMs: clock.now(), count: (JSON.parse(text) as { count: number }).count });
+      json(201, {});
+    });
+    const startMs = clock.now();
+    for (let second = 0; second < 600; second += 1) {
+      cluster.recordEvent({ regarding: regarding('k'), type: 'Warning', reason: 'WeakKey', message: `no ${second}` });
+      for (let turn = 0; turn < 4; turn += 1) await tick();
+      clock.advance(1_000);
+      await expect.poll(() => counts.length > 0, { interval: 1 }).toBe(true);
+    }
+    await expect.poll(() => counts.length, { interval: 1 }).toBeGreaterThan(5);
+    expect(counts.length).toBeLessThanOrEqual(11);
+    expect((counts.at(-1)?.atMs ?? 0) - startMs).toBeGreaterThan(400_000);
+    clock.advance(300_000);
+    await expect.poll(() => counts.at(-1)?.count, { interval: 1 }).toBe(600);
+  });
+
+  it.each([403, 404, 409])('takes a %i for an Event that is lost, and goes on with the next', async (code) => {
+    const seen: string[] = [];
+    const { cluster, registry, until } = await start(({ path, json }) => {
+      seen.push(path);
+      json(seen.length === 1 ? code : 201, { kind: 'Status', code, message: 'exceeded quota: pods' });
+    });
+    cluster.recordEvent({ regarding: regarding('first'), type: 'Warning', reason: 'WeakKey', message: 'm' });
+    cluster.recordEvent({ regarding: regarding('second'), type: 'Warning', reason: 'WeakKey', message: 'm' });
+    await until(() => seen.length === 2);
+    await expect.poll(() => registry.metrics()).toContain('keywright_events_dropped_total 1');
+  });
+
+  it('keeps nobody waiting while the API server says nothing, and ends within its time', async () => {
+    const { cluster, clock, server, until } = await start(() => undefined);
+    for (let index = 0; index < 100; index += 1)
+      cluster.recordEvent({ regarding: regarding(`k${index}`), type: 'Normal', reason: 'KeyIssued', message: 'm' });
+    await until(() => server.requests.length === 1);
+    const closed = cluster.close();
+    await tick();
+    clock.advance(2_000);
+    await closed;
+    expect(server.requests).toHaveLength(1);
   });
 
   it('counts what could not be written and never throws', async () => {

@@ -43,6 +43,8 @@ export interface ApiClientOptions {
   readonly log: Log;
   readonly clock: Clock;
   readonly random: () => number;
+  /** asked whenever a write is about to be sent; urgent ones (the lease itself) are not asked about */
+  readonly mayWrite: () => boolean;
 }
 
 const callTimeoutMs = 15_000;
@@ -148,6 +150,9 @@ class Client implements ApiClient {
   async #dispatch(request: ApiRequest, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
     try {
       const connection = await this.#options.connections.current();
+      const writes = methods[request.verb] !== 'GET' && request.urgent !== true;
+      if (writes && !this.#options.mayWrite())
+        throw new ClusterError('Unavailable', `${request.subject}: this process does not lead any more`);
       const response = await this.#pool.of(connection).request({
         origin: connection.origin,
         method: methods[request.verb],

@@ -1,6 +1,7 @@
 import type { Registry } from 'prom-client';
 import type { Clock, Timer } from '../../../runtime/clock.ts';
 import { counterOf } from '../../metric.ts';
+import { FairLine } from '../../fair-line.ts';
 import type { ClusterEvent } from '../cluster.ts';
 import type { ApiClient } from './client.ts';
 import { fieldOf } from './answer.ts';
@@ -23,6 +24,11 @@ export interface EventRecorderOptions {
 const aggregationMs = 10 * 60_000;
 const keptAggregates = 4_096;
 const waitingAtMost = 1_024;
+/** of one namespace: what one tenant's objects have to say must leave room for others */
+const waitingOfNamespaceAtMost = 256;
+/** an Event that repeats is written ever more seldom, with its count: after 1, 2, 4 … seconds, at last every five minutes */
+const shortestRestMs = 1_000;
+const longestRestMs = 300_000;
 /** a burst, and then this many a second: an Event is a note, and no note is worth the API server */
 const burst = 25;
 const perSecond = 5;
@@ -37,6 +43,10 @@ interface Aggregate {
   count: number;
   /** its name in the API server, once it is there */
   name: string | undefined;
+  /** not written again before */
+  restUntilMs: number;
+  restMs: number;
+  resting: Timer | undefined;
 }
 
 /**
@@ -51,7 +61,9 @@ class Recorder implements EventRecorder {
   readonly #options: EventRecorderOptions;
   readonly #dropped;
   readonly #aggregates = new Map<string, Aggregate>();
-  readonly #waiting = new Set<Aggregate>();
+  /** by key; namespaces take turns */
+  readonly #waiting = new FairLine<Aggregate>((key) => key.split('\0')[1] ?? '');
+  readonly #resting = new Set<Timer>();
   #sending: Promise<void> | undefined;
   #tokens = burst;
   #tokensAtMs: number;
@@ -66,18 +78,37 @@ class Recorder implements EventRecorder {
 
   record(event: ClusterEvent): void {
     if (this.#closed) return;
-    const aggregate = this.#aggregate(event);
-    if (this.#waiting.size >= waitingAtMost && !this.#waiting.has(aggregate)) {
+    const key = toKey(event);
+    const aggregate = this.#aggregate(key, event);
+    const restMs = aggregate.restUntilMs - this.#options.clock.now();
+    if (restMs <= 0) this.#enqueue(key, aggregate);
+    else if (aggregate.resting === undefined) this.#rest(key, aggregate, restMs);
+  }
+
+  #rest(key: string, aggregate: Aggregate, restMs: number): void {
+    const timer = this.#options.clock.after(restMs, () => {
+      aggregate.resting = undefined;
+      this.#resting.delete(timer);
+      this.#enqueue(key, aggregate);
+    });
+    aggregate.resting = timer;
+    this.#resting.add(timer);
+  }
+
+  #enqueue(key: string, aggregate: Aggregate): void {
+    const isFull = this.#waiting.size >= waitingAtMost || this.#waiting.sizeOfGroup(key) >= waitingOfNamespaceAtMost;
+    if (isFull && !this.#waiting.has(key)) {
       this.#dropped.inc();
       return;
     }
-    this.#waiting.add(aggregate);
+    this.#waiting.add(key, aggregate);
     this.#start();
   }
 
   async close(): Promise<void> {
     this.#closed = true;
     this.#wake?.cancel();
+    for (const timer of this.#resting) timer.cancel();
     const given = new AbortController();
     await Promise.race([this.#sending?.finally(() => given.abort()), sleep(this.#options.clock, closingMs, given.signal)]);
     given.abort();
@@ -85,9 +116,7 @@ class Recorder implements EventRecorder {
     this.#waiting.clear();
   }
 
-  #aggregate(event: ClusterEvent): Aggregate {
-    const { kind, metadata } = event.regarding;
-    const key = [kind, metadata.namespace, metadata.name, metadata.uid, event.type, event.reason].join('\0');
+  #aggregate(key: string, event: ClusterEvent): Aggregate {
     const nowMs = this.#options.clock.now();
     const known = this.#aggregates.get(key);
     this.#aggregates.delete(key);
@@ -98,7 +127,8 @@ class Recorder implements EventRecorder {
       this.#aggregates.set(key, known);
       return known;
     }
-    const fresh = { event, firstMs: nowMs, lastMs: nowMs, count: 1, message: event.message, name: undefined };
+    const times = { firstMs: nowMs, lastMs: nowMs, restUntilMs: nowMs, restMs: shortestRestMs };
+    const fresh: Aggregate = { event, ...times, count: 1, message: event.message, name: undefined, resting: undefined };
     this.#aggregates.set(key, fresh);
     const oldest = this.#aggregates.keys().next().value;
     if (this.#aggregates.size > keptAggregates && oldest !== undefined) this.#aggregates.delete(oldest);
@@ -123,9 +153,12 @@ class Recorder implements EventRecorder {
   async #send(): Promise<void> {
     // A microtask later, so that what is recorded in one go is aggregated before it is sent.
     await Promise.resolve();
-    for (const aggregate of this.#waiting) {
+    while (this.#waiting.size > 0) {
       if (!this.#takeToken()) return;
-      this.#waiting.delete(aggregate);
+      const aggregate = this.#waiting.take()?.[1];
+      if (aggregate === undefined) return;
+      aggregate.restUntilMs = this.#options.clock.now() + aggregate.restMs;
+      aggregate.restMs = Math.min(longestRestMs, aggregate.restMs * 2);
       await this.#write(aggregate).catch(() => this.#dropped.inc());
     }
   }
@@ -160,6 +193,11 @@ class Recorder implements EventRecorder {
   #count(code: number): void {
     if (code >= 300) this.#dropped.inc();
   }
+}
+
+/** One object, one reason: one Event. */
+function toKey({ regarding: { kind, metadata }, type, reason }: ClusterEvent): string {
+  return [kind, metadata.namespace, metadata.name, metadata.uid, type, reason].join('\0');
 }
 
 /** core/v1 Event */

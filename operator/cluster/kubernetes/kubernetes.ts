@@ -26,6 +26,8 @@ export interface KubernetesClusterOptions {
   readonly metrics: { readonly registry: Registry };
   readonly clock: Clock;
   readonly random: () => number;
+  /** asked again before a write is really sent, and sent once more: it may have waited for its turn, or for a throttling server, longer than we lead */
+  readonly mayWrite?: () => boolean;
 }
 
 const pageSize = 500;
@@ -43,10 +45,10 @@ class KubernetesCluster implements Cluster {
   readonly #reflectors = new Set<Reflector>();
 
   constructor(options: KubernetesClusterOptions) {
-    const { kubeconfigPath, log, metrics, clock, random } = options;
+    const { kubeconfigPath, log, metrics, clock, random, mayWrite = () => true } = options;
     this.#options = options;
     const connections = makeConnectionSource({ now: () => clock.now(), ...(kubeconfigPath === undefined ? {} : { kubeconfigPath }) });
-    this.#client = makeApiClient({ connections, metrics, log, clock, random });
+    this.#client = makeApiClient({ connections, metrics, log, clock, random, mayWrite });
     this.#recorder = makeEventRecorder({ client: this.#client, clock, random, metrics });
     this.#watchMetrics = makeWatchMetrics(metrics.registry);
   }
@@ -151,8 +153,11 @@ class KubernetesCluster implements Cluster {
     const metadata = fieldOf(answer.body, 'metadata');
     const token = fieldOf(metadata, 'continue');
     const resourceVersion = fieldOf(metadata, 'resourceVersion');
+    const parsed = items.flatMap((item) => parse(item, kind) ?? []);
+    // To leave out what we cannot read would be to say that it is gone.
+    if (parsed.length < items.length) throw new ClusterError('Unavailable', `${request.subject}: an item of the list is no object`);
     return {
-      items: items.flatMap((item) => parse(item, kind) ?? []),
+      items: parsed,
       resourceVersion: typeof resourceVersion === 'string' ? resourceVersion : '',
       next: typeof token === 'string' && token !== '' ? token : undefined,
     };

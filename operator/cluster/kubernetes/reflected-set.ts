@@ -1,3 +1,4 @@
+import { isNewerVersion } from '../../../runtime/resource-version.ts';
 import type { ClusterObject, ReflectedEvent } from '../cluster.ts';
 
 /**
@@ -25,9 +26,9 @@ export class ReflectedSet<T extends ClusterObject> {
   changed(object: T): ReflectedEvent<T> | undefined {
     const key = this.keyOf(object);
     const known = this.#objects.get(key);
-    if (known !== undefined && !isNewer(versionOf(object), versionOf(known))) return undefined;
+    if (known !== undefined && !isNewerVersion(versionOf(object), versionOf(known))) return undefined;
     const deletedAt = this.#deleted.get(key);
-    if (deletedAt !== undefined && !isNewer(versionOf(object), deletedAt)) return undefined;
+    if (deletedAt !== undefined && !isNewerVersion(versionOf(object), deletedAt)) return undefined;
     this.#objects.set(key, object);
     return { type: 'Applied', object };
   }
@@ -36,7 +37,7 @@ export class ReflectedSet<T extends ClusterObject> {
     const key = this.keyOf(object);
     const known = this.#objects.get(key);
     // A deletion carries a version of its own, above all versions of the object that it ends.
-    if (known !== undefined && !isNewer(versionOf(object), versionOf(known))) return undefined;
+    if (known !== undefined && !isNewerVersion(versionOf(object), versionOf(known))) return undefined;
     this.#deleted.set(key, versionOf(object));
     if (known === undefined) return undefined;
     this.#objects.delete(key);
@@ -56,10 +57,4 @@ export class ReflectedSet<T extends ClusterObject> {
 
 function versionOf(object: ClusterObject): string {
   return object.metadata.resourceVersion ?? '';
-}
-
-/** Decimal integers of any length; whatever else is told counts as news. */
-function isNewer(version: string, than: string): boolean {
-  if (!/^\d+$/.test(version) || !/^\d+$/.test(than)) return version !== than;
-  return version.length === than.length ? version > than : version.length > than.length;
 }

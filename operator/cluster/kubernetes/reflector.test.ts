@@ -1,90 +1,7 @@
 import { setImmediate as tick } from 'node:timers/promises';
-import { Registry } from 'prom-client';
-import { describe, expect, it, onTestFinished } from 'vitest';
-import { makeLog } from '../../../runtime/log.ts';
-import { makeFakeClock } from '../../../test/support/fake-clock.ts';
-import type { Exchange } from '../../../test/support/scripted-server.ts';
-import { startScriptedServer } from '../../../test/support/scripted-server.ts';
-import type { ReflectedEvent, SecretObject } from '../cluster.ts';
-import { makeKubernetesCluster } from './kubernetes.ts';
-
-const object = (name: string, version: number, changes: object = {}) => ({
-  metadata: { name, namespace: 'a', uid: `uid-${name}`, resourceVersion: String(version) },
-  ...changes,
-});
-const list = (version: number, ...items: object[]) => ({ kind: 'SecretList', metadata: { resourceVersion: String(version) }, items });
-const bookmark = (version: number) => ({ type: 'BOOKMARK', object: { metadata: { resourceVersion: String(version) } } });
-const expired = { kind: 'Status', code: 410, reason: 'Expired', message: 'too old resource version' };
-
-type Answer = (exchange: Exchange) => void;
-
-/** A reflector against a server that answers lists and watches in the order given; the last answer of each is given for ever. */
-async function reflect(lists: Answer[], watches: Answer[], onEvent?: (event: ReflectedEvent<SecretObject>) => void) {
-  const server = await startScriptedServer((exchange) => {
-    const answers = exchange.query.has('watch') ? watches : lists;
-    const answer = answers.length > 1 ? answers.shift() : answers[0];
-    answer?.(exchange);
-  });
-  const clock = makeFakeClock();
-  const logged: { msg: string; waitMs?: number }[] = [];
-  const destination = { write: (line: string) => void logged.push(JSON.parse(line) as { msg: string }) };
-  const log = makeLog({ level: 'info', name: 'test', destination });
-  const registry = new Registry();
-  const cluster = makeKubernetesCluster({ kubeconfigPath: server.kubeconfig(), log, metrics: { registry }, clock, random: () => 0.5 });
-  onTestFinished(async () => {
-    await cluster.close();
-    await server.stop();
-  });
-  const told: string[] = [];
-  const reflector = cluster.reflect<SecretObject>({
-    kind: 'Secret',
-    onEvent: (event) => {
-      told.push(toLine(event));
-      onEvent?.(event);
-    },
-  });
-  const until = (met: () => unknown) => expect.poll(met, { timeout: 20_000, interval: 2 }).toBeTruthy();
-  const watched = () => server.requests.filter((line) => line.includes('watch=true'));
-  return {
-    server,
-    clock,
-    told,
-    logged,
-    reflector,
-    until,
-    watched,
-    untilBookmarks: (count: number) =>
-      until(async () => (await registry.metrics()).includes(`keywright_watch_events_total{kind="Secret",type="BOOKMARK"} ${count}\n`)),
-    waits: () => logged.flatMap(({ waitMs }) => (waitMs === undefined ? [] : [waitMs])),
-    /** waits for the nth interruption, then lets its back-off pass */
-    async recover(nth: number) {
-      await until(() => logged.filter(({ waitMs }) => waitMs !== undefined).length >= nth);
-      const waitMs = logged.filter((line) => line.waitMs !== undefined)[nth - 1]?.waitMs ?? 0;
-      await tick();
-      clock.advance(waitMs);
-    },
-  };
-}
-
-function toLine(event: ReflectedEvent<SecretObject>): string {
-  if (event.type === 'Synced') return 'Synced';
-  const { name, resourceVersion } = event.object.metadata;
-  return event.type === 'Applied' ? `+${name}@${resourceVersion}` : `-${name} ${event.seen ? 'seen' : 'missing'}`;
-}
-
-const versionOf = (request: string | undefined) => new URL(`http://x${request?.split(' ')[1]}`).searchParams.get('resourceVersion');
-/** a watch that is open and says nothing */
-const silent: Answer = ({ response }) => void response.writeHead(200).flushHeaders();
-const answers =
-  (code: number, body: object): Answer =>
-  ({ json }) =>
-    json(code, body);
-const tells =
-  (...lines: object[]): Answer =>
-  ({ response, line }) => {
-    response.writeHead(200).flushHeaders();
-    for (const each of lines) line(each);
-  };
+import { describe, expect, it } from 'vitest';
+import type { Answer } from '../../../test/support/scripted-reflector.ts';
+import { answers, bookmark, expired, list, object, reflect, silent, tells, versionOf } from '../../../test/support/scripted-reflector.ts';
 
 describe('reflector', () => {
   it('comes back from resets, 500, nonsense and a forbidden list, waiting longer each time', async () => {
@@ -245,8 +162,10 @@ describe('reflector', () => {
         }
       })();
     };
-    const test = await reflect([({ json }) => json(200, list(1))], [dribble], (event) => {
-      if (event.type === 'Applied') notes.push(Reflect.get(event.object, 'note'));
+    const test = await reflect([({ json }) => json(200, list(1))], [dribble], {
+      onEvent: (event) => {
+        if (event.type === 'Applied') notes.push(Reflect.get(event.object, 'note'));
+      },
     });
     await test.until(() => notes.length === 1);
     expect(notes).toEqual(['größer 🔑']);
@@ -281,8 +200,10 @@ describe('reflector', () => {
   });
 
   it('logs a handler that throws without its words, and goes on', async () => {
-    const test = await reflect([({ json }) => json(200, list(1, object('a', 1), object('b', 1)))], [silent], (event) => {
-      if (event.type === 'Applied' && event.object.metadata.name === 'a') JSON.parse('"c2VjcmV0LXZhbHVl" is no JSON');
+    const test = await reflect([({ json }) => json(200, list(1, object('a', 1), object('b', 1)))], [silent], {
+      onEvent: (event) => {
+        if (event.type === 'Applied' && event.object.metadata.name === 'a') JSON.parse('"c2VjcmV0LXZhbHVl" is no JSON');
+      },
     });
     await test.until(() => test.told.length === 3);
     expect(test.told).toEqual(['+a@1', '+b@1', 'Synced']);
@@ -320,11 +241,9 @@ describe('reflector', () => {
     expect(listing.logged).toEqual([]);
 
     const running: { reflector?: { stop(): Promise<void> } } = {};
-    const inHandler = await reflect(
-      [({ json }) => json(200, list(1, object('a', 1), object('b', 1)))],
-      [never],
-      () => void running.reflector?.stop(),
-    );
+    const inHandler = await reflect([({ json }) => json(200, list(1, object('a', 1), object('b', 1)))], [never], {
+      onEvent: () => void running.reflector?.stop(),
+    });
     running.reflector = inHandler.reflector;
     await inHandler.until(() => inHandler.told.length > 0);
     await inHandler.reflector.stop();

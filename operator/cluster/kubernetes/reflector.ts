@@ -1,10 +1,11 @@
 import type { Clock } from '../../../runtime/clock.ts';
 import type { Log } from '../../../runtime/log.ts';
+import { isNewerVersion, liesBefore } from '../../../runtime/resource-version.ts';
 import { toBackoffMs } from '../../backoff.ts';
 import { describeError } from '../../describe-error.ts';
 import type { ClusterObject, ReflectedEvent, Reflector, ReflectOptions } from '../cluster.ts';
 import { ClusterError } from '../cluster.ts';
-import { isExpired } from './answer.ts';
+import { ExpiredError, isExpired } from './answer.ts';
 import { makeLineDecoder } from './line-decoder.ts';
 import { ReflectedSet } from './reflected-set.ts';
 import { sleep } from './sleep.ts';
@@ -41,6 +42,8 @@ const relistMs = 30 * 60_000;
 const shortestWatchMs = 1_000;
 
 const failuresBeforeRelist = 3;
+/** A server that says nothing to a second watch from the same version as well may live in a history that has not come so far yet (a restored store). */
+const silencesBeforeRelist = 2;
 
 /** LIST, then WATCH, for ever: whatever happens it comes back, until stopped. */
 export function startReflector<T extends ClusterObject>(options: ReflectorOptions<T>): Reflector {
@@ -57,6 +60,11 @@ class RunningReflector<T extends ClusterObject> implements Reflector {
   #relistAtMs = 0;
   #synced = false;
   #failures = 0;
+  /** since the last watch that lived for a while: versions that had expired, watches that ended at once */
+  #expiries = 0;
+  #shortWatches = 0;
+  /** watches in a row that were given up because they said nothing */
+  #silences = 0;
   #lastByteMs: number;
 
   constructor(options: ReflectorOptions<T>) {
@@ -98,7 +106,7 @@ class RunningReflector<T extends ClusterObject> implements Reflector {
     // Also when watching from there has failed again and again: perhaps it is an event that we cannot read.
     if (expired || this.#failures >= failuresBeforeRelist) this.#resourceVersion = undefined;
     // An expired version is no trouble of the server; only when listing anew does not mend it there is something to wait for.
-    if (expired && attempt === 0) return;
+    if (expired && attempt === 0 && this.#expiries++ === 0) return;
     const askedMs = error instanceof ClusterError ? (error.retryAfterMs ?? 0) : 0;
     const waitMs = Math.max(askedMs, toBackoffMs({ attempt, ...backoff, random: this.#options.random }));
     this.#options.log.warn({ kind, namespace, waitMs, error: describeError(error) }, 'the watch of the API server is interrupted');
@@ -120,6 +128,8 @@ class RunningReflector<T extends ClusterObject> implements Reflector {
       next = page.next;
       resourceVersion = page.resourceVersion;
     } while (next !== undefined);
+    // Watching from "any version" would never tell what was deleted in between.
+    if (resourceVersion === '') throw new ClusterError('Unavailable', `the list of ${this.#options.reflect.kind} has no resource version`);
     for (const event of this.#known.retain(seen)) this.#deliver(event);
     this.#resourceVersion = resourceVersion;
     // Spread by a tenth, so that the reflectors of a process do not list all at once for ever.
@@ -145,11 +155,24 @@ class RunningReflector<T extends ClusterObject> implements Reflector {
     } finally {
       timers.cancel();
       this.#stopping.signal.removeEventListener('abort', end);
+      if (clock.now() - startedMs >= shortestWatchMs) [this.#expiries, this.#shortWatches] = [0, 0];
     }
     if (timers.relistDue()) this.#resourceVersion = undefined;
-    else if (timers.inactive()) throw new ClusterError('Unavailable', 'the watch was silent for too long');
-    else if (!told && clock.now() - startedMs < shortestWatchMs)
-      throw new ClusterError('Unavailable', 'the server ended the watch at once');
+    else if (timers.inactive()) this.#fallSilent();
+    else this.#judgeLength(clock.now() - startedMs, told);
+  }
+
+  #fallSilent(): never {
+    this.#silences += 1;
+    if (this.#silences >= silencesBeforeRelist) this.#resourceVersion = undefined;
+    throw new ClusterError('Unavailable', 'the watch was silent for too long');
+  }
+
+  /** The end of a watch is in order; but a server that ends each at once, even after an event, would have us come back in a tight loop. */
+  #judgeLength(livedMs: number, told: boolean): void {
+    if (livedMs >= shortestWatchMs) return;
+    this.#shortWatches += 1;
+    if (!told || this.#shortWatches > 1) throw new ClusterError('Unavailable', 'the server ended the watch at once');
   }
 
   /** @returns whether the watch told anything before it ended */
@@ -163,7 +186,7 @@ class RunningReflector<T extends ClusterObject> implements Reflector {
       if (signal.aborted) break;
       this.#lastByteMs = this.#options.clock.now();
       onBytes();
-      for (const line of decode(chunk)) told = this.#take(line) || told;
+      for (const line of decode(chunk)) told = this.#take(line, resourceVersion) || told;
     }
     return told;
   }
@@ -196,14 +219,17 @@ class RunningReflector<T extends ClusterObject> implements Reflector {
   }
 
   /** @returns whether the line told something (which shows that the watch works) */
-  #take(line: string): boolean {
+  #take(line: string, begin: string): boolean {
     if (this.#stopped) return false;
     const { kind } = this.#options.reflect;
     const event = parseWatchLine<T>(line, kind);
     this.#options.metrics.told(kind, event.type);
     if (event.type === 'ERROR') throw event.error;
+    if (event.type === 'BOOKMARK' && liesBefore(event.resourceVersion, begin)) throw new ExpiredError();
     this.#failures = 0;
-    this.#resourceVersion = event.resourceVersion;
+    this.#silences = 0;
+    // A late event must not set us back: from there the server may not be able to go on.
+    if (isNewerVersion(event.resourceVersion, this.#resourceVersion ?? '')) this.#resourceVersion = event.resourceVersion;
     if (event.type === 'DELETED') this.#deliver(this.#known.deleted(event.object));
     else if (event.type !== 'BOOKMARK') this.#deliver(this.#known.changed(event.object));
     return true;

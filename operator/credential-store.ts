@@ -86,6 +86,14 @@ export class CredentialStore implements Claims {
     return 'conflict';
   }
 
+  /** Asks for the record itself, past the watch. @returns whether what was known of it is what is stored; from now on it is */
+  async confirm(keyId: string): Promise<boolean> {
+    const name = toHashedSecretName(keyId);
+    const known = this.#secrets.get(this.#namespace, name)?.metadata.resourceVersion;
+    await this.#reread(name);
+    return this.#secrets.get(this.#namespace, name)?.metadata.resourceVersion === known;
+  }
+
   async #reread(name: string): Promise<void> {
     const secret = await this.#cluster.get<SecretObject>({ kind: 'Secret', namespace: this.#namespace, name });
     if (secret === undefined) this.#secrets.forget(this.#namespace, name);

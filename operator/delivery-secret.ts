@@ -2,6 +2,7 @@ import type { VirtualKey, VirtualKeyDelivery } from '../core/resources.ts';
 import type { Secret } from '../core/secret.ts';
 import { sha256Hex } from '../runtime/digest.ts';
 import type { SecretObject } from './cluster/cluster.ts';
+import type { Notice } from './translate/problem.ts';
 
 export const deliveryLabel = 'keywright.dev/key';
 
@@ -34,6 +35,8 @@ export interface DeliveryPlan {
   /** hash of the key that goes in; undefined: the plaintext goes out */
   readonly keyHash: string | undefined;
   readonly layout: DeliveryLayout;
+  /** Events that become true with this write */
+  readonly notices?: readonly Notice[];
 }
 
 export function toDeliveryName(virtualKey: VirtualKey): string {

@@ -19,6 +19,14 @@ export interface StoredCredential {
   readonly createdAt: number;
   readonly notBefore?: number;
   readonly notAfter?: number;
+  /** when a generated key was found delivered */
+  readonly deliveredAt?: number;
+  /** from when on its plaintext may not be in the delivery Secret any more */
+  readonly redactedAt?: number;
+  /** of a Pending one: what asked for it, and how long the key that it replaces goes on, if not as the spec says */
+  readonly trigger?: string;
+  readonly rotate?: string;
+  readonly overlapMs?: number;
 }
 
 /**
@@ -30,7 +38,7 @@ export interface CredentialRecord {
   readonly keyId: string;
   /** of the VirtualKey; another one under the same name is another key */
   readonly uid: string;
-  /** revocation counter; raised by revoke, suspend, resume and delete */
+  /** revocation counter; raised by revoke, suspend, resume, delete and a rotation without overlap */
   readonly gen: number;
   readonly credentials: readonly StoredCredential[];
   /** hashes that were once accepted and never will be again, sorted */
@@ -39,6 +47,8 @@ export interface CredentialRecord {
   /** the rotation.trigger and the rotate annotation that have been acted on */
   readonly handledTrigger?: string;
   readonly handledRotate?: string;
+  /** when a key was last replaced by another one */
+  readonly rotatedAt?: number;
   readonly revokedAt?: number;
   readonly deletedAt?: number;
 }
@@ -83,8 +93,8 @@ function isRecord(value: unknown): value is CredentialRecord {
     typeof uid === 'string' &&
     Number.isSafeInteger(gen) &&
     typeof suspended === 'boolean' &&
-    isOptional(value['revokedAt'], Number.isFinite) &&
-    isOptional(value['deletedAt'], Number.isFinite) &&
+    ['revokedAt', 'deletedAt', 'rotatedAt'].every((name) => isOptional(value[name], Number.isFinite)) &&
+    ['handledTrigger', 'handledRotate'].every((name) => isOptional(value[name], isText)) &&
     Array.isArray(revokedHashes) &&
     revokedHashes.every((hash) => typeof hash === 'string' && hashPattern.test(hash)) &&
     Array.isArray(credentials) &&
@@ -94,20 +104,24 @@ function isRecord(value: unknown): value is CredentialRecord {
 
 function isCredential(value: unknown): value is StoredCredential {
   if (!isObject(value)) return false;
-  const { hash, prefix, state, createdAt, until, notBefore, notAfter } = value;
+  const { hash, prefix, state, createdAt, until } = value;
   return (
     typeof hash === 'string' &&
     hashPattern.test(hash) &&
     typeof prefix === 'string' &&
     (state === 'Active' || state === 'Retiring' || (state === 'Pending' && Number.isFinite(until))) &&
     Number.isFinite(createdAt) &&
-    isOptional(notBefore, Number.isFinite) &&
-    isOptional(notAfter, Number.isFinite)
+    ['notBefore', 'notAfter', 'deliveredAt', 'redactedAt', 'overlapMs'].every((name) => isOptional(value[name], Number.isFinite)) &&
+    ['trigger', 'rotate'].every((name) => isOptional(value[name], isText))
   );
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string';
 }
 
 function isOptional(value: unknown, holds: (value: unknown) => boolean): boolean {

@@ -117,7 +117,7 @@ describe('a generated key', () => {
     await world.advance(90_000_000);
     expect(world.publishedKey('team/a')?.credentials.map(({ hash }) => hash)).toEqual([second]);
     expect((await world.record('team/a'))?.revokedHashes).toEqual([first]);
-    expect(world.reasons()).toEqual(['KeyIssued', 'DeliverySecretRecreated', 'KeyIssued', 'OverlapEnded']);
+    expect(world.reasons()).toEqual(['KeyIssued', 'DeliverySecretRecreated', 'KeyRotated', 'OverlapEnded']);
   });
 
   it('is another key when the VirtualKey is made again', async () => {
@@ -191,7 +191,7 @@ describe('ends', () => {
     await world.advance(10_000);
     expect(Object.keys((await world.secret('a-virtualkey'))?.data ?? {}).toSorted()).toEqual(['OPENAI_BASE_URL', 'baseURL']);
     expect(readyOf(await world.key('a'))).toEqual({ status: 'True', reason: 'Revoked' });
-    expect(world.reasons()).toEqual(['KeyIssued', 'KeyRevoked']);
+    expect(world.reasons()).toEqual(['KeyIssued', 'KeyRevoked', 'SecretRedacted']);
     await world.applyKey('a', { revoked: false });
     await world.advance(10_000);
     expect(world.publishedKey('team/a')?.state).toBe('Revoked');

@@ -119,7 +119,12 @@ export class KeyReconciler {
     return output.dropAttempt;
   }
 
+  /** Whoever else believes to lead may have issued a key meanwhile: it must not be replaced by ours, which was made for the same wish. */
   async #deliver(id: string, input: KeyInput, plan: DeliveryPlan): Promise<void> {
+    if (await this.#options.watches.credentials.confirm(id)) await this.#fill(id, input, plan);
+  }
+
+  async #fill(id: string, input: KeyInput, plan: DeliveryPlan): Promise<void> {
     const { gatherer, attempts } = this.#options;
     const { virtualKey } = input;
     const before = plan.mode === 'create' ? undefined : await this.#readBefore(input, plan);
@@ -127,7 +132,10 @@ export class KeyReconciler {
     const hasChanged = (plan.mode === 'replace' && before === undefined) || (plan.keyHash !== undefined && key === undefined);
     if (hasChanged) return gatherer.forgetDelivery(virtualKey);
     const outcome = await this.#writeDelivery(id, virtualKey, toDeliverySecret({ plan, key, virtualKey, before }));
-    if (outcome.outcome === 'written') return gatherer.wroteDelivery(virtualKey, outcome.object);
+    if (outcome.outcome === 'written') {
+      this.#tell(virtualKey, plan.notices ?? []);
+      return gatherer.wroteDelivery(virtualKey, outcome.object);
+    }
     // Somebody else was faster: the loser's key is given up, and what is there now is looked at.
     if (plan.mode === 'create') attempts.drop(id);
     gatherer.forgetDelivery(virtualKey);

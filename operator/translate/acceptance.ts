@@ -90,13 +90,8 @@ function mayUse(virtualKey: VirtualKey, channel: ChannelView): boolean {
 
 /** Parts of the spec that this version carries but does not act on: silence would be taken for enforcement. */
 export function findNotEnforced({ virtualKey }: Pick<AcceptanceSubject, 'virtualKey'>): readonly string[] {
-  const { budgets, rotation, delivery } = virtualKey.spec;
-  return [
-    ...(budgets !== undefined && budgets.length > 0 ? ['budgets'] : []),
-    ...(rotation?.interval === undefined ? [] : ['rotation.interval']),
-    ...(rotation?.trigger === undefined ? [] : ['rotation.trigger']),
-    ...(delivery?.redactAfter === undefined ? [] : ['delivery.redactAfter']),
-  ];
+  const { budgets } = virtualKey.spec;
+  return budgets !== undefined && budgets.length > 0 ? ['budgets'] : [];
 }
 
 function steers(name: string): boolean {

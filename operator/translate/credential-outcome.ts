@@ -1,10 +1,12 @@
-import type { StoredCredential } from '../hashed-secret.ts';
+import type { CredentialRecord, StoredCredential } from '../hashed-secret.ts';
 import type { DeliveryPlan } from '../delivery-secret.ts';
 import type { Notice, Problem } from './problem.ts';
 
 /** What a source of credentials says. */
 export interface CredentialOutcome {
   readonly credentials: readonly StoredCredential[];
+  /** what a rotation changes of the record beside its credentials */
+  readonly changes?: Partial<Pick<CredentialRecord, 'gen' | 'handledTrigger' | 'handledRotate' | 'rotatedAt'>>;
   /** hashes that are never to be accepted again */
   readonly barred: readonly string[];
   /** something accepted before no longer is */

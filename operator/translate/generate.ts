@@ -1,19 +1,21 @@
-import { parseDurationMs } from '../../core/duration.ts';
 import type { DeliveryFacts, DeliveryLayout } from '../delivery-secret.ts';
 import { isLaidOut, toDeliveryLayout } from '../delivery-secret.ts';
 import type { CredentialRecord, StoredCredential } from '../hashed-secret.ts';
-import type { CredentialOutcome } from './credential-outcome.ts';
+import { toTimestamp } from '../conditions.ts';
 import { compact } from './compact.ts';
+import type { CredentialOutcome } from './credential-outcome.ts';
 import { earliest } from './instant.ts';
 import type { KeyInput } from './key-input.ts';
 import type { Notice, Problem } from './problem.ts';
 import { toNotice, toWarning } from './problem.ts';
+import { planRedaction, toRedactionTime } from './redaction.ts';
+import type { Rotation } from './rotation.ts';
+import { findRotation, toOverlapMs, toRequests } from './rotation.ts';
 
 /** An undelivered key lives no longer than this, whatever happens to the process that made it. */
 export const pendingMs = 600_000;
 /** A key is delivered only while it has so much time left to become Active. */
 const deliveryMarginMs = 60_000;
-export const defaultOverlapMs = 86_400_000;
 /** How often a name that is taken is looked at: its owner sends us no events. */
 const takenRetryMs = 60_000;
 
@@ -25,7 +27,7 @@ type Step = Omit<CredentialOutcome, 'credentials' | 'barred' | 'notices' | 'remo
 
 /**
  * One step of a generated key: remember its hash as Pending → publish → let it settle → deliver → Active. Every step starts from what is stored, so that
- * whoever comes after a crash goes on where it can, and makes a new key where it cannot.
+ * whoever comes after a crash goes on where it can, and makes a new key where it cannot. A rotation takes the same steps.
  * `blocked`: the delivery template is refused, so nothing may be written.
  */
 export function generateCredentials(
@@ -36,37 +38,49 @@ export function generateCredentials(
   const { nowMs, blocked } = options;
   const layout = toDeliveryLayout(input.virtualKey, input.settings.publicUrl);
   const current = endOverdue(record.credentials, nowMs, toHeldHash(input.delivery, layout, record.credentials));
-  const step = toStep({ input, layout, credentials: current.credentials, nowMs, blocked });
-  const credentials = step.credentials ?? current.credentials;
-  const ends = credentials.map((credential) => credential.notAfter ?? credential.until);
+  const { credentials: now } = current;
+  const rotation = findRotation(input.virtualKey, { ...record, credentials: now }, nowMs);
+  const step = toStep({ input, record, layout, credentials: now, rotation, nowMs, blocked });
+  const credentials = step.credentials ?? now;
+  const times = credentials.flatMap((credential) => [
+    credential.notAfter ?? credential.until,
+    credential.state === 'Active' ? toRedactionTime(input.virtualKey, credential) : undefined,
+  ]);
   return {
     ...step,
     credentials,
     barred: [...current.barred, ...(step.barred ?? [])],
     removes: false,
     notices: [...current.notices, ...(step.notices ?? [])],
-    ...compact({ wakeAt: earliest(nowMs, [step.wakeAt, ...ends]) }),
+    ...compact({ wakeAt: earliest(nowMs, [step.wakeAt, rotation.nextMs, ...times]) }),
   };
 }
 
 interface StepInput {
   readonly input: KeyInput;
+  readonly record: CredentialRecord;
   readonly layout: DeliveryLayout;
   readonly credentials: readonly StoredCredential[];
+  readonly rotation: Rotation;
   readonly nowMs: number;
   readonly blocked: boolean;
 }
 
 function toStep(step: StepInput): Step {
-  const { input, layout, credentials, nowMs, blocked } = step;
+  const { input, layout, credentials, rotation, nowMs, blocked } = step;
   const { delivery } = input;
   if (delivery !== undefined && delivery.owner !== 'this') return waitForName(delivery.owner, layout.name, nowMs);
   const heldHash = toHeldHash(delivery, layout, credentials);
   const held = credentials.find((credential) => credential.hash === heldHash);
   if (held?.state === 'Pending') return adopt(step, held);
-  if (delivery !== undefined && held !== undefined) return keepDelivered(step, delivery, held);
+  const current = held ?? credentials.find(({ state, redactedAt }) => state === 'Active' && redactedAt !== undefined);
+  if (current !== undefined) {
+    const redaction = redact(step, current);
+    if (redaction !== undefined) return redaction;
+    if (!rotation.due || blocked) return keepDelivered(step, current);
+  }
   if (blocked) return { progress: 'no key is issued until the delivery template is accepted' };
-  const next = issueAnother(step);
+  const next = issueAnother(step, current);
   return input.deliveryRefused ? { ...next, problem: notWritable(layout.name) } : next;
 }
 
@@ -92,66 +106,114 @@ function toHeldHash(
   return Object.values(delivery.entries).find(isOurs);
 }
 
-/** The last step, also of somebody else's attempt: what is delivered is in force. */
-function adopt({ input, credentials, nowMs }: StepInput, delivered: StoredCredential): Step {
-  const overlap = input.virtualKey.spec.rotation?.overlap;
-  const endsMs = nowMs + (overlap === undefined ? defaultOverlapMs : parseDurationMs(overlap));
-  const barred: string[] = [];
-  const next: StoredCredential[] = [];
-  const replaces = credentials.some((credential) => credential.state === 'Active');
-  for (const credential of credentials) {
-    const { hash, prefix, createdAt, state } = credential;
-    if (hash === delivered.hash) next.push({ hash, prefix, createdAt, state: 'Active' });
-    else if (state === 'Active' && endsMs > nowMs) next.push({ ...credential, state: 'Retiring', notAfter: endsMs });
-    else if (state === 'Pending' && credential.attempt !== input.attempt?.id) next.push(credential);
+/** The last step, also of somebody else's attempt: what is delivered is in force, and what was in force is retiring. */
+function adopt(step: StepInput, delivered: StoredCredential): Step {
+  const { input, record, credentials, nowMs } = step;
+  const endsMs = nowMs + (delivered.overlapMs ?? toOverlapMs(input.virtualKey));
+  const replaced = credentials.find((credential) => credential.state === 'Active');
+  const endsAtOnce = replaced !== undefined && endsMs <= nowMs;
+  const next = credentials.flatMap((credential) => {
+    if (credential.hash === delivered.hash) return toActive(delivered, nowMs);
+    if (credential === replaced) return endsAtOnce ? [] : { ...credential, state: 'Retiring' as const, notAfter: endsMs };
+    if (credential.state === 'Pending') return credential.attempt === input.attempt?.id ? [] : credential;
     // At most two live credentials: what was retiring before ends here.
-    else if (state === 'Retiring' && !replaces) next.push(credential);
-    else barred.push(hash);
-  }
+    return replaced === undefined ? credential : [];
+  });
   return {
     credentials: next,
-    barred,
+    barred: credentials.filter(({ hash }) => !next.some((credential) => credential.hash === hash)).map(({ hash }) => hash),
+    changes: {
+      ...compact({ handledTrigger: delivered.trigger, handledRotate: delivered.rotate }),
+      ...(replaced === undefined ? {} : { rotatedAt: nowMs }),
+      ...(endsAtOnce ? { gen: record.gen + 1 } : {}),
+    },
     dropAttempt: true,
-    notices: [toNotice('KeyIssued', `${delivered.prefix} is in force and delivered`)],
-    progress: 'the key is being put into force',
+    notices: [toAdoptionNotice(delivered, replaced, endsAtOnce ? undefined : endsMs)],
+    ...toProgress(step, replaced, 'the key is being put into force'),
   };
 }
 
-function keepDelivered(step: StepInput, delivery: DeliveryFacts, held: StoredCredential): Step {
+function toActive({ hash, prefix, createdAt }: StoredCredential, nowMs: number): StoredCredential {
+  return { hash, prefix, createdAt, state: 'Active', deliveredAt: nowMs };
+}
+
+function toAdoptionNotice(delivered: StoredCredential, replaced: StoredCredential | undefined, endsMs: number | undefined): Notice {
+  if (replaced === undefined) return toNotice('KeyIssued', `${delivered.prefix} is in force and delivered`);
+  const end = endsMs === undefined ? 'is no longer accepted' : `is accepted until ${toTimestamp(endsMs)}`;
+  return toNotice('KeyRotated', `${delivered.prefix} is in force and delivered; the former key ${replaced.prefix} ${end}`);
+}
+
+/** The plaintext goes out of the Secret: that it must is remembered first, so that the Secret without it is not taken for one that somebody has emptied. */
+function redact({ input, credentials, nowMs }: StepInput, current: StoredCredential): Step | undefined {
+  const { virtualKey, settings, delivery, deliveryRefused } = input;
+  const isDue = (toRedactionTime(virtualKey, current) ?? Infinity) <= nowMs;
+  if (isDue)
+    return { credentials: credentials.map((credential) => (credential === current ? { ...credential, redactedAt: nowMs } : credential)) };
+  if (current.redactedAt === undefined) return undefined;
+  const plan = planRedaction(virtualKey, { delivery, publicUrl: settings.publicUrl, hashes: credentials.map(({ hash }) => hash) });
+  if (plan === undefined) return undefined;
+  return compact({ delivery: plan, problem: deliveryRefused ? notWritable(plan.layout.name) : undefined });
+}
+
+function keepDelivered(step: StepInput, current: StoredCredential): Step {
   const { input, layout, credentials, blocked } = step;
-  const attempt = input.attempt;
+  const { attempt, delivery, deliveryRefused } = input;
   const lost = attempt === undefined ? [] : credentials.filter((credential) => credential.attempt === attempt.id);
   const rest =
     lost.length === 0
       ? {}
       : { credentials: credentials.filter((credential) => !lost.includes(credential)), barred: lost.map(({ hash }) => hash) };
   const base: Step = { ...rest, ...(attempt === undefined ? {} : { dropAttempt: true }) };
-  if (blocked || isLaidOut(delivery, layout, held.hash)) return base;
-  if (input.deliveryRefused)
-    return { ...base, problem: notWritable(layout.name), delivery: { mode: 'replace', keyHash: held.hash, layout } };
-  return { ...base, delivery: { mode: 'replace', keyHash: held.hash, layout }, progress: 'the delivery Secret is being rewritten' };
+  const isKept = delivery === undefined || current.redactedAt !== undefined || isLaidOut(delivery, layout, current.hash);
+  if (blocked || isKept) return base;
+  const plan = { mode: 'replace' as const, keyHash: current.hash, layout };
+  if (deliveryRefused) return { ...base, problem: notWritable(layout.name), delivery: plan };
+  return { ...base, delivery: plan, progress: 'the delivery Secret is being rewritten' };
 }
 
 /** The steps before delivery, of this process' own attempt. */
-function issueAnother({ input, layout, credentials, nowMs }: StepInput): Step {
-  const { attempt, published, settings, delivery } = input;
-  const progress = 'a new key is being issued';
-  if (attempt === undefined) return { progress, issue: true };
+function issueAnother(step: StepInput, current: StoredCredential | undefined): Step {
+  const { input, credentials } = step;
+  const { attempt, delivery } = input;
+  const progress = toProgress(step, current, 'a new key is being issued');
+  if (attempt === undefined) return { ...progress, issue: true };
   const pending = credentials.find((credential) => credential.hash === attempt.hash);
-  if (pending === undefined)
-    return { progress, credentials: [...credentials, toPending(input, nowMs)], notices: toCauses(delivery, credentials) };
-  if (pending.state !== 'Pending' || (pending.until ?? 0) - nowMs < deliveryMarginMs) return { progress, dropAttempt: true };
-  // A delivered key is always published: whoever reads the Secret the moment it exists is let in by every proxy.
-  const isPublished = published?.record.credentials.some((credential) => credential.hash === attempt.hash) === true;
-  if (published?.atMs === undefined || !isPublished) return { progress };
-  const settledMs = published.atMs + settings.settleMs;
-  if (nowMs < settledMs) return { progress, wakeAt: settledMs };
-  return { progress, delivery: { mode: delivery === undefined ? 'create' : 'replace', keyHash: attempt.hash, layout } };
+  if (pending !== undefined) return { ...progress, ...deliver(step, pending) };
+  const notices = current === undefined ? toCauses(delivery, credentials) : [];
+  return { ...progress, credentials: [...credentials, toPending(step)], notices };
 }
 
-function toPending({ attempt }: KeyInput, nowMs: number): StoredCredential {
+function deliver({ input, layout, nowMs }: StepInput, pending: StoredCredential): Step {
+  const { published, settings, delivery } = input;
+  if (pending.state !== 'Pending' || (pending.until ?? 0) - nowMs < deliveryMarginMs) return { dropAttempt: true };
+  // A delivered key is always published: whoever reads the Secret the moment it exists is let in by every proxy.
+  const isPublished = published?.record.credentials.some((credential) => credential.hash === pending.hash) === true;
+  if (published?.atMs === undefined || !isPublished) return {};
+  const settledMs = published.atMs + settings.settleMs;
+  if (nowMs < settledMs) return { wakeAt: settledMs };
+  return { delivery: { mode: delivery === undefined ? 'create' : 'replace', keyHash: pending.hash, layout } };
+}
+
+/** What was asked for when the key was made is kept with it: what is asked for later needs another one. */
+function toPending({ input, rotation, nowMs }: StepInput): StoredCredential {
+  const { attempt, virtualKey } = input;
   if (attempt === undefined) throw new TypeError('a Pending credential has an attempt');
-  return { hash: attempt.hash, prefix: attempt.prefix, state: 'Pending', attempt: attempt.id, until: nowMs + pendingMs, createdAt: nowMs };
+  const { id, hash, prefix } = attempt;
+  return compact({
+    hash,
+    prefix,
+    state: 'Pending' as const,
+    attempt: id,
+    until: nowMs + pendingMs,
+    createdAt: nowMs,
+    ...toRequests(virtualKey),
+    overlapMs: rotation.overlapMs,
+  });
+}
+
+/** A key that is replaced because its time has come is as good as before until it is done; where the spec asks for another one, it is not there yet. */
+function toProgress({ rotation }: StepInput, current: StoredCredential | undefined, progress: string): Pick<Step, 'progress'> {
+  return current === undefined || rotation.bySpec ? { progress } : {};
 }
 
 /** Why a key that was once delivered is made anew; or, for a first key, that somebody has put a Secret there in our name. */

@@ -6,6 +6,7 @@ import type { TranslateSettings } from './key-input.ts';
 import { toExpiry } from './key-record.ts';
 import type { Problem } from './problem.ts';
 import type { Reason } from './reasons.ts';
+import { rotateAnnotation } from './rotation.ts';
 
 /** What the status of a key is made from. */
 export interface KeyState {
@@ -20,6 +21,8 @@ export interface KeyState {
   readonly progress: string | undefined;
   readonly unserved: readonly string[];
   readonly notEnforced: readonly string[];
+  /** what is wrong with the annotation that asks for a rotation */
+  readonly mistake: string | undefined;
   readonly settings: TranslateSettings;
   readonly nowMs: number;
 }
@@ -83,7 +86,7 @@ function toExpiryHint(leftMs: number): string {
   return leftMs > dayMs ? '; it expires in less than 7 days' : '; it expires in less than 1 day';
 }
 
-function toAccepted({ refused, published, unserved, notEnforced }: KeyState): NextCondition {
+function toAccepted({ refused, published, unserved, notEnforced, mistake }: KeyState): NextCondition {
   if (refused !== undefined) {
     const inForce =
       published.record === undefined || published.record.state === 'NotReady'
@@ -93,13 +96,14 @@ function toAccepted({ refused, published, unserved, notEnforced }: KeyState): Ne
   }
   const missing = unserved.length === 0 ? [] : [`no Channel serves ${unserved.map((model) => `"${model}"`).join(', ')}`];
   const idle = notEnforced.length === 0 ? [] : [`this version does not enforce ${notEnforced.join(', ')}`];
-  if (missing.length + idle.length === 0)
+  const ignored = mistake === undefined ? [] : [`the annotation ${rotateAnnotation} ${mistake}; nothing is rotated`];
+  if (missing.length + idle.length + ignored.length === 0)
     return { type: 'Accepted', status: 'True', reason: 'Accepted', message: 'references, models and limits resolve' };
   return {
     type: 'Accepted',
     status: 'True',
-    reason: missing.length > 0 ? 'ModelNotServed' : 'NotEnforced',
-    message: [...missing, ...idle].join('; '),
+    reason: missing.length > 0 ? 'ModelNotServed' : ignored.length > 0 ? 'RotateAnnotationInvalid' : 'NotEnforced',
+    message: [...ignored, ...missing, ...idle].join('; '),
   };
 }
 

@@ -9,8 +9,9 @@ import { toKeyConditions } from './key-conditions.ts';
 import { toKeyNotices } from './key-notices.ts';
 import { toCredentialId, toExpiry } from './key-record.ts';
 import type { Notice } from './problem.ts';
+import { toNextRotation } from './rotation.ts';
 
-/** The status of a key, and the Events that become true with it. Fields that are not ours (usage, rotation times) stay as they are. */
+/** The status of a key, and the Events that become true with it. Fields that are not ours (usage) stay as they are. */
 export function toKeyStatus(state: KeyState): { value: VirtualKeyStatus; notices: Notice[] } {
   const { virtualKey, record, nowMs } = state;
   const before = virtualKey.status ?? {};
@@ -25,11 +26,17 @@ export function toKeyStatus(state: KeyState): { value: VirtualKeyStatus; notices
     credentials: record.credentials
       .filter(({ state: credential }) => credential !== 'Pending')
       .map((credential) => toCredentialStatus(credential, before, state)),
+    lastRotationTime: toTime(record.rotatedAt),
+    nextRotationTime: isGenerated(state) ? toTime(toNextRotation(virtualKey, record, nowMs)) : undefined,
     lastHandledTrigger: record.handledTrigger,
     lastHandledRotate: record.handledRotate,
     conditions: toConditions(toKeyConditions(state), before.conditions ?? [], { generation, nowMs }),
   });
   return { value, notices: toKeyNotices(before, value) };
+}
+
+function toTime(ms: number | undefined): string | undefined {
+  return ms === undefined ? undefined : toTimestamp(ms);
 }
 
 function isGenerated({ virtualKey }: KeyState): boolean {

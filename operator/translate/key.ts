@@ -1,7 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { KeyRecord } from '../../core/snapshot.ts';
-import type { DeliveryPlan } from '../delivery-secret.ts';
-import { isLaidOut, toDeliveryLayout, toRedacted } from '../delivery-secret.ts';
 import type { CredentialRecord } from '../hashed-secret.ts';
 import { checkAcceptance, checkTemplate, findNotEnforced, findUnservedModels } from './acceptance.ts';
 import type { CredentialOutcome } from './credential-outcome.ts';
@@ -15,6 +13,8 @@ import { checkRecordSize, toKeyRecord, toLastAcceptedRecord, toNotReadyRecord } 
 import { toKeyStatus } from './key-status.ts';
 import { advanceLife, barHashes } from './lifecycle.ts';
 import type { Problem } from './problem.ts';
+import { planRedaction } from './redaction.ts';
+import { findAnnotationMistake } from './rotation.ts';
 import { takeSecretRef } from './secret-ref.ts';
 import { refuseUnreadable } from './unreadable-record.ts';
 
@@ -27,7 +27,7 @@ export function translateKey(input: KeyInput, nowMs: number): KeyOutput {
   const { virtualKey, published } = input;
   const life = advanceLife({ virtualKey, known: input.record, published: published?.record, nowMs });
   const outcome = takeCredentials(input, life.record, nowMs);
-  const record = barHashes({ ...life.record, credentials: outcome.credentials }, outcome.barred);
+  const record = barHashes({ ...life.record, ...outcome.changes, credentials: outcome.credentials }, outcome.barred);
   const { refused, toTell } = decide(input, record);
   const holds = isVisible(published, toTell);
   const state: KeyState = {
@@ -55,7 +55,14 @@ export function translateKey(input: KeyInput, nowMs: number): KeyOutput {
 function toState({ virtualKey, channels, settings }: KeyInput, record: CredentialRecord) {
   const isOver = record.revokedAt !== undefined;
   const unserved = isOver ? [] : findUnservedModels({ virtualKey, channels });
-  return { virtualKey, record, settings, unserved, notEnforced: findNotEnforced({ virtualKey }) };
+  return {
+    virtualKey,
+    record,
+    settings,
+    unserved,
+    notEnforced: findNotEnforced({ virtualKey }),
+    mistake: findAnnotationMistake(virtualKey),
+  };
 }
 
 function takeCredentials(input: KeyInput, record: CredentialRecord, nowMs: number): CredentialOutcome {
@@ -69,14 +76,11 @@ function takeCredentials(input: KeyInput, record: CredentialRecord, nowMs: numbe
 /** A revoked key keeps its hashes, so that its holder is told why; its plaintext leaves the delivery Secret. */
 function endCredentials(input: KeyInput, record: CredentialRecord): CredentialOutcome {
   const base = { credentials: record.credentials, barred: [], removes: false, notices: [], dropAttempt: true };
-  const delivery = toRedaction(input);
+  const { virtualKey, settings, delivery: found } = input;
+  if (found?.owner !== 'this') return base;
+  const hashes = record.credentials.map(({ hash }) => hash);
+  const delivery = planRedaction(virtualKey, { delivery: found, publicUrl: settings.publicUrl, hashes });
   return delivery === undefined ? base : { ...base, delivery };
-}
-
-function toRedaction({ virtualKey, delivery, settings }: KeyInput): DeliveryPlan | undefined {
-  if (delivery?.owner !== 'this') return undefined;
-  const layout = toRedacted(toDeliveryLayout(virtualKey, settings.publicUrl));
-  return isLaidOut(delivery, layout, undefined) ? undefined : { mode: 'replace', keyHash: undefined, layout };
 }
 
 interface Decision {

@@ -5,9 +5,7 @@ import { compact } from './compact.ts';
 import { identify } from './identity.ts';
 import type { Notice } from './problem.ts';
 import { toNotice } from './problem.ts';
-
-/** The annotation that asks for one rotation. */
-export const rotateAnnotation = 'keywright.dev/rotate';
+import { toRequests } from './rotation.ts';
 
 export interface Life {
   readonly record: CredentialRecord;
@@ -102,5 +100,6 @@ function toReborn(virtualKey: VirtualKey, former: CredentialRecord): CredentialR
 }
 
 function toHandled(virtualKey: VirtualKey): Pick<CredentialRecord, 'handledTrigger' | 'handledRotate'> {
-  return compact({ handledTrigger: virtualKey.spec.rotation?.trigger, handledRotate: virtualKey.metadata.annotations?.[rotateAnnotation] });
+  const { trigger, rotate } = toRequests(virtualKey);
+  return compact({ handledTrigger: trigger, handledRotate: rotate });
 }

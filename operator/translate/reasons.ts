@@ -26,6 +26,7 @@ export const reasons = {
   RecordTooLarge: 'the key’s part of the snapshot is larger than 8 KiB',
   ProviderUnsupported: 'this version has no support for the provider yet',
   AddressNotAllowed: 'baseURL points to a link-local or metadata address',
+  RotateAnnotationInvalid: 'the annotation keywright.dev/rotate cannot be read: nothing is rotated by it',
   NotEnforced: 'part of the spec is not enforced by this version',
   SnapshotBlocked: 'the snapshot is not written at present',
 } as const;

@@ -34,7 +34,7 @@ export interface Translation {
   readonly snapshot: { readonly keys: readonly KeyRecord[]; readonly channels: readonly ChannelRecord[] };
   /** only those that change */
   readonly records: readonly CredentialRecord[];
-  readonly deliveries: readonly (DeliveryPlan & { readonly key: string })[];
+  readonly deliveries: readonly (Omit<DeliveryPlan, 'notices'> & { readonly key: string })[];
   readonly virtualKeys: Readonly<Record<string, VirtualKeyStatus>>;
   readonly channels: Readonly<Record<string, ChannelStatus>>;
   readonly events: readonly (Notice & { readonly regarding: string })[];
@@ -57,13 +57,17 @@ export function translate(resources: Resources, settings: TranslateSettings, now
       ...[...keys.outputs.values()].flatMap(({ hashedSecret }) => hashedSecret?.record ?? []),
       ...gone.map((record) => toTombstone(record, nowMs)),
     ],
-    deliveries: [...keys.outputs].flatMap(([key, { delivery }]) => (delivery === undefined ? [] : [{ key, ...delivery }])),
+    deliveries: [...keys.outputs].flatMap(([key, { delivery }]) => {
+      if (delivery === undefined) return [];
+      const { notices: _, ...plan } = delivery;
+      return [{ key, ...plan }];
+    }),
     virtualKeys: Object.fromEntries([...keys.outputs].map(([id, { status }]) => [id, status.value])),
     channels: channels.statuses,
     events: [
       ...channels.events,
-      ...[...keys.outputs].flatMap(([regarding, { hashedSecret, status }]) =>
-        [...(hashedSecret?.notices ?? []), ...status.notices].map((notice) => ({ regarding, ...notice })),
+      ...[...keys.outputs].flatMap(([regarding, { hashedSecret, delivery, status }]) =>
+        [...(hashedSecret?.notices ?? []), ...(delivery?.notices ?? []), ...status.notices].map((notice) => ({ regarding, ...notice })),
       ),
     ],
     issue: [...keys.outputs].filter(([, { issue }]) => issue).map(([id]) => id),

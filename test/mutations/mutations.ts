@@ -325,9 +325,9 @@ export const mutations: readonly Mutation[] = [
     edits: [
       {
         file: 'operator/translate/generate.ts',
-        find: '|| !isPublished) return { progress };',
+        find: '|| !isPublished) return {};',
         replace:
-          "|| !isPublished) return { progress, delivery: { mode: delivery === undefined ? 'create' : 'replace', keyHash: attempt.hash, layout } };",
+          "|| !isPublished) return { delivery: { mode: delivery === undefined ? 'create' : 'replace', keyHash: pending.hash, layout } };",
       },
     ],
     test: {
@@ -350,9 +350,9 @@ export const mutations: readonly Mutation[] = [
     edits: [
       {
         file: 'operator/translate/generate.ts',
-        find: 'credentials: current.credentials, nowMs, blocked',
+        find: 'const current = endOverdue(record.credentials, nowMs, toHeldHash(input.delivery, layout, record.credentials));',
         replace:
-          "credentials: [...current.credentials, ...Object.values(input.delivery?.entries ?? {}).slice(0, 1).filter((hash) => !current.credentials.some((known) => known.hash === hash)).map((hash) => ({ hash, prefix: '', state: 'Pending' as const, createdAt: nowMs, until: nowMs + pendingMs }))], nowMs, blocked",
+          "const seen = Object.values(input.delivery?.entries ?? {}).slice(0, 1).filter((hash) => !record.credentials.some((known) => known.hash === hash)).map((hash) => ({ hash, prefix: '', state: 'Pending' as const, createdAt: nowMs, until: nowMs + pendingMs }));\n  const current = endOverdue([...record.credentials, ...seen], nowMs, undefined);",
       },
     ],
     test: {
@@ -381,11 +381,62 @@ export const mutations: readonly Mutation[] = [
     edits: [
       {
         file: 'operator/translate/generate.ts',
-        find: 'credentials: [...credentials, toPending(input, nowMs)]',
-        replace: "credentials: [...credentials.filter(({ state }) => state !== 'Pending'), toPending(input, nowMs)]",
+        find: 'credentials: [...credentials, toPending(step)]',
+        replace: "credentials: [...credentials.filter(({ state }) => state !== 'Pending'), toPending(step)]",
       },
     ],
     test: golden('generate-foreign-pending.in.yaml'),
+  },
+  {
+    id: 'trigger-forgotten',
+    bug: 'a trigger that comes during an unfinished rotation counts as handled by it',
+    edits: [
+      {
+        file: 'operator/translate/generate.ts',
+        find: 'handledTrigger: delivered.trigger,',
+        replace: 'handledTrigger: input.virtualKey.spec.rotation?.trigger,',
+      },
+    ],
+    test: golden('rotate-4-adopt.in.yaml'),
+  },
+  {
+    id: 'three-live-keys',
+    bug: 'a rotation inside an overlap leaves the oldest key alive',
+    edits: [
+      {
+        file: 'operator/translate/generate.ts',
+        find: 'return replaced === undefined ? credential : [];',
+        replace: 'return credential;',
+      },
+    ],
+    test: golden('rotate-4-adopt.in.yaml'),
+  },
+  {
+    id: 'removal-rotates',
+    bug: 'a trigger that is taken out of the manifest rotates the key',
+    edits: [
+      {
+        file: 'operator/translate/rotation.ts',
+        find: 'trigger !== undefined && trigger !== record.handledTrigger',
+        replace: 'trigger !== record.handledTrigger',
+      },
+    ],
+    test: golden('rotate-trigger-removed.in.yaml'),
+  },
+  {
+    id: 'redacted-is-tampered',
+    bug: 'that the plaintext was taken out is not remembered, so the emptied Secret counts as tampered and a new key is minted',
+    edits: [
+      {
+        file: 'operator/translate/generate.ts',
+        find: "credentials.find(({ state, redactedAt }) => state === 'Active' && redactedAt !== undefined)",
+        replace: 'undefined',
+      },
+    ],
+    test: {
+      file: 'operator/rotation.test.ts',
+      name: 'redactAfter > takes the plaintext out so long after it was written, mints nothing, and tells it once',
+    },
   },
   {
     id: 'foreign-pending-barred',
@@ -393,8 +444,8 @@ export const mutations: readonly Mutation[] = [
     edits: [
       {
         file: 'operator/translate/generate.ts',
-        find: "else if (state === 'Pending' && credential.attempt !== input.attempt?.id) next.push(credential);",
-        replace: '',
+        find: 'return credential.attempt === input.attempt?.id ? [] : credential;',
+        replace: 'return [];',
       },
     ],
     test: golden('generate-5-adopt-foreign.in.yaml'),

@@ -22,6 +22,7 @@ it('tells every mistake at once', () => {
     KEYWRIGHT_WATCH_NAMESPACES: 'a,B',
     KEYWRIGHT_PUBLIC_URL: 'https://llm.example.com/v1',
     KEYWRIGHT_KEY_PREFIX: 'SK',
+    KEYWRIGHT_SEAL_KEY_FILE: '/does/not/exist',
   });
   expect(parsed).toEqual({
     ok: false,
@@ -30,6 +31,12 @@ it('tells every mistake at once', () => {
       'KEYWRIGHT_SNAPSHOT_NAMESPACE must differ from KEYWRIGHT_NAMESPACE: proxies may read all Secrets of the former',
       'KEYWRIGHT_KEY_PREFIX must be at most 24 lower-case letters, digits, - and _, and end in - or _, not "SK"',
       'KEYWRIGHT_PUBLIC_URL must be an address without user, query and fragment, and without /v1 at its end',
+      'KEYWRIGHT_SEAL_KEY_FILE names a file that cannot be read (ENOENT)',
     ],
   });
+});
+
+it('tells what is wrong with the seal keys beside values that cannot be read', () => {
+  const parsed = parseOperatorConfig({ KEYWRIGHT_SETTLE: 'soon', KEYWRIGHT_SEAL_KEY_FILE: '/does/not/exist' });
+  expect(parsed.ok ? [] : parsed.mistakes).toHaveLength(3);
 });

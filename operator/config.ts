@@ -1,10 +1,13 @@
 import { defaultKeyPrefix } from '../core/virtual-key.ts';
 import type { Settings } from '../runtime/environment.ts';
 import { defineSettings, parseSettings } from '../runtime/environment.ts';
+import type { SealFile } from '../runtime/seal-file.ts';
+import { openSealFile, sealSettings } from '../runtime/seal-file.ts';
 import type { OperatorSettings } from './operator.ts';
 
 /** Settings of `keywright operator`. */
 export const operatorSettings = defineSettings({
+  ...sealSettings,
   namespace: {
     name: 'KEYWRIGHT_NAMESPACE',
     kind: 'text',
@@ -86,12 +89,15 @@ const prefixPattern = /^[a-z0-9]+([_-][a-z0-9]+)*[_-]$/;
 /** The configuration, or every mistake in it. */
 export function parseOperatorConfig(
   environment: Readonly<Record<string, string | undefined>>,
-): { ok: true; config: OperatorConfig } | { ok: false; mistakes: readonly string[] } {
+): { ok: true; config: OperatorConfig; seal: SealFile | undefined } | { ok: false; mistakes: readonly string[] } {
   const parsed = parseSettings(operatorSettings, environment);
-  if (!parsed.ok) return parsed;
+  // Looked at whatever else is wrong, so that all is told at once.
+  const seal = openSealFile(environment[sealSettings.sealKeyFile.name]);
+  const sealMistakes = seal.ok ? [] : seal.mistakes;
+  if (!parsed.ok) return { ok: false, mistakes: [...parsed.mistakes, ...sealMistakes] };
   const { settings } = parsed;
-  const mistakes = [...findBadNamespaces(settings), ...findBadValues(settings)];
-  return mistakes.length === 0 ? { ok: true, config: settings } : { ok: false, mistakes };
+  const mistakes = [...findBadNamespaces(settings), ...findBadValues(settings), ...sealMistakes];
+  return mistakes.length === 0 && seal.ok ? { ok: true, config: settings, seal: seal.file } : { ok: false, mistakes };
 }
 
 export function toOperatorSettings(config: OperatorConfig): OperatorSettings {

@@ -34,6 +34,8 @@ export interface LeaderElectionOptions {
    */
   readonly onElected: (signal: AbortSignal) => Promise<void> | void;
   readonly onLost: () => void;
+  /** asked before the lease is taken; default: always */
+  readonly mayLead?: () => boolean;
   /** how long a lease stands without renewal */
   readonly durationMs?: number;
   /** a leader that could not renew for so long stops */
@@ -56,7 +58,13 @@ export function runLeaderElection(options: LeaderElectionOptions): LeaderElectio
   return new Election(options);
 }
 
-const defaults = { durationMs: 60_000, renewDeadlineMs: 40_000, retryMs: 15_000, monotonicMs: () => performance.now() };
+const defaults = {
+  durationMs: 60_000,
+  renewDeadlineMs: 40_000,
+  retryMs: 15_000,
+  monotonicMs: () => performance.now(),
+  mayLead: () => true,
+};
 /** between tries to renew when the last one failed */
 const hurryMs = 2_000;
 /** a leader's work that has not ended by then keeps the lease, which then runs out */
@@ -138,6 +146,7 @@ class Election implements LeaderElection {
     const { cluster, namespace, name, identity, monotonicMs, retryMs } = this.#options;
     const barredMs = this.#notBeforeMs - monotonicMs();
     if (barredMs > 0) return barredMs;
+    if (!this.#options.mayLead()) return hurryMs;
     const lease = await cluster.get<LeaseObject>({ kind: 'Lease', namespace, name });
     const waitMs = this.#observe(lease);
     if (waitMs > 0 && lease?.spec?.holderIdentity !== identity) return Math.min(waitMs, retryMs * (0.8 + this.#options.random() * 0.4));

@@ -6,6 +6,7 @@ import { exitWithMistakes } from '../runtime/environment.ts';
 import { makeLifecycle } from '../runtime/lifecycle.ts';
 import { makeLog } from '../runtime/log.ts';
 import { makeMetrics } from '../runtime/metrics.ts';
+import { followSealFile } from '../runtime/seal-file.ts';
 import { makeKubernetesCluster } from './cluster/kubernetes/kubernetes.ts';
 import { parseOperatorConfig, toOperatorSettings } from './config.ts';
 import type { LeaderElection } from './lease.ts';
@@ -33,6 +34,9 @@ export async function runOperator(environment: Readonly<Record<string, string | 
   const cluster = makeKubernetesCluster({ ...common, random: Math.random, mayWrite });
   lifecycle.onStop('cluster', () => cluster.close());
 
+  const seal = followSealFile(parsed.seal, { clock: systemClock, log });
+  lifecycle.onStop('seal', () => seal.stop());
+
   const operator = startOperator({
     ...common,
     cluster,
@@ -40,6 +44,7 @@ export async function runOperator(environment: Readonly<Record<string, string | 
     random: (bytes) => randomBytes(bytes),
     settleMs: config.settle,
     mayWrite,
+    seal,
   });
   lifecycle.onStop('operator', () => operator.stop());
 
@@ -50,6 +55,7 @@ export async function runOperator(environment: Readonly<Record<string, string | 
     name: leaseName,
     identity: `${hostname()}_${randomBytes(6).toString('hex')}`,
     random: Math.random,
+    mayLead: () => operator.mayLead(),
     onElected: (signal) => operator.lead(signal),
     onLost: () => log.warn('not leading any more'),
   });

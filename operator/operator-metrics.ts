@@ -55,6 +55,6 @@ function isReady(conditions: readonly Condition[]): boolean {
 }
 
 /** prom-client calls `collect` of a metric at each scrape. */
-function countAtScrape(gauge: Gauge, collect: (gauge: Gauge) => void): void {
+export function countAtScrape(gauge: Gauge, collect: (gauge: Gauge) => void): void {
   Object.assign(gauge, { collect: () => collect(gauge) });
 }

@@ -1,6 +1,8 @@
 import type { Registry } from 'prom-client';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
+import type { SealSource } from '../runtime/seal-file.ts';
+import { makeFixedSeal } from '../runtime/seal-file.ts';
 import type { Cluster, ReflectedEvent, SecretObject } from './cluster/cluster.ts';
 import { findOutdatedCrds } from './crd-check.ts';
 import { describeError } from './describe-error.ts';
@@ -13,6 +15,8 @@ import { makeOperatorMetrics } from './operator-metrics.ts';
 import { Publisher } from './publish.ts';
 import { ChannelReconciler } from './reconcile-channel.ts';
 import { KeyReconciler } from './reconcile-key.ts';
+import { addSealMetrics, startResealing } from './reseal.ts';
+import { SealedCluster } from './sealed-cluster.ts';
 import { Watches } from './watches.ts';
 import type { WorkQueue } from './work-queue.ts';
 import { makeWorkQueue } from './work-queue.ts';
@@ -47,6 +51,8 @@ export interface OperatorOptions {
   readonly settleMs: number;
   /** asked before every write; default: always */
   readonly mayWrite?: () => boolean;
+  /** the keys of our own Secrets; default: they are not sealed */
+  readonly seal?: SealSource;
 }
 
 export interface Operator {
@@ -57,6 +63,8 @@ export interface Operator {
   lead(signal?: AbortSignal): Promise<void>;
   /** why it is not ready, for people; empty = ready */
   readiness(): readonly string[];
+  /** false while it lacks a key for what another replica may be able to open */
+  mayLead(): boolean;
   stop(): Promise<void>;
 }
 
@@ -70,19 +78,24 @@ const crdRetryMs = 30_000;
 
 class RunningOperator implements Operator {
   readonly #options: OperatorOptions;
-  readonly #cluster: Cluster;
+  readonly #cluster: SealedCluster;
   readonly #watches: Watches;
   readonly #metrics: OperatorMetrics;
   readonly #stopping = new AbortController();
   #outdated: readonly string[] = [];
   readonly #crdsFit: Promise<void>;
-  #term: { readonly queue: WorkQueue; readonly publisher: Publisher } | undefined;
+  #term: { readonly queue: WorkQueue; readonly publisher: Publisher; readonly locked: () => void } | undefined;
   #leading: Promise<void> = Promise.resolve();
 
   constructor(options: OperatorOptions) {
     this.#options = options;
     const { settings, metrics } = options;
-    this.#cluster = toWriteGuarded(options.cluster, options.mayWrite ?? (() => true));
+    this.#cluster = new SealedCluster({
+      cluster: toWriteGuarded(options.cluster, options.mayWrite ?? (() => true)),
+      seal: options.seal ?? makeFixedSeal(),
+      namespaces: [settings.namespace, settings.snapshotNamespace],
+      onLocked: () => this.#term?.locked(),
+    });
     this.#watches = new Watches({
       cluster: this.#cluster,
       ...settings,
@@ -90,6 +103,7 @@ class RunningOperator implements Operator {
       onSnapshotSecret: (event: ReflectedEvent<SecretObject>) => this.#term?.publisher.observe(event),
     });
     this.#metrics = makeOperatorMetrics(metrics.registry, this.#watches);
+    addSealMetrics(metrics.registry, this.#cluster);
     this.#crdsFit = this.#waitForCrds(this.#stopping.signal);
   }
 
@@ -103,7 +117,17 @@ class RunningOperator implements Operator {
     return [
       ...this.#watches.waiting().map((name) => `waits for the list of ${name}`),
       ...this.#outdated.map((name) => `the CRD ${name} in the cluster is missing or older than this version needs`),
+      ...this.#troubles(),
     ];
+  }
+
+  mayLead(): boolean {
+    return this.#cluster.trouble() === undefined;
+  }
+
+  #troubles(): readonly string[] {
+    const trouble = this.#cluster.trouble();
+    return trouble === undefined ? [] : [trouble];
   }
 
   async stop(): Promise<void> {
@@ -117,6 +141,7 @@ class RunningOperator implements Operator {
     await Promise.race([this.#watches.whenSynced(), ended]);
     await Promise.race([this.#crdsFit, ended]);
     if (ending.aborted) return;
+    this.#requireOpen();
     const { settings, clock, random, log, metrics, settleMs } = this.#options;
     const installationSecret = await loadInstallationSecret(this.#cluster, settings.namespace, random);
     const fraction = () => Buffer.from(random(4)).readUInt32BE() / 2 ** 32;
@@ -169,15 +194,24 @@ class RunningOperator implements Operator {
       },
       onError: (item, error) => log.warn({ item, error: describeError(error) }, 'a run failed and is tried again'),
     });
-    this.#term = { queue, publisher };
+    const { promise: locked, resolve } = Promise.withResolvers<void>();
+    this.#term = { queue, publisher, locked: resolve };
+    const resealing = startResealing({ cluster: this.#cluster, clock, random: fraction, log, metrics });
     publisher.start();
     if (first.size === 0) publisher.open();
     for (const item of first) queue.add(item);
     log.info({ items: first.size }, 'leading');
-    await ended;
+    await Promise.race([ended, locked]);
     this.#term = undefined;
-    await queue.stop();
+    await Promise.all([queue.stop(), resealing.stop()]);
     await publisher.stop();
+    if (!ending.aborted) this.#requireOpen();
+  }
+
+  /** What is locked is neither missing nor damaged: whoever has its key must lead, and this process must not write over it. */
+  #requireOpen(): void {
+    const trouble = this.#cluster.trouble();
+    if (trouble !== undefined) throw new Error(trouble);
   }
 
   /** Everything that is there, and every key that is published or recorded although its VirtualKey is not there. */

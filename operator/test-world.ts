@@ -4,6 +4,7 @@ import { Secret } from '../core/secret.ts';
 import type { ChannelRecord, KeyRecord } from '../core/snapshot.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { makeLog } from '../runtime/log.ts';
+import type { SealSource } from '../runtime/seal-file.ts';
 import type { ClusterObject, SecretObject } from './cluster/cluster.ts';
 import { ClusterError } from './cluster/cluster.ts';
 import type { MemoryCluster, MemoryVerb } from './cluster/memory.ts';
@@ -43,6 +44,8 @@ export class World {
   /** called before each write of the operator; an error fails it */
   onWrite: (write: Write) => Error | undefined = () => undefined;
   operator: Operator | undefined;
+  /** of the operators that are started from now on */
+  seal: SealSource | undefined;
   readonly #settings: Partial<OperatorSettings>;
   readonly #timers = new Set<{ atMs: number; run: () => void }>();
   #uids = 0;
@@ -74,9 +77,11 @@ export class World {
 
   async start(): Promise<void> {
     const log = makeLog({ level: 'debug', name: 'test', destination: { write: (line: string) => void this.logLines.push(line) } });
-    const options = { cluster: this.cluster, settings: { ...testSettings, ...this.#settings }, clock: this.clock, log, settleMs };
+    const settings = { ...testSettings, ...this.#settings };
+    const seal = this.seal === undefined ? {} : { seal: this.seal };
+    const options = { cluster: this.cluster, settings, clock: this.clock, log, settleMs, ...seal };
     this.operator = startOperator({ ...options, random: (bytes) => this.#random(bytes), metrics: { registry: new Registry() } });
-    void this.operator.lead();
+    void this.operator.lead().catch((error: unknown) => void this.logLines.push(String(error)));
     await this.settle();
   }
 

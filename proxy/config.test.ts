@@ -43,13 +43,19 @@ describe('settings', () => {
 
 describe('readConfiguration', () => {
   it('tells all mistakes at once', () => {
-    const environment = { KEYWRIGHT_MAX_IN_FLIGHT: 'x', KEYWRIGHT_TRUSTED_PROXIES: 'a', KUBECONFIG: '/does/not/exist' };
+    const environment = {
+      KEYWRIGHT_MAX_IN_FLIGHT: 'x',
+      KEYWRIGHT_TRUSTED_PROXIES: 'a',
+      KUBECONFIG: '/does/not/exist',
+      KEYWRIGHT_SEAL_KEY_FILE: '/nor/this',
+    };
     expect(readConfiguration(environment)).toEqual({
       mistakes: [
         'KEYWRIGHT_MAX_IN_FLIGHT must be a whole number, not "x"',
         'KEYWRIGHT_TRUSTED_PROXIES must hold addresses and CIDRs, not "a"',
         expect.stringContaining('KEYWRIGHT_REDIS_URL is required'),
         'kubeconfig /does/not/exist does not exist',
+        'KEYWRIGHT_SEAL_KEY_FILE names a file that cannot be read (ENOENT)',
       ],
     });
   });

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { defineSettings, type Settings } from '../runtime/environment.ts';
+import { sealSettings } from '../runtime/seal-file.ts';
 import { findBadCidrs } from './client-address.ts';
 import type { ServerSettings } from './server.ts';
 
@@ -88,6 +89,7 @@ export const dataPlaneSettings = defineSettings({
 /** Settings of `keywright proxy`. */
 export const proxySettings = defineSettings({
   ...dataPlaneSettings,
+  ...sealSettings,
   redisUrl: {
     name: 'KEYWRIGHT_REDIS_URL',
     kind: 'url',

@@ -4,6 +4,7 @@ import { exitWithMistakes, parseSettings, type Settings } from '../runtime/envir
 import { makeLifecycle } from '../runtime/lifecycle.ts';
 import { makeLog } from '../runtime/log.ts';
 import { makeMetrics } from '../runtime/metrics.ts';
+import { followSealFile, openSealFile, type SealFile, sealSettings } from '../runtime/seal-file.ts';
 import { findMistakes, proxySettings, textSettings, toServerSettings } from './config.ts';
 import { findRedisMistakes, openCounters } from './counters/open-counters.ts';
 import { findKubeConfig, type KubeConnection } from './kube-config.ts';
@@ -11,6 +12,7 @@ import { makeKubernetesSource } from './kubernetes-source.ts';
 import { makeRevocations } from './revocations.ts';
 import { type ServerSettings, startProxy } from './server.ts';
 import { withSnapshotCache } from './snapshot-cache.ts';
+import { makeDocumentReader } from './snapshot-document.ts';
 import { SnapshotIndex } from './snapshot-index.ts';
 
 /** `keywright proxy`: settings → parts → one line that says what listens where. */
@@ -25,9 +27,13 @@ export async function runProxy(environment: Readonly<Record<string, string | und
   const metrics = makeMetrics();
   lifecycle.onStop('metrics', () => metrics.close());
 
-  const index = new SnapshotIndex({ log, metrics, clock: systemClock });
+  const seal = followSealFile(configuration.seal, { clock: systemClock, log });
+  lifecycle.onStop('seal', () => seal.stop());
+  const read = makeDocumentReader({ seal, namespace: settings.snapshotNamespace });
+  const index = new SnapshotIndex({ log, metrics, clock: systemClock, read });
+  seal.onChange(() => index.unlock());
   const watched = makeKubernetesSource({ connection, namespace: settings.snapshotNamespace, log, clock: systemClock, random: Math.random });
-  const source = settings.snapshotCacheDir === undefined ? watched : withSnapshotCache(watched, settings.snapshotCacheDir, log);
+  const source = settings.snapshotCacheDir === undefined ? watched : withSnapshotCache(watched, settings.snapshotCacheDir, log, read);
   source.start(index);
   lifecycle.onStop('snapshot', () => source.stop());
 
@@ -57,6 +63,7 @@ interface ProxyConfiguration {
   readonly settings: Settings<typeof proxySettings>;
   readonly server: ServerSettings;
   readonly connection: KubeConnection;
+  readonly seal: SealFile | undefined;
 }
 
 /** Everything that is wrong is told at once, and then nothing starts. */
@@ -66,15 +73,17 @@ export function readConfiguration(
   const parsed = parseSettings(proxySettings, environment);
   const texts = parseSettings(textSettings, environment);
   const kube = findKubeConfig(environment);
+  const seal = openSealFile(environment[sealSettings.sealKeyFile.name]);
   const mistakes = [
     ...(parsed.ok ? [] : parsed.mistakes),
     ...(texts.ok ? findMistakes(texts.settings) : []),
     ...(parsed.ok ? findRedisMistakes(parsed.settings.redisUrl) : []),
     ...(hasSharedCounters(environment) ? [] : [redisMissing]),
     ...(kube.ok ? [] : [kube.mistake]),
+    ...(seal.ok ? [] : seal.mistakes),
   ];
-  if (!parsed.ok || !kube.ok || mistakes.length > 0) return { mistakes };
-  return { settings: parsed.settings, server: toServerSettings(parsed.settings).settings, connection: kube.connection };
+  if (!parsed.ok || !kube.ok || !seal.ok || mistakes.length > 0) return { mistakes };
+  return { settings: parsed.settings, server: toServerSettings(parsed.settings).settings, connection: kube.connection, seal: seal.file };
 }
 
 const redisMissing =

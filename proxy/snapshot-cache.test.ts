@@ -6,7 +6,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { snapshotIndexName } from '../core/snapshot.ts';
 import { makeLog } from '../runtime/log.ts';
 import { channelShard, indexDocument, keyRecord, keyShard } from '../test/fake/snapshot.ts';
+import { FakeSeal, makeSealKey, sealKeysOf } from '../test/fake/seal.ts';
 import { withSnapshotCache } from './snapshot-cache.ts';
+import { type DocumentReader, makeDocumentReader } from './snapshot-document.ts';
 import type { SnapshotSink, SnapshotSource } from './snapshot-source.ts';
 
 let directory: string;
@@ -23,11 +25,11 @@ afterEach(() => {
 });
 
 /** One life of a proxy: the source tells what `script` says, then the process ends in order. */
-async function live(script: (sink: SnapshotSink) => void): Promise<string[]> {
+async function live(script: (sink: SnapshotSink) => void, read?: DocumentReader): Promise<string[]> {
   told = [];
   const source: SnapshotSource = { start: script, stop: async () => {} };
   const log = makeLog({ level: 'debug', name: 'test', destination: { write: (line: string) => void logged.push(line) } });
-  const cached = withSnapshotCache(source, join(directory, 'cache'), log);
+  const cached = withSnapshotCache(source, join(directory, 'cache'), log, read);
   cached.start({
     document: (name, bytes) => void told.push(`${name}:${bytes.length}`),
     removed: (name) => void told.push(`-${name}`),
@@ -110,6 +112,15 @@ describe('the restart cache', () => {
       sink.removed(snapshotIndexName);
     });
     expect((await live(silent)).toSorted()).toEqual(shown([index, keys, channels]));
+  });
+
+  it('keeps sealed documents sealed', async () => {
+    const keys = sealKeysOf(makeSealKey());
+    const sealed = keys.seal(index.bytes, { type: 'keywright.dev/snapshot', namespace: 'snapshot', name: index.name, entry: 'document' });
+    const read = makeDocumentReader({ seal: new FakeSeal(keys), namespace: 'snapshot' });
+    await live((sink) => sink.document(index.name, sealed), read);
+    expect(readFileSync(fileOf(index.name)).subarray(64).equals(sealed)).toBe(true);
+    expect(await live(silent, read)).toEqual([`${index.name}:${sealed.length}`]);
   });
 
   it('reads nothing that others could have written', async () => {

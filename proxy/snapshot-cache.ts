@@ -5,7 +5,7 @@ import { setImmediate } from 'node:timers/promises';
 import { shardName, snapshotIndexName } from '../core/snapshot.ts';
 import { sha256Hex } from '../runtime/digest.ts';
 import type { Log } from '../runtime/log.ts';
-import { readSnapshotDocument } from './snapshot-document.ts';
+import { type DocumentReader, readSnapshotDocument } from './snapshot-document.ts';
 import type { SnapshotSink, SnapshotSource } from './snapshot-source.ts';
 
 const digestLength = 64;
@@ -16,11 +16,17 @@ const epochPattern = new RegExp(`^${shardName(0, 'keys', 0).replace('-0-keys-0',
 
 /**
  * The same source, with a copy of its good documents in `directory` (meant to be a memory-backed volume that outlives the container: it holds provider credentials). What is
- * there is told first, so that a restarted proxy is ready while the API server is away. Trouble with the directory is logged and costs the copy only.
+ * there is told first, so that a restarted proxy is ready while the API server is away. Trouble with the directory is logged and costs the copy only. What comes sealed is kept
+ * sealed; `read` tells which documents are good.
  */
-export function withSnapshotCache(source: SnapshotSource, directory: string, log: Log): SnapshotSource {
+export function withSnapshotCache(
+  source: SnapshotSource,
+  directory: string,
+  log: Log,
+  read: DocumentReader = readSnapshotDocument,
+): SnapshotSource {
   // a volume's own root belongs to the cluster and cannot be closed to others; a directory in it can
-  const cache = new SnapshotCache(join(directory, 'snapshot'), log);
+  const cache = new SnapshotCache(join(directory, 'snapshot'), log, read);
   return {
     start(sink) {
       const stored = cache.load();
@@ -62,15 +68,17 @@ function makeRecordingSink(sink: SnapshotSink, cache: SnapshotCache, unseen: Set
 class SnapshotCache {
   readonly #directory: string;
   readonly #log: Log;
+  readonly #readDocument: DocumentReader;
   /** newest wish for each name: bytes to write, or undefined to remove */
   readonly #pending = new Map<string, Uint8Array | undefined>();
   #usable = false;
   #epoch: string | undefined;
   #working: Promise<void> | undefined;
 
-  constructor(directory: string, log: Log) {
+  constructor(directory: string, log: Log, read: DocumentReader) {
     this.#directory = directory;
     this.#log = log;
+    this.#readDocument = read;
   }
 
   /** Whole files of a directory that nobody else can write to: who could plant a document could plant a key. */
@@ -136,7 +144,7 @@ class SnapshotCache {
   }
 
   async #write(name: string, bytes: Uint8Array): Promise<void> {
-    const read = await readSnapshotDocument(name, bytes);
+    const read = await this.#readDocument(name, bytes);
     // the last good one stays
     if (!read.ok) return;
     if (read.document.kind === 'index') this.#epoch = String(read.document.epoch);

@@ -65,6 +65,8 @@ export function describeMissing({ announced, shards, refused, synced, connected 
     return [`snapshot: ${synced ? 'the operator has published no index document yet' : 'waiting for the index document'}${connection}`];
   }
   const refusals = shards.filter((name) => refused.has(name)).length;
+  const locked = shards.map((name) => refused.get(name)).find((refusal) => refusal?.reason === 'locked');
+  if (locked !== undefined) return [`snapshot: a shard of epoch ${announced.epoch} cannot be opened: ${locked.message}${connection}`];
   const few = `${shards.slice(0, 5).join(', ')}${shards.length > 5 ? ' …' : ''}`;
   return [`snapshot: waiting for ${shards.length} shards of epoch ${announced.epoch}, ${refusals} of them refused${connection}: ${few}`];
 }

@@ -14,7 +14,10 @@ import {
   keyShard,
   type NamedDocument,
 } from '../test/fake/snapshot.ts';
+import { FakeSeal, makeSealKey, sealKeysOf } from '../test/fake/seal.ts';
 import { type FakeClock, makeFakeClock } from '../test/support/fake-clock.ts';
+import { noSealKeys, type SealKeys } from '../runtime/seal.ts';
+import { makeDocumentReader } from './snapshot-document.ts';
 import { SnapshotIndex } from './snapshot-index.ts';
 
 let clock: FakeClock;
@@ -339,6 +342,78 @@ describe('what is shown', () => {
     expect(text).toContain('"id":"default/openai"');
     for (const hidden of [hashOf('a-key'), 'a-key', 'sk-provider-secret', 'header-secret', '10.9.8', 'a tag', 'provider.example.com'])
       expect(text).not.toContain(hidden);
+  });
+});
+
+describe('sealed documents', () => {
+  const [first, second] = [makeSealKey(), makeSealKey()];
+  let seal: FakeSeal;
+
+  beforeEach(() => {
+    seal = new FakeSeal(sealKeysOf(first));
+    const log = makeLog({ level: 'debug', name: 'test', destination: { write: (line: string) => void logged.push(line) } });
+    metrics = makeMetrics();
+    index = new SnapshotIndex({ log, metrics, clock, read: makeDocumentReader({ seal, namespace: 'snapshot' }) });
+    seal.onChange(() => index.unlock());
+  });
+
+  const sealedWith = (keys: SealKeys, { name, bytes }: NamedDocument, under = name): NamedDocument => ({
+    name,
+    bytes: keys.seal(bytes, { type: 'keywright.dev/snapshot', namespace: 'snapshot', name: under, entry: 'document' }),
+  });
+  const snapshot = [indexDocument(), keyShard([keyRecord('a')]), channelShard([])];
+
+  it('are read with their key, whichever of several it is', async () => {
+    await tell(...snapshot.map((document) => sealedWith(sealKeysOf(first), document)));
+    expect(find('a-key')).toBe('default/a');
+    seal.change(sealKeysOf(second, first));
+    await tell(sealedWith(sealKeysOf(second), keyShard([keyRecord('b')])));
+    expect(find('b-key')).toBe('default/b');
+  });
+
+  it('keep a proxy without the key from being ready, which says so, until the key comes', async () => {
+    seal.change(noSealKeys);
+    await tell(...snapshot.map((document) => sealedWith(sealKeysOf(first), document)));
+    expect(index.missing().join()).toMatch(
+      /the index document is refused: it is sealed with key [0-9a-f]{16}, and KEYWRIGHT_SEAL_KEY_FILE is not set/,
+    );
+    expect(await metric('locked ')).toEqual(['3']);
+    seal.change(sealKeysOf(second));
+    await index.settled();
+    expect(index.missing().join()).toMatch(/which is not in KEYWRIGHT_SEAL_KEY_FILE/);
+    await tell(sealedWith(sealKeysOf(second), indexDocument()));
+    expect(index.missing().join()).toMatch(/a shard of epoch 1 cannot be opened: it is sealed with key/);
+    seal.change(sealKeysOf(second, first));
+    await index.settled();
+    expect(index.missing()).toEqual([]);
+    expect(find('a-key')).toBe('default/a');
+    expect(await metric('locked ')).toEqual(['0']);
+  });
+
+  it('of another key leave the last good one in force', async () => {
+    await tell(...snapshot.map((document) => sealedWith(sealKeysOf(first), document)));
+    await tell(sealedWith(sealKeysOf(second), keyShard([keyRecord('b')])));
+    expect([find('a-key'), find('b-key')]).toEqual(['default/a', undefined]);
+    expect(await metric('locked ')).toEqual(['1']);
+    seal.change(sealKeysOf(first, second));
+    await index.settled();
+    expect([find('a-key'), find('b-key')]).toEqual([undefined, 'default/b']);
+  });
+
+  it('that wait for their key give way to newer ones', async () => {
+    await tell(...snapshot.map((document) => sealedWith(sealKeysOf(first), document)));
+    await tell(sealedWith(sealKeysOf(second), keyShard([keyRecord('b')])));
+    await tell(sealedWith(sealKeysOf(first), keyShard([keyRecord('c')])));
+    seal.change(sealKeysOf(first, second));
+    await index.settled();
+    expect([find('b-key'), find('c-key')]).toEqual([undefined, 'default/c']);
+  });
+
+  it('cannot be moved to another name, and unsealed ones are not taken in their place', async () => {
+    await tell(...snapshot.map((document) => sealedWith(sealKeysOf(first), document)));
+    await tell(sealedWith(sealKeysOf(first), keyShard([keyRecord('b')]), 'keywright-snapshot-9-keys-0'), keyShard([keyRecord('b')]));
+    expect(find('a-key')).toBe('default/a');
+    expect(logged.join()).toMatch(/it is not sealed, and KEYWRIGHT_SEAL_KEY_FILE has no line \\"plain\\"/);
   });
 });
 

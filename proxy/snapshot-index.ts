@@ -5,15 +5,14 @@ import { sha256Hex } from '../runtime/digest.ts';
 import type { Log } from '../runtime/log.ts';
 import type { Metrics } from '../runtime/metrics.ts';
 import { makeAddressCheck } from './address-range.ts';
+import { type EndedListener, EndedListeners } from './ended-listeners.ts';
 import { makeSlices, type Slices } from './slices.ts';
 import { describeMissing, describeSnapshot } from './snapshot-description.ts';
-import { readSnapshotDocument } from './snapshot-document.ts';
+import { type DocumentReader, readSnapshotDocument } from './snapshot-document.ts';
 import { bucketsOf, type HeldShard, isSameLayout, type RefusedDocument, shardNames } from './snapshot-layout.ts';
 import { makeSnapshotMetrics, type SnapshotMetrics } from './snapshot-metrics.ts';
 import type { SnapshotSink } from './snapshot-source.ts';
 import { type EndedKey, findEnded, type FoundKey, SnapshotTables } from './snapshot-tables.ts';
-
-export type EndedListener = (keyId: string, reason: 'revoked' | 'deleted', credentialId?: string) => void;
 
 export interface SnapshotIndexOptions {
   readonly log: Log;
@@ -21,6 +20,8 @@ export interface SnapshotIndexOptions {
   readonly clock: Clock;
   /** when a slice of work ends; what is begun then is still finished, so a little less than the 5 ms that nothing may take */
   readonly sliceMs?: number;
+  /** how the documents are read; default: they are not sealed */
+  readonly read?: DocumentReader;
 }
 
 /** A key that is gone may come back, but not with an older revocation counter. So many are remembered. */
@@ -35,13 +36,16 @@ export class SnapshotIndex implements SnapshotSink {
   readonly #clock: Clock;
   readonly #metrics: SnapshotMetrics;
   readonly #slices: Slices;
-  readonly #listeners = new Set<EndedListener>();
+  readonly #read: DocumentReader;
+  readonly #listeners: EndedListeners;
   /** newest bytes of each document that wait to be read */
   readonly #pending = new Map<string, Uint8Array>();
   /** digest of the bytes last read of each document, good or bad */
   readonly #digests = new Map<string, string>();
   readonly #held = new Map<string, HeldShard>();
   readonly #refused = new Map<string, RefusedDocument>();
+  /** documents that another seal key would open */
+  readonly #locked = new Map<string, Uint8Array>();
   readonly #removed = new Set<string>();
   readonly #goneKeys = new Map<string, { readonly uid: string; readonly gen: number }>();
   #tables = new SnapshotTables();
@@ -52,8 +56,10 @@ export class SnapshotIndex implements SnapshotSink {
   #synced = false;
   #disconnectedSinceMs: number | undefined;
 
-  constructor({ log, metrics, clock, sliceMs = 3 }: SnapshotIndexOptions) {
+  constructor({ log, metrics, clock, sliceMs = 3, read = readSnapshotDocument }: SnapshotIndexOptions) {
     this.#log = log;
+    this.#read = read;
+    this.#listeners = new EndedListeners(log);
     this.#clock = clock;
     this.#slices = makeSlices(sliceMs);
     this.#disconnectedSinceMs = clock.now();
@@ -63,6 +69,7 @@ export class SnapshotIndex implements SnapshotSink {
       shards: () => this.#servedShards(),
       keys: () => this.#tables.keyCount,
       refused: () => this.#refused.size,
+      locked: () => this.#locked.size,
       connected: () => this.#disconnectedSinceMs === undefined,
     });
   }
@@ -107,8 +114,7 @@ export class SnapshotIndex implements SnapshotSink {
 
   /** Calls `listener` for each key (or one credential of it, if `credentialId` is given) whose running streams must end. Gives a function that ends the subscription. */
   onEnded(listener: EndedListener): () => void {
-    this.#listeners.add(listener);
-    return () => void this.#listeners.delete(listener);
+    return this.#listeners.add(listener);
   }
 
   /** For /debug/snapshot: identities, states and revisions; no hashes, addresses, credentials. */
@@ -137,6 +143,13 @@ export class SnapshotIndex implements SnapshotSink {
 
   synced(): void {
     this.#synced = true;
+  }
+
+  /** The seal keys have changed: what was locked is tried again, unless something newer has come. */
+  unlock(): void {
+    for (const [name, bytes] of this.#locked) if (!this.#pending.has(name)) this.#pending.set(name, bytes);
+    this.#locked.clear();
+    this.#work();
   }
 
   connected(value: boolean): void {
@@ -176,7 +189,12 @@ export class SnapshotIndex implements SnapshotSink {
   async #take(name: string, bytes: Uint8Array): Promise<void> {
     const digest = sha256Hex(bytes);
     if (this.#digests.get(name) === digest) return;
-    const read = await readSnapshotDocument(name, bytes);
+    const read = await this.#read(name, bytes);
+    this.#locked.delete(name);
+    if (!read.ok && read.reason === 'locked') {
+      this.#locked.set(name, bytes);
+      return this.#refuse(name, read);
+    }
     this.#digests.set(name, digest);
     if (!read.ok) return this.#refuse(name, read);
     const { document } = read;
@@ -224,7 +242,7 @@ export class SnapshotIndex implements SnapshotSink {
     this.#tables.replaceKeys(keysBefore, after.keys);
     if (after.channels.length > 0 || (before !== undefined && before.channels.length > 0)) this.#tables.setChannels(this.#servedChannels());
     const nowMs = this.#clock.now();
-    this.#end(keysBefore.flatMap((key) => this.#compare(key, this.#tables, nowMs)));
+    this.#listeners.tell(keysBefore.flatMap((key) => this.#compare(key, this.#tables, nowMs)));
   }
 
   /** Takes the announced epoch into force if all its shards are there: new tables are built beside the old ones and replace them in one assignment. */
@@ -263,7 +281,7 @@ export class SnapshotIndex implements SnapshotSink {
       },
       'snapshot in force',
     );
-    this.#end(ended);
+    this.#listeners.tell(ended);
   }
 
   /** A record whose revocation counter is lower than one seen of the same object is an old one: the newer stays, or, if the key is gone, nothing. */
@@ -295,18 +313,6 @@ export class SnapshotIndex implements SnapshotSink {
     return findEnded(before, after, nowMs);
   }
 
-  #end(ended: readonly EndedKey[]): void {
-    for (const { keyId, reason, credentialId } of ended) {
-      for (const listener of this.#listeners) {
-        try {
-          listener(keyId, reason, credentialId);
-        } catch (error) {
-          this.#log.error({ event: 'snapshot_listener_failed', key: keyId, err: error }, 'streams of an ended key may still run');
-        }
-      }
-    }
-  }
-
   #refuse(name: string, { reason, message }: RefusedDocument): void {
     this.#refused.set(name, { reason, message });
     this.#log.error(
@@ -319,6 +325,7 @@ export class SnapshotIndex implements SnapshotSink {
   #forgetRemoved(): void {
     for (const name of this.#removed) {
       this.#refused.delete(name);
+      this.#locked.delete(name);
       const epoch = this.#held.get(name)?.header.epoch;
       if (epoch !== undefined && (epoch === this.#served?.epoch || epoch === this.#announced?.epoch)) continue;
       this.#removed.delete(name);

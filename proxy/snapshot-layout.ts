@@ -10,7 +10,8 @@ export interface HeldShard {
 }
 
 export interface RefusedDocument {
-  readonly reason: 'invalid' | 'newer';
+  /** locked: another seal key would open it */
+  readonly reason: 'invalid' | 'newer' | 'locked';
   readonly message: string;
 }
 

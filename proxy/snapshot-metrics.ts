@@ -13,6 +13,7 @@ export interface SnapshotReadings {
   readonly shards: () => readonly HeldShard[];
   readonly keys: () => number;
   readonly refused: () => number;
+  readonly locked: () => number;
   readonly connected: () => boolean;
 }
 
@@ -48,6 +49,11 @@ export function makeSnapshotMetrics(metrics: Metrics, readings: SnapshotReadings
     name: 'snapshot_incompatible',
     help: 'Documents that were refused (invalid, or written for newer readers) and whose last good version stays in force.',
     collect: (gauge) => gauge.set(readings.refused()),
+  });
+  metrics.gauge({
+    name: 'snapshot_locked',
+    help: 'Documents that are sealed with a key that this proxy does not have, or not sealed where they must be; the last good ones stay in force.',
+    collect: (gauge) => gauge.set(readings.locked()),
   });
   // `snapshot_keys` is the operator's: what it published; in standalone both share a registry
   metrics.gauge({

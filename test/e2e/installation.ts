@@ -22,7 +22,7 @@ export interface Installation {
   kubectl(...words: string[]): Promise<string>;
   /** the plaintext of `<name>-virtualkey`, as soon as it is there */
   deliveredKey(name: string, namespace?: string): Promise<string>;
-  startOperator(): Promise<RunningProcess>;
+  startOperator(environment?: Record<string, string>): Promise<RunningProcess>;
   startProxy(environment?: Record<string, string>): Promise<RunningProcess>;
   /** stdout of every process so far, with those that have ended */
   logs(): string;
@@ -74,13 +74,14 @@ export async function startInstallation(options: { proxies: number; behaviour?: 
         return Buffer.from(text, 'base64').toString();
       });
     },
-    startOperator: () =>
+    startOperator: (environment = {}) =>
       run(['operator'], {
         KEYWRIGHT_NAMESPACE: 'keywright-system',
         KEYWRIGHT_SNAPSHOT_NAMESPACE: 'keywright-snapshot',
         KEYWRIGHT_PUBLIC_URL: 'https://gateway.example.com',
         KEYWRIGHT_API_LISTEN: '127.0.0.1:0',
         KEYWRIGHT_ADMIN_LISTEN: '127.0.0.1:0',
+        ...environment,
       }),
     startProxy: (environment = {}) =>
       run(['proxy'], {

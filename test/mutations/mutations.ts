@@ -667,4 +667,48 @@ export const mutations: readonly Mutation[] = [
       name: 'the end of a key > is told when it is revoked, deleted, or made anew under the same name',
     },
   },
+
+  // Sealing
+  {
+    id: 'locked-is-damaged',
+    bug: 'an operator without the seal key takes sealed records for damaged and writes over them',
+    edits: [
+      {
+        file: 'operator/sealed-cluster.ts',
+        find: "if (!opened.ok && opened.reason === 'locked') {",
+        replace: 'if (!opened.ok && opened === undefined) {',
+      },
+    ],
+    test: { file: 'operator/sealing.test.ts', name: 'without the key writes nothing, does not lead and says why; with it, it goes on' },
+  },
+  {
+    id: 'sealed-value-moves',
+    bug: 'a sealed value can be moved to another Secret',
+    edits: [
+      {
+        file: 'runtime/seal.ts',
+        find: "Buffer.from(['KWS1', type, namespace, name, entry]",
+        replace: "Buffer.from(['KWS1', type, namespace, entry]",
+      },
+    ],
+    test: { file: 'runtime/seal.test.ts', name: 'a sealed value > is damaged under another name' },
+  },
+  {
+    id: 'reseal-twice',
+    bug: 'a Secret is sealed anew although it is sealed as new ones are',
+    edits: [{ file: 'operator/sealed-cluster.ts', find: 'if (this.#seals.get(name) === this.#keys.current ||', replace: 'if (' }],
+    test: {
+      file: 'operator/sealing.test.ts',
+      name: 'goes from not sealed to sealed, to another key and back, and writes each Secret once a time',
+    },
+  },
+  {
+    id: 'unsealed-is-taken',
+    bug: 'a proxy that has a seal key takes documents that are not sealed',
+    edits: [{ file: 'runtime/seal.ts', find: 'if (opensPlain) return', replace: 'if (opensPlain || seal === plainSeal) return' }],
+    test: {
+      file: 'proxy/snapshot-index.test.ts',
+      name: 'sealed documents > cannot be moved to another name, and unsealed ones are not taken in their place',
+    },
+  },
 ];

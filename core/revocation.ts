@@ -70,6 +70,14 @@ export function isFinal(state: RevocationState): state is 'Revoked' | 'Deleted' 
   return state === 'Revoked' || state === 'Deleted';
 }
 
+/** The channel on which writers tell readers of each change: the field, a blank, the value. */
+export const revocationChannel = 'kw:revocations';
+
+/** The Redis hash with the revocations of all keys of one tag. */
+export function revocationsKey(tag: string): string {
+  return `kw:{${tag}}:revocations`;
+}
+
 export function toRevocationField({ keyId, uid }: Pick<Revocation, 'keyId' | 'uid'>): string {
   return `${keyId} ${uid}`;
 }
@@ -110,4 +118,14 @@ function joinStates(left: Revocation, right: Revocation): RevocationState {
   const isStricter = strictness[left.state] >= strictness[right.state];
   if (left.gen === right.gen || isFinal(left.state) || isFinal(right.state)) return isStricter ? left.state : right.state;
   return left.gen > right.gen ? left.state : right.state;
+}
+
+/** Those in a hash as Redis gives it: field, value, field, value … What cannot be read is passed over. */
+export function parseRevocations(flat: readonly unknown[]): Revocation[] {
+  const found: Revocation[] = [];
+  for (let position = 0; position + 1 < flat.length; position += 2) {
+    const revocation = parseRevocation(String(flat[position]), String(flat[position + 1]));
+    if (revocation !== undefined) found.push(revocation);
+  }
+  return found;
 }

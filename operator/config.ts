@@ -1,6 +1,7 @@
 import { defaultKeyPrefix } from '../core/virtual-key.ts';
 import type { Settings } from '../runtime/environment.ts';
 import { defineSettings, parseSettings } from '../runtime/environment.ts';
+import { findRedisMistakes } from '../runtime/redis-url.ts';
 import type { SealFile } from '../runtime/seal-file.ts';
 import { openSealFile, sealSettings } from '../runtime/seal-file.ts';
 import type { OperatorSettings } from './operator.ts';
@@ -70,13 +71,21 @@ export const operatorSettings = defineSettings({
     default: 'on',
     description: 'compare the CRDs of the cluster with what this version enforces; needs `get` on them',
   },
+  redisUrl: {
+    name: 'KEYWRIGHT_REDIS_URL',
+    kind: 'url',
+    protocols: ['redis', 'rediss'],
+    secret: true,
+    description:
+      'the Redis of the proxies: revocations also go through it, so that they arrive without the API server and without a leader; without it through the snapshot alone',
+  },
   settle: {
     name: 'KEYWRIGHT_SETTLE',
     kind: 'duration',
     default: '2s',
     minimum: 0,
     maximum: 60_000,
-    description: 'how long after its publication a new key is delivered, so that every proxy knows it',
+    description: 'how long after its publication a new key is delivered, where no proxy tells through Redis what it has',
   },
 });
 
@@ -96,7 +105,7 @@ export function parseOperatorConfig(
   const sealMistakes = seal.ok ? [] : seal.mistakes;
   if (!parsed.ok) return { ok: false, mistakes: [...parsed.mistakes, ...sealMistakes] };
   const { settings } = parsed;
-  const mistakes = [...findBadNamespaces(settings), ...findBadValues(settings), ...sealMistakes];
+  const mistakes = [...findBadNamespaces(settings), ...findBadValues(settings), ...findRedisMistakes(settings.redisUrl), ...sealMistakes];
   return mistakes.length === 0 && seal.ok ? { ok: true, config: settings, seal: seal.file } : { ok: false, mistakes };
 }
 

@@ -27,6 +27,12 @@ export async function loadInstallationSecret(cluster: Cluster, namespace: string
   return toInstallationSecret(theirs);
 }
 
+/** The same for a replica that may not write; undefined: none has been made yet. */
+export async function readInstallationSecret(cluster: Cluster, namespace: string): Promise<Secret | undefined> {
+  const secret = await cluster.get<SecretObject>({ kind: 'Secret', namespace, name: installationName });
+  return secret === undefined ? undefined : toInstallationSecret(secret);
+}
+
 function toInstallationSecret(secret: SecretObject): Secret {
   const value = Buffer.from(secret.data?.[entry] ?? '', 'base64').toString('utf8');
   if (value.length < 32) throw new Error(`Secret ${secret.metadata.namespace}/${installationName} is damaged: restore it from a backup`);

@@ -6,12 +6,14 @@ import { exitWithMistakes } from '../runtime/environment.ts';
 import { makeLifecycle } from '../runtime/lifecycle.ts';
 import { makeLog } from '../runtime/log.ts';
 import { makeMetrics } from '../runtime/metrics.ts';
+import { makeRedisLink } from '../runtime/redis-link.ts';
 import { followSealFile } from '../runtime/seal-file.ts';
 import { makeKubernetesCluster } from './cluster/kubernetes/kubernetes.ts';
 import { parseOperatorConfig, toOperatorSettings } from './config.ts';
 import type { LeaderElection } from './lease.ts';
 import { runLeaderElection } from './lease.ts';
 import { startOperator } from './operator.ts';
+import { makeRedisBoard } from './revocation-board.ts';
 
 const leaseName = 'keywright-operator';
 
@@ -37,12 +39,19 @@ export async function runOperator(environment: Readonly<Record<string, string | 
   const seal = followSealFile(parsed.seal, { clock: systemClock, log });
   lifecycle.onStop('seal', () => seal.stop());
 
+  const link =
+    config.redisUrl === undefined
+      ? undefined
+      : makeRedisLink({ url: config.redisUrl, name: 'keywright-operator', random: Math.random, log });
+  lifecycle.onStop('redis', () => link?.close());
+
   const operator = startOperator({
     ...common,
     cluster,
     settings: toOperatorSettings(config),
     random: (bytes) => randomBytes(bytes),
     settleMs: config.settle,
+    board: link && makeRedisBoard(link),
     mayWrite,
     seal,
   });

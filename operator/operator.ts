@@ -1,4 +1,6 @@
 import type { Registry } from 'prom-client';
+import type { VirtualKey } from '../core/resources.ts';
+import type { Secret } from '../core/secret.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import type { SealSource } from '../runtime/seal-file.ts';
@@ -8,7 +10,7 @@ import { findOutdatedCrds } from './crd-check.ts';
 import { describeError } from './describe-error.ts';
 import { toNamespaceOf } from './fair-line.ts';
 import { Gatherer } from './gather.ts';
-import { loadInstallationSecret } from './installation.ts';
+import { loadInstallationSecret, readInstallationSecret } from './installation.ts';
 import { Attempts } from './issue-key.ts';
 import type { OperatorMetrics } from './operator-metrics.ts';
 import { makeOperatorMetrics } from './operator-metrics.ts';
@@ -16,6 +18,9 @@ import { Publisher } from './publish.ts';
 import { ChannelReconciler } from './reconcile-channel.ts';
 import { KeyReconciler } from './reconcile-key.ts';
 import { addSealMetrics, startResealing } from './reseal.ts';
+import type { RevocationBoard } from './revocation-board.ts';
+import { keepRevocations } from './revocation-keeper.ts';
+import { Revocations } from './revocations.ts';
 import { SealedCluster } from './sealed-cluster.ts';
 import { Watches } from './watches.ts';
 import type { WorkQueue } from './work-queue.ts';
@@ -49,6 +54,8 @@ export interface OperatorOptions {
   readonly metrics: { readonly registry: Registry };
   /** how long after its publication a new key may be delivered, so that every proxy has it; 0 where the proxy shares our memory */
   readonly settleMs: number;
+  /** where revocations stand beside the snapshot; undefined: there is no Redis */
+  readonly board?: RevocationBoard | undefined;
   /** asked before every write; default: always */
   readonly mayWrite?: () => boolean;
   /** the keys of our own Secrets; default: they are not sealed */
@@ -75,12 +82,15 @@ export function startOperator(options: OperatorOptions): Operator {
 
 const concurrency = 8;
 const crdRetryMs = 30_000;
+const installationRetryMs = 10_000;
 
 class RunningOperator implements Operator {
   readonly #options: OperatorOptions;
   readonly #cluster: SealedCluster;
   readonly #watches: Watches;
   readonly #metrics: OperatorMetrics;
+  readonly #revocations: Revocations;
+  #installationSecret: Secret | undefined;
   readonly #stopping = new AbortController();
   #outdated: readonly string[] = [];
   readonly #crdsFit: Promise<void>;
@@ -100,10 +110,20 @@ class RunningOperator implements Operator {
       cluster: this.#cluster,
       ...settings,
       onChange: (item, delayMs) => this.#enqueue(item, delayMs),
+      onVirtualKey: (event) => this.#see(event),
       onSnapshotSecret: (event: ReflectedEvent<SecretObject>) => this.#term?.publisher.observe(event),
     });
     this.#metrics = makeOperatorMetrics(metrics.registry, this.#watches);
     addSealMetrics(metrics.registry, this.#cluster);
+    this.#revocations = new Revocations({
+      ...options,
+      board: options.board,
+      recordOf: (keyId) => this.#watches.credentials.get(keyId),
+      installationSecret: () => this.#installationSecret,
+      onChange: (keyId) => this.#enqueue(`VirtualKey/${keyId}`),
+      onConnected: () => this.#seeAll(),
+    });
+    void this.#watches.whenSynced().then(() => this.#startToRevoke());
     this.#crdsFit = this.#waitForCrds(this.#stopping.signal);
   }
 
@@ -133,7 +153,41 @@ class RunningOperator implements Operator {
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#leading.catch(() => undefined);
+    await this.#revocations.stop();
     await this.#watches.stop();
+  }
+
+  /** What changed before this replica could see records and keys together is told now. */
+  async #startToRevoke(): Promise<void> {
+    const { settings, log, clock, board } = this.#options;
+    const { signal } = this.#stopping;
+    if (board === undefined) return;
+    this.#seeAll();
+    while (this.#installationSecret === undefined && !signal.aborted) {
+      try {
+        this.#installationSecret = await readInstallationSecret(this.#cluster, settings.namespace);
+      } catch (error) {
+        log.warn(
+          { error: describeError(error) },
+          'until the installation secret can be read, the leader alone tells of single credentials',
+        );
+      }
+      // the first leader ever is about to make it
+      if (this.#installationSecret === undefined) await wait(clock, installationRetryMs, signal);
+    }
+  }
+
+  /** Of a key that a list merely lacks it is not known that it has ended. */
+  #see(event: ReflectedEvent<VirtualKey>): void {
+    if (event.type === 'Synced') return;
+    if (event.type === 'Deleted' && !event.seen) return;
+    this.#revocations.see(event.object, { isGone: event.type === 'Deleted' || event.object.metadata.deletionTimestamp !== undefined });
+  }
+
+  #seeAll(): void {
+    if (this.#watches.waiting().length > 0) return;
+    for (const virtualKey of this.#watches.virtualKeys.values())
+      this.#revocations.see(virtualKey, { isGone: virtualKey.metadata.deletionTimestamp !== undefined });
   }
 
   async #lead(ending: AbortSignal): Promise<void> {
@@ -144,6 +198,7 @@ class RunningOperator implements Operator {
     this.#requireOpen();
     const { settings, clock, random, log, metrics, settleMs } = this.#options;
     const installationSecret = await loadInstallationSecret(this.#cluster, settings.namespace, random);
+    this.#installationSecret = installationSecret;
     const fraction = () => Buffer.from(random(4)).readUInt32BE() / 2 ** 32;
     const onPublished = (kind: 'keys' | 'channels', ids: readonly string[]): void => {
       for (const id of ids) this.#enqueue(`${kind === 'keys' ? 'VirtualKey' : 'Channel'}/${id}`);
@@ -166,6 +221,7 @@ class RunningOperator implements Operator {
       gatherer: new Gatherer({ cluster: this.#cluster, watches: this.#watches, clock }),
       publisher,
       attempts: new Attempts(random),
+      revocations: this.#revocations,
       clock,
       settings: {
         ...settings,
@@ -200,8 +256,17 @@ class RunningOperator implements Operator {
     publisher.start();
     if (first.size === 0) publisher.open();
     for (const item of first) queue.add(item);
+    const keeper = keepRevocations({
+      revocations: this.#revocations,
+      publisher,
+      recordOf: (keyId) => this.#watches.credentials.get(keyId),
+      settlementOf: () => 'unknown',
+      clock,
+      log,
+    });
     log.info({ items: first.size }, 'leading');
     await Promise.race([ended, locked]);
+    keeper.stop();
     this.#term = undefined;
     await Promise.all([queue.stop(), resealing.stop()]);
     await publisher.stop();

@@ -11,10 +11,12 @@ import { toDeliverySecret, toOwner } from './delivery-secret.ts';
 import type { Gatherer } from './gather.ts';
 import type { Attempts } from './issue-key.ts';
 import type { Publisher } from './publish.ts';
+import type { Revocations } from './revocations.ts';
 import { translateKey } from './translate/key.ts';
 import type { KeyInput, KeyOutput, TranslateSettings } from './translate/key-input.ts';
 import { toTombstone } from './translate/lifecycle.ts';
 import type { Notice } from './translate/problem.ts';
+import { isContradicted, toDeleted, toEndedCredentials } from './translate/revocation.ts';
 import type { Watches } from './watches.ts';
 
 export interface ReconcileOptions {
@@ -25,6 +27,7 @@ export interface ReconcileOptions {
   readonly attempts: Attempts;
   readonly clock: Clock;
   readonly settings: TranslateSettings & { readonly keyPrefix: string };
+  readonly revocations: Pick<Revocations, 'standing' | 'see' | 'tell'>;
   readonly again: (item: string, delayMs: number) => void;
 }
 
@@ -55,6 +58,7 @@ export class KeyReconciler {
     for (let step = 0; step < mostSteps; step += 1) {
       const virtualKey = await this.#find(id);
       if (virtualKey === undefined) return this.#end(id);
+      this.#options.revocations.see(virtualKey, { mayLift: true });
       const input = await this.#gather(virtualKey, id);
       const output = translateKey(input, this.#options.clock.now());
       if (!(await this.#act(id, input, output))) return this.#finish(id, input, output);
@@ -64,10 +68,12 @@ export class KeyReconciler {
 
   /** A key that is missing without a watch having told so is asked for: a list that came back too short must not end keys. */
   async #find(id: string): Promise<VirtualKey | undefined> {
-    const { watches, cluster } = this.#options;
+    const { watches, cluster, revocations } = this.#options;
     const [namespace = '', name = ''] = id.split('/');
     let found = watches.virtualKeys.get(namespace, name);
-    if (found === undefined && !watches.seenDeleted.has(id)) {
+    const isDoubtful =
+      found === undefined ? !watches.seenDeleted.has(id) : isContradicted(found, watches.credentials.get(id), revocations.standing(id));
+    if (isDoubtful) {
       found = await cluster.get<VirtualKey>({ kind: 'VirtualKey', namespace, name });
       if (found !== undefined) watches.virtualKeys.wrote(found);
     }
@@ -75,7 +81,7 @@ export class KeyReconciler {
   }
 
   async #gather(virtualKey: VirtualKey, id: string): Promise<KeyInput> {
-    const { watches, gatherer, publisher, attempts, settings } = this.#options;
+    const { watches, gatherer, publisher, attempts, revocations, settings } = this.#options;
     const { credential } = virtualKey.spec;
     const isGenerated = credential === undefined || credential.generate !== undefined;
     return {
@@ -88,6 +94,7 @@ export class KeyReconciler {
       claims: watches.credentials,
       published: publisher.key(id),
       attempt: attempts.get(id),
+      standing: revocations.standing(id),
       settings,
     };
   }
@@ -97,10 +104,12 @@ export class KeyReconciler {
     const { publisher, attempts, settings, watches } = this.#options;
     const { virtualKey } = input;
     // What is taken away is taken away first, whatever becomes of the other writes; what is given comes after it has been recorded.
-    if (output.urgent)
-      publisher.setKey(id, output.hashedSecret === undefined ? output.record : toRestricted(output.record, input.published?.record), {
-        urgent: true,
-      });
+    if (output.urgent) {
+      const published = input.published?.record;
+      const restricted = output.hashedSecret === undefined ? output.record : toRestricted(output.record, published);
+      this.#tellEnded(published, restricted);
+      publisher.setKey(id, restricted, { urgent: true });
+    }
     if (output.dropAttempt) attempts.drop(id);
     if (output.issue) {
       attempts.make(id, virtualKey.spec.credential?.generate?.prefix ?? settings.keyPrefix);
@@ -117,6 +126,15 @@ export class KeyReconciler {
       return true;
     }
     return output.dropAttempt;
+  }
+
+  /** Single credentials that end now; of a key that ends as a whole every replica has told. */
+  #tellEnded(published: KeyRecord | undefined, restricted: KeyRecord | undefined): void {
+    const { revocations, clock } = this.#options;
+    const ended = toEndedCredentials(published, restricted, clock.now());
+    if (published === undefined || ended.length === 0) return;
+    const { id: keyId, uid, gen } = published;
+    revocations.tell({ keyId, uid, gen, state: published.state === 'Suspended' ? 'Suspended' : 'Active', ended: ended.toSorted() });
   }
 
   /** Whoever else believes to lead may have issued a key meanwhile: it must not be replaced by ours, which was made for the same wish. */
@@ -200,6 +218,7 @@ export class KeyReconciler {
     this.#settlingSince.delete(id);
     const record = watches.credentials.get(id);
     if (record === undefined || record === 'invalid' || record.deletedAt !== undefined) return;
+    this.#options.revocations.tell(toDeleted(record));
     const outcome = await watches.credentials.write(toTombstone(record, clock.now()));
     if (outcome === 'conflict') again(`VirtualKey/${id}`, conflictMs);
   }

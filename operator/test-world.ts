@@ -5,7 +5,7 @@ import type { ChannelRecord, KeyRecord } from '../core/snapshot.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { makeLog } from '../runtime/log.ts';
 import type { SealSource } from '../runtime/seal-file.ts';
-import type { ClusterObject, SecretObject } from './cluster/cluster.ts';
+import type { Cluster, ClusterObject, SecretObject } from './cluster/cluster.ts';
 import { ClusterError } from './cluster/cluster.ts';
 import type { MemoryCluster, MemoryVerb } from './cluster/memory.ts';
 import { makeMemoryCluster } from './cluster/memory.ts';
@@ -13,6 +13,7 @@ import type { CredentialRecord } from './hashed-secret.ts';
 import { parseHashedSecret, toHashedSecretName } from './hashed-secret.ts';
 import type { Operator, OperatorSettings } from './operator.ts';
 import { startOperator } from './operator.ts';
+import type { RevocationBoard } from './revocation-board.ts';
 import { parseSnapshotSecret } from './snapshot-buckets.ts';
 
 export const startMs = Date.parse('2026-01-05T00:00:00Z');
@@ -46,6 +47,8 @@ export class World {
   operator: Operator | undefined;
   /** of the operators that are started from now on */
   seal: SealSource | undefined;
+  /** set before `start`: where revocations stand */
+  board: RevocationBoard | undefined;
   readonly #settings: Partial<OperatorSettings>;
   readonly #timers = new Set<{ atMs: number; run: () => void }>();
   #uids = 0;
@@ -76,13 +79,18 @@ export class World {
   };
 
   async start(): Promise<void> {
+    this.operator = this.startReplica();
+    void this.operator.lead().catch((error: unknown) => void this.logLines.push(String(error)));
+    await this.settle();
+  }
+
+  /** One more operator, which does not lead; its caller stops it. */
+  startReplica(cluster: Cluster = this.cluster): Operator {
     const log = makeLog({ level: 'debug', name: 'test', destination: { write: (line: string) => void this.logLines.push(line) } });
     const settings = { ...testSettings, ...this.#settings };
     const seal = this.seal === undefined ? {} : { seal: this.seal };
-    const options = { cluster: this.cluster, settings, clock: this.clock, log, settleMs, ...seal };
-    this.operator = startOperator({ ...options, random: (bytes) => this.#random(bytes), metrics: { registry: new Registry() } });
-    void this.operator.lead().catch((error: unknown) => void this.logLines.push(String(error)));
-    await this.settle();
+    const options = { cluster, settings, clock: this.clock, log, settleMs, board: this.board, ...seal };
+    return startOperator({ ...options, random: (bytes) => this.#random(bytes), metrics: { registry: new Registry() } });
   }
 
   async stop(): Promise<void> {

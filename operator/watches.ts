@@ -23,6 +23,8 @@ export interface WatchesOptions {
   readonly watchNamespaces: readonly string[];
   /** `VirtualKey/namespace/name` or `Channel/namespace/name` has to be looked at */
   readonly onChange: (item: string, delayMs?: number) => void;
+  /** something is new about a VirtualKey; before anything else is done about it */
+  readonly onVirtualKey: (event: ReflectedEvent<VirtualKey>) => void;
   readonly onSnapshotSecret: (event: ReflectedEvent<SecretObject>) => void;
 }
 
@@ -130,6 +132,7 @@ export class Watches {
     const item = `VirtualKey/${id}`;
     const before = this.virtualKeys.get(namespace, name);
     if (!this.virtualKeys.take(event)) return;
+    this.#options.onVirtualKey(event);
     if (event.type === 'Applied') {
       this.seenDeleted.delete(id);
       const { credential } = event.object.spec;

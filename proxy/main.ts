@@ -4,11 +4,14 @@ import { exitWithMistakes, parseSettings, type Settings } from '../runtime/envir
 import { makeLifecycle } from '../runtime/lifecycle.ts';
 import { makeLog } from '../runtime/log.ts';
 import { makeMetrics } from '../runtime/metrics.ts';
+import { makeRedisLink } from '../runtime/redis-link.ts';
+import { findRedisMistakes } from '../runtime/redis-url.ts';
 import { followSealFile, openSealFile, type SealFile, sealSettings } from '../runtime/seal-file.ts';
 import { findMistakes, proxySettings, textSettings, toServerSettings } from './config.ts';
-import { findRedisMistakes, openCounters } from './counters/open-counters.ts';
+import { openCounters } from './counters/open-counters.ts';
 import { findKubeConfig, type KubeConnection } from './kube-config.ts';
 import { makeKubernetesSource } from './kubernetes-source.ts';
+import { startRevocationFeed } from './revocation-feed.ts';
 import { makeRevocations } from './revocations.ts';
 import { type ServerSettings, startProxy } from './server.ts';
 import { withSnapshotCache } from './snapshot-cache.ts';
@@ -38,6 +41,15 @@ export async function runProxy(environment: Readonly<Record<string, string | und
   lifecycle.onStop('snapshot', () => source.stop());
 
   const revocations = makeRevocations({ now: Date.now, recordOf: (keyId) => index.recordOf(keyId), metrics });
+  if (settings.redisUrl !== undefined) {
+    const link = makeRedisLink({ url: settings.redisUrl, name: 'keywright-proxy', random: Math.random, log });
+    const feed = startRevocationFeed({ link, revocations, clock: systemClock, log, metrics });
+    lifecycle.onStop('revocations', async () => {
+      feed.stop();
+      await link.close();
+    });
+  }
+
   const counters = await openCounters(settings, log, metrics);
   lifecycle.onStop('counters', () => counters.close());
 

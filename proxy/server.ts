@@ -68,6 +68,7 @@ const minBytesPerSecond = 8192;
 /** Longer than balancers keep their idle connections (60 s), so that they and not we close first. */
 const keepAliveMs = 65_000;
 const renewEveryMs = 1000;
+const forgetEveryMs = 10_000;
 /** What is left of connections after the last answer was handed to them. */
 const flushMs = 1000;
 
@@ -122,6 +123,7 @@ export async function startProxy({ settings, index, revocations, counters, log, 
     const nowMs = performance.now();
     for (const exchange of inFlight.all()) renew(exchange, parts, nowMs);
   }, renewEveryMs);
+  const forgetTimer = setInterval(() => revocations.forget(), forgetEveryMs);
   const host = bound.family === 'IPv6' ? `[${bound.address}]` : bound.address;
 
   async function drain(): Promise<void> {
@@ -135,6 +137,7 @@ export async function startProxy({ settings, index, revocations, counters, log, 
     await closed;
     forced.cancel();
     clearInterval(renewTimer);
+    clearInterval(forgetTimer);
     for (const unsubscribe of subscriptions) unsubscribe();
     await counters.flush();
     await upstreams.close();

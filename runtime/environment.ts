@@ -88,7 +88,7 @@ export function parseSettings<const T extends SettingsTable>(
     }
     const parsed = parseValue(setting, text);
     if ('mistake' in parsed) mistakes.push(`${setting.name} ${parsed.mistake}${setting.secret === true ? '' : `, not "${text}"`}`);
-    else settings[property] = setting.secret === true ? toHidden(text) : parsed.value;
+    else settings[property] = setting.secret === true ? hide(text) : parsed.value;
   }
   // the loop above filled exactly the table's properties with values of its kinds
   return mistakes.length === 0 ? { ok: true, settings: settings as Settings<T> } : { ok: false, mistakes };
@@ -173,7 +173,8 @@ function parseUrl(text: string, protocols: readonly string[] | undefined): Parse
   return { value: text };
 }
 
-function toHidden(text: string): Hidden {
+/** A text that from here on only `reveal()` gives. */
+export function hide(text: string): Hidden {
   const mask = (): string => '[secret]';
   return Object.freeze({ reveal: () => text, toString: mask, toJSON: mask, [Symbol.for('nodejs.util.inspect.custom')]: mask });
 }

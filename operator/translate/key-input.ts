@@ -1,4 +1,5 @@
 import type { VirtualKey, VirtualKeyStatus } from '../../core/resources.ts';
+import type { Revocation } from '../../core/revocation.ts';
 import type { Secret } from '../../core/secret.ts';
 import type { KeyRecord } from '../../core/snapshot.ts';
 import type { DeliveryFacts, DeliveryPlan } from '../delivery-secret.ts';
@@ -55,6 +56,8 @@ export interface KeyInput {
   /** what is published, and since when the proxies can see it */
   readonly published: { readonly record: KeyRecord; readonly atMs: number | undefined } | undefined;
   readonly attempt: Attempt | undefined;
+  /** what stands of the key beside the snapshot (Redis), whoever wrote it */
+  readonly standing?: readonly Revocation[];
   readonly settings: TranslateSettings;
 }
 

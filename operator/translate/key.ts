@@ -25,7 +25,7 @@ import { refuseUnreadable } from './unreadable-record.ts';
 export function translateKey(input: KeyInput, nowMs: number): KeyOutput {
   if (input.record === 'invalid') return refuseUnreadable(input, nowMs);
   const { virtualKey, published } = input;
-  const life = advanceLife({ virtualKey, known: input.record, published: published?.record, nowMs });
+  const life = advanceLife({ virtualKey, known: input.record, published: published?.record, standing: input.standing ?? [], nowMs });
   const outcome = takeCredentials(input, life.record, nowMs);
   const record = barHashes({ ...life.record, ...outcome.changes, credentials: outcome.credentials }, outcome.barred);
   const { refused, toTell } = decide(input, record);

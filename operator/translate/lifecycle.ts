@@ -1,4 +1,5 @@
 import type { VirtualKey } from '../../core/resources.ts';
+import { anyObject, isFinal, type Revocation } from '../../core/revocation.ts';
 import type { KeyRecord } from '../../core/snapshot.ts';
 import type { CredentialRecord } from '../hashed-secret.ts';
 import { compact } from './compact.ts';
@@ -19,6 +20,8 @@ export interface LifeInput {
   readonly known: CredentialRecord | undefined;
   /** a second memory of a revocation and of the generation, should the hashed Secret have been restored from an older backup */
   readonly published: KeyRecord | undefined;
+  /** what stands of this key beside the snapshot, whoever wrote it */
+  readonly standing?: readonly Revocation[];
   readonly nowMs: number;
 }
 
@@ -39,20 +42,30 @@ function keepGeneration(life: Life, { published }: LifeInput): Life {
   return { ...life, record: { ...life.record, gen: published.gen } };
 }
 
-function suspendOrResume(life: Life, { virtualKey }: LifeInput): Life {
+function suspendOrResume(life: Life, { virtualKey, standing }: LifeInput): Life {
   const { record } = life;
   const suspended = virtualKey.spec.suspended === true;
-  if (suspended === record.suspended) return life;
-  const next = { ...record, suspended, gen: record.gen + 1 };
+  const gen = toSuspensionGen(record, suspended, standing);
+  if (suspended === record.suspended) return gen === record.gen ? life : { ...life, record: { ...record, gen } };
+  const next = { ...record, suspended, gen };
   if (!suspended) return { ...life, record: next };
   const notice = toNotice('KeySuspended', 'every request is refused until suspended is set back');
   return { record: next, restricts: true, notices: [...life.notices, notice] };
 }
 
-/** Once is for ever: neither an edit nor an older hashed Secret takes a revocation back. */
-function revoke(life: Life, { virtualKey, published, nowMs }: LifeInput): Life {
+/** Above everything that says otherwise, so that another replica's view of a moment that is over suspends no key for ever. */
+function toSuspensionGen(record: CredentialRecord, suspended: boolean, standing: readonly Revocation[] = []): number {
+  const highest = standing.find(({ uid, gen, state }) => uid === record.uid && !isFinal(state) && gen > record.gen);
+  if (highest === undefined) return suspended === record.suspended ? record.gen : record.gen + 1;
+  return (highest.state === 'Suspended') === suspended ? highest.gen : highest.gen + 1;
+}
+
+/** Once is for ever: neither an edit nor an older hashed Secret takes a revocation back, and one that came through Redis alone is as good as any. */
+function revoke(life: Life, { virtualKey, published, standing = [], nowMs }: LifeInput): Life {
   const { record } = life;
-  const wasRevoked = published?.uid === record.uid && published.state === 'Revoked';
+  const wasRevoked =
+    (published?.uid === record.uid && published.state === 'Revoked') ||
+    standing.some(({ uid, state }) => (uid === record.uid || uid === anyObject) && isFinal(state));
   if (record.revokedAt !== undefined || (virtualKey.spec.revoked !== true && !wasRevoked)) return life;
   const next = { ...barCredentials(record), revokedAt: nowMs, gen: record.gen + 1 };
   return { record: next, restricts: true, notices: [...life.notices, toNotice('KeyRevoked', 'every request is refused for ever')] };

@@ -4,7 +4,6 @@ import type { Metrics } from '../../runtime/metrics.ts';
 import type { Counters } from './counters.ts';
 import { makeMemoryCounters } from './memory.ts';
 import { makeRedisCounters } from './redis.ts';
-import { parseRedisUrl } from './redis-url.ts';
 import type { FailurePolicy } from './shared-counters.ts';
 
 export interface CountersSettings {
@@ -16,12 +15,6 @@ export interface CountersSettings {
 
 /** How long the first connection may take before the failure policy decides: a process that has just started must not count alone for want of a handshake. */
 const firstConnectionMs = 1_000;
-
-/** What is wrong with the address of Redis, for the list of mistakes; never quotes it, since it may hold the password. */
-export function findRedisMistakes(redisUrl: Hidden | undefined): string[] {
-  const parsed = redisUrl === undefined ? undefined : parseRedisUrl(redisUrl.reveal());
-  return parsed === undefined || parsed.ok ? [] : [`KEYWRIGHT_REDIS_URL ${parsed.message}`];
-}
 
 /** The counters that the settings ask for. Redis may be away: then the failure policy decides until it comes. */
 export async function openCounters(

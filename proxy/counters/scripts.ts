@@ -1,24 +1,9 @@
-import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { tagOf } from '../../core/hash-tag.ts';
 import { shapeOf } from '../../core/limit.ts';
+import { makeRedisScript, type RedisScript, type RedisScriptCall } from '../../runtime/redis-script.ts';
 import { amountOf, type Decision } from './answers.ts';
 import type { Admission, LimitWindow, Settlement } from './counters.ts';
-
-/** A Lua script, known to Redis by the hash of its text, so that versions run side by side. */
-export interface Script {
-  readonly name: 'admit' | 'settle';
-  readonly source: string;
-  readonly sha: string;
-}
-
-/** One call of a script: all its keys, declared, and its arguments. */
-export interface ScriptCall {
-  readonly script: Script;
-  readonly keyCount: number;
-  /** keys, then arguments */
-  readonly parameters: readonly string[];
-}
 
 export const admitScript = loadScript('admit');
 export const settleScript = loadScript('settle');
@@ -26,7 +11,7 @@ export const settleScript = loadScript('settle');
 /** The text that takes the place of Redis' clock, for tests; '' in production. */
 type ClockText = string;
 
-export function toAdmitCall({ requestId, keyId, windows, tokens, concurrency, holdMs }: Admission, clock: ClockText): ScriptCall {
+export function toAdmitCall({ requestId, keyId, windows, tokens, concurrency, holdMs }: Admission, clock: ClockText): RedisScriptCall {
   const parameters = keysOf(keyId, requestId, windows);
   const keyCount = parameters.length;
   parameters.push(clock, requestId, String(holdMs), String(concurrency?.limit ?? -1), concurrency?.shadow ? '1' : '');
@@ -52,11 +37,11 @@ export function toDecision(reply: unknown): Decision {
   return { admitted: false, timeMs, used: reply.slice(4) as number[], refusing: Number(third) - 1, waitMs: fourth };
 }
 
-export function toSettleCall({ requestId, keyId, windows, tokens, refundRequest }: Settlement, clock: ClockText): ScriptCall {
+export function toSettleCall({ requestId, keyId, windows, tokens, refundRequest }: Settlement, clock: ClockText): RedisScriptCall {
   return toAfterwards({ requestId, keyId, windows, head: [clock, requestId, 'settle', toInteger(tokens), refundRequest ? '1' : '', '0'] });
 }
 
-export function toRenewCall({ requestId, keyId, windows, holdMs }: Admission, tokensSoFar: number, clock: ClockText): ScriptCall {
+export function toRenewCall({ requestId, keyId, windows, holdMs }: Admission, tokensSoFar: number, clock: ClockText): RedisScriptCall {
   return toAfterwards({ requestId, keyId, windows, head: [clock, requestId, 'renew', toInteger(tokensSoFar), '', String(holdMs)] });
 }
 
@@ -70,7 +55,7 @@ function toAfterwards({
   keyId: string;
   windows: readonly LimitWindow[];
   head: readonly string[];
-}): ScriptCall {
+}): RedisScriptCall {
   const parameters = keysOf(keyId, requestId, windows);
   const keyCount = parameters.length;
   parameters.push(...head);
@@ -111,9 +96,7 @@ function toPositions(list: string): number[] {
     .map((item) => Number(item) - 1);
 }
 
-function loadScript(name: Script['name']): Script {
+function loadScript(name: 'admit' | 'settle'): RedisScript {
   const read = (file: string): string => readFileSync(new URL(`./${file}.lua`, import.meta.url), 'utf8');
-  const source = `${read('window')}\n${read(name)}`;
-  // Redis names scripts by SHA-1; nothing secret is hashed here
-  return { name, source, sha: createHash('sha1').update(source).digest('hex') };
+  return makeRedisScript(`${read('window')}\n${read(name)}`);
 }

@@ -1,12 +1,13 @@
 import type { Log } from '../../runtime/log.ts';
 import type { Metrics } from '../../runtime/metrics.ts';
+import type { RedisScriptCall } from '../../runtime/redis-script.ts';
 import { toAnswer } from './answers.ts';
 import { awaitReply } from './await-reply.ts';
 import { makeBreaker } from './breaker.ts';
 import type { Admission, AdmitAnswer, Counters } from './counters.ts';
 import { makeLimiterMetrics } from './limiter-metrics.ts';
 import { makeLocalShare } from './local-share.ts';
-import { type ScriptCall, toAdmitCall, toDecision, toRenewCall, toSettleCall } from './scripts.ts';
+import { toAdmitCall, toDecision, toRenewCall, toSettleCall } from './scripts.ts';
 import { makeSettlementQueue } from './settlement-queue.ts';
 
 /**
@@ -17,9 +18,9 @@ export type FailurePolicy = 'LocalShare' | 'Closed' | 'Open';
 /** One connection to a store that runs our scripts. */
 export interface ScriptStore {
   readonly ready: boolean;
-  run(call: ScriptCall): Promise<unknown>;
+  run(call: RedisScriptCall): Promise<unknown>;
   /** in one go, in order */
-  runAll(calls: readonly ScriptCall[]): Promise<readonly PromiseSettledResult<unknown>[]>;
+  runAll(calls: readonly RedisScriptCall[]): Promise<readonly PromiseSettledResult<unknown>[]>;
   /** resolves when the store takes writes */
   probe(): Promise<void>;
   watch(listener: { onReady: () => void; onLost: (reason: string) => void }): void;
@@ -119,7 +120,7 @@ export function makeSharedCounters({
     probing = false;
     if (breaker.open) scheduleProbe();
   };
-  const queue = makeSettlementQueue<ScriptCall & { readonly command: 'settle' | 'renew' | 'release' }>({
+  const queue = makeSettlementQueue<RedisScriptCall & { readonly command: 'settle' | 'renew' | 'release' }>({
     async send(batch) {
       if (!settlements.ready) return batch;
       for (const { command } of batch) measured.commands.inc({ command });
@@ -134,7 +135,7 @@ export function makeSharedCounters({
   });
 
   /** On the connection of the admissions, so that no later admission of this process overtakes it. */
-  const sendAtOnce = (call: ScriptCall, command: 'settle' | 'release'): void => {
+  const sendAtOnce = (call: RedisScriptCall, command: 'settle' | 'release'): void => {
     if (!admissions.ready) return queue.add({ ...call, command });
     measured.commands.inc({ command });
     const sent = admissions

@@ -1,4 +1,4 @@
-import { Secret } from '../../core/secret.ts';
+import { type Hidden, hide } from './environment.ts';
 
 export interface RedisAddress {
   readonly host: string;
@@ -6,7 +6,7 @@ export interface RedisAddress {
   readonly tls: boolean;
   readonly database: number;
   readonly username?: string;
-  readonly password?: Secret;
+  readonly password?: Hidden;
 }
 
 /**
@@ -30,9 +30,15 @@ export function parseRedisUrl(text: string): { ok: true; address: RedisAddress }
       tls: url.protocol === 'rediss:',
       database: Number(path[1]),
       ...(username !== '' && { username }),
-      ...(password !== '' && { password: new Secret(password) }),
+      ...(password !== '' && { password: hide(password) }),
     },
   };
+}
+
+/** What is wrong with the setting, for the list of mistakes; never quotes it, since it may hold the password. */
+export function findRedisMistakes(redisUrl: Hidden | undefined): string[] {
+  const parsed = redisUrl === undefined ? undefined : parseRedisUrl(redisUrl.reveal());
+  return parsed === undefined || parsed.ok ? [] : [`KEYWRIGHT_REDIS_URL ${parsed.message}`];
 }
 
 function toSchemeMessage(protocol: string): string {

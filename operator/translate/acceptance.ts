@@ -17,15 +17,11 @@ export function checkAcceptance(subject: AcceptanceSubject): Problem | undefined
   return firstProblem([checkTemplate, checkChannels], subject);
 }
 
-/** Label and annotation names by which other controllers act: with them a tenant would borrow the operator's rights. */
-const refusedDomains = [
-  /(^|\.)kubernetes\.io$/,
-  /(^|\.)k8s\.io$/,
-  /^argocd\.argoproj\.io$/,
-  /^helm\.sh$/,
-  /(^|\.)toolkit\.fluxcd\.io$/,
-  /^keywright\.dev$/,
-];
+/**
+ * Domains of label and annotation names by which other controllers act, with everything below them (meta.helm.sh makes Helm adopt an object,
+ * kustomize.toolkit.fluxcd.io makes Flux prune it): with them a tenant would borrow the operator's rights.
+ */
+const refusedDomains = ['kubernetes.io', 'k8s.io', 'argoproj.io', 'helm.sh', 'fluxcd.io', 'keywright.dev'];
 
 export function checkTemplate({ virtualKey }: Pick<AcceptanceSubject, 'virtualKey'>): Problem | undefined {
   const { delivery } = virtualKey.spec;
@@ -96,7 +92,8 @@ export function findNotEnforced({ virtualKey }: Pick<AcceptanceSubject, 'virtual
 
 function steers(name: string): boolean {
   const slash = name.indexOf('/');
-  return slash >= 0 && refusedDomains.some((domain) => domain.test(name.slice(0, slash).toLowerCase()));
+  const prefix = name.slice(0, slash).toLowerCase();
+  return slash >= 0 && refusedDomains.some((domain) => prefix === domain || prefix.endsWith(`.${domain}`));
 }
 
 function violation(message: string): Problem {

@@ -18,6 +18,8 @@ export interface ControlPlane {
   kubectl(...args: string[]): Promise<string>;
   /** `kubectl apply -f -` of a manifest text */
   apply(manifest: string): Promise<string>;
+  /** the same with further flags (`--server-side`, `--dry-run=server`) */
+  applyWith(flags: readonly string[], manifest: string): Promise<string>;
   /** a real token of a service account (`namespace/name`, which must exist) through the TokenRequest API: so RBAC is tested */
   createToken(serviceAccount: string): Promise<string>;
   /** writes a kubeconfig for a token and gives its path */
@@ -75,6 +77,7 @@ export async function startControlPlane(): Promise<ControlPlane> {
     adminToken,
     kubectl: (...args) => runKubectl(args),
     apply: (manifest) => runKubectl(['apply', '-f', '-'], manifest),
+    applyWith: (flags, manifest) => runKubectl(['apply', ...flags, '-f', '-'], manifest),
     async createToken(serviceAccount) {
       const [namespace = '', name = ''] = serviceAccount.split('/');
       return (await runKubectl(['create', 'token', name, '--namespace', namespace])).trim();

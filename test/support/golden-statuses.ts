@@ -25,7 +25,7 @@ export function readGoldenStatuses(): readonly GoldenStatus[] {
       const id = `${object.metadata.namespace}/${object.metadata.name}`;
       const status = { VirtualKey: output.virtualKeys[id], Channel: output.channels[id] }[object.kind];
       if (status === undefined) return [];
-      return [{ title: `${file}: ${object.kind} ${id}`, object: { ...object, status } as VirtualKey | Channel }];
+      return [{ title: `${file}: ${object.kind} ${id}`, object: { ...object, status } }];
     });
   });
 }

@@ -334,6 +334,18 @@ describe('limits', () => {
     expect(await proxy.metrics.registry.metrics()).toContain('keywright_shadow_refusals_total{key="default/app",reason="rpm"} 1');
   });
 
+  it('know of a revocation that nobody has told this pod: it counts from then on, also where they are not asked', async () => {
+    const upstream = await upstreamThat(answering);
+    const proxy = await proxyFor([makeChannelRecord(upstream.url)], { keys: [limited()] });
+    const revocation = { keyId: 'default/app', uid: 'u1', gen: 1, state: 'Suspended', ended: [] } as const;
+    proxy.counters.answer = () => Promise.resolve({ outcome: 'overruled', timeMs: 1, revocations: [revocation] });
+    const refused = await postChat(proxy.url);
+    expect([refused.status, ((await refused.json()) as { error: { code: string } }).error.code]).toEqual([403, 'key_suspended']);
+    proxy.counters.answer = undefined;
+    expect((await fetch(`${proxy.url}/v1/models`, { headers: { authorization: `Bearer ${keyText}` } })).status).toBe(403);
+    expect([upstream.requests, proxy.counters.settlements]).toEqual([[], []]);
+  });
+
   it('are not asked for a request that nobody could serve', async () => {
     const proxy = await proxyFor([makeChannelRecord('http://127.0.0.1:9', { models: [{ name: 'a' }] })], { keys: [limited()] });
     expect((await postChat(proxy.url)).status).toBe(404);

@@ -1,9 +1,11 @@
 -- Admission of one request against all limits of its key: check everything, then commit everything.
--- KEYS: marker of the request, slots of the key, one hash per window.
+-- KEYS: marker of the request, slots of the key, one hash per window, revocations of the tag.
 -- ARGV: time or '', request id, hold in ms, concurrency limit or -1, '1' if that is shadow; then six per window: name, width, k, limit, amount, kind
 --       kind: r requests, t tokens; upper case = shadow.
+--       At the end: field of the key's object in the revocations, field of any object of that name, gen of the record that the proxy has, credential that was shown.
 -- Marker: "deadline admitted-at booked shadow-refusals", then a line per window: "bucket amount anchor kind name".
--- Gives {1, admitted at, shadow refusals, sum per window...} or {0, time, refusing window or 0 for concurrency, wait in ms, sum per window...}.
+-- Gives {1, admitted at, shadow refusals, sum per window...} or {0, time, refusing window or 0 for concurrency, wait in ms, sum per window...},
+-- or {2, time, what stands of the object, what stands of the name} when that overrules the proxy's record (core/revocation.ts).
 local id, hold, slot_limit = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local now = clock()
 local deadline = now + hold
@@ -31,7 +33,18 @@ local function sums_after(answer, windows)
   return answer
 end
 
-local windows, count = {}, #KEYS - 2
+-- whatever pub/sub has lost, an admission finds: the same key space, the same round trip
+local function overrules(stands)
+  if not stands then return false end
+  local gen, state, ended = match(stands, '^(%d+) (%a+) ?(.*)$')
+  if state == 'Revoked' or state == 'Deleted' then return true end
+  if state == 'Suspended' and tonumber(gen) > tonumber(ARGV[#ARGV - 1]) then return true end
+  return ended ~= nil and string.find(ended, ARGV[#ARGV], 1, true) ~= nil
+end
+local stands = call('HMGET', KEYS[#KEYS], ARGV[#ARGV - 3], ARGV[#ARGV - 2])
+if overrules(stands[1]) or overrules(stands[2]) then return { 2, now, stands[1] or '', stands[2] or '' } end
+
+local windows, count = {}, #KEYS - 3
 for position = 1, count do
   local base = position * 6
   local kind = ARGV[base + 5]

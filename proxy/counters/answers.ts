@@ -1,4 +1,5 @@
 import { shapeOf, spanMs } from '../../core/limit.ts';
+import { anyObject, parseRevocation, toRevocationField } from '../../core/revocation.ts';
 import type { Admission, AdmitAnswer, LimitWindow, WindowState } from './counters.ts';
 
 /** What a store decided, before it is put into words. `used` is the sum per window of the admission, in its order. */
@@ -17,9 +18,25 @@ export type Decision =
       readonly waitMs: number;
     };
 
+/** What stands in the store of the key's object and of its name (`''` = nothing) overrules the record that the admission was asked with. */
+export interface Overruled {
+  readonly overruled: true;
+  readonly timeMs: number;
+  readonly stands: readonly [ofObject: string, ofName: string];
+}
+
 /** OpenAI's SDKs ignore a longer one and come back at once. */
 const longestMinuteMs = 60_000;
 const longestJitterMs = 250;
+
+export function toOverruledAnswer({ timeMs, stands }: Overruled, { keyId, bearer }: Admission): AdmitAnswer {
+  const [ofObject, ofName] = stands;
+  const found = [
+    parseRevocation(toRevocationField({ keyId, uid: bearer.uid }), ofObject),
+    parseRevocation(toRevocationField({ keyId, uid: anyObject }), ofName),
+  ];
+  return { outcome: 'overruled', timeMs, revocations: found.filter((revocation) => revocation !== undefined) };
+}
 
 interface Circumstances {
   readonly degraded: boolean;

@@ -1,4 +1,5 @@
 import type { RateWindow } from '../../core/rate-headers.ts';
+import type { Revocation } from '../../core/revocation.ts';
 
 /**
  * What the pipeline needs of a store of limits. Two implementations (memory, Redis) behind this one interface pass
@@ -20,6 +21,8 @@ export interface Admission {
   /** makes the admission idempotent: a repeated one changes nothing and answers as the first */
   readonly requestId: string;
   readonly keyId: string;
+  /** who asks, as the snapshot of this proxy has it: the store may know that it is over */
+  readonly bearer: { readonly uid: string; readonly gen: number; readonly credentialId: string };
   readonly windows: readonly LimitWindow[];
   /** estimated tokens, reserved beside the buckets until `settle`; capped by the counters at each limit */
   readonly tokens: number;
@@ -56,6 +59,8 @@ export type AdmitAnswer =
       readonly windows: readonly WindowState[];
       readonly degraded: boolean;
     }
+  /** the store knows of a revocation that overrules the proxy's record; nothing was reserved */
+  | { readonly outcome: 'overruled'; readonly timeMs: number; readonly revocations: readonly Revocation[] }
   /** the store is away and the policy is Closed: 503 `limiter_unavailable` */
   | { readonly outcome: 'unavailable' };
 

@@ -28,6 +28,7 @@ describe('memory counters', () => {
       counters.admit({
         requestId: `r${id}`,
         keyId: `n/key-${id}`,
+        bearer: { uid: 'one', gen: 1, credentialId: 'aaaaaaaaaaaa' },
         windows: [window],
         tokens: 5,
         holdMs: 1_000,

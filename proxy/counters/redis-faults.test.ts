@@ -61,7 +61,8 @@ async function startProxy(options: Partial<RedisCountersOptions> = {}): Promise<
 
 function request(windows: readonly LimitWindow[], rest: Partial<Admission> = {}): Admission {
   nextRequest += 1;
-  return { requestId: `request-${nextRequest}`, keyId: 'team-a/app', windows, tokens: 0, holdMs: 30_000, ...rest };
+  const bearer = { uid: 'one', gen: 5, credentialId: 'aaaaaaaaaaaa' };
+  return { requestId: `request-${nextRequest}`, keyId: 'team-a/app', bearer, windows, tokens: 0, holdMs: 30_000, ...rest };
 }
 
 async function metric(metrics: Metrics, name: string): Promise<number> {
@@ -76,7 +77,7 @@ function settle(counters: SharedCounters, admission: Admission, tokens: number):
 
 async function remaining(counters: SharedCounters, windows: readonly LimitWindow[]): Promise<number[]> {
   const answer = await counters.admit(request([...windows, { ...rpm(0), name: 'none' }]));
-  return answer.outcome === 'unavailable' ? [] : answer.windows.slice(0, -1).map((window) => window.remaining);
+  return 'windows' in answer ? answer.windows.slice(0, -1).map((window) => window.remaining) : [];
 }
 
 /** Keeps the event loop busy, as a large JSON document does. */

@@ -4,11 +4,33 @@ import { toAdmitCall, toDecision } from './scripts.ts';
 
 describe('script calls', () => {
   it('declare all their keys first', () => {
+    const bearer = { uid: 'one', gen: 5, credentialId: 'aaaaaaaaaaaa' };
     const windows = [{ name: 'tpd', unit: 'tokens', span: 'day', limit: 10, shadow: true }] as const;
-    const { keyCount, parameters } = toAdmitCall({ requestId: 'r1', keyId: 'n/k', windows, tokens: 99, holdMs: 1_000 }, '');
+    const { keyCount, parameters } = toAdmitCall({ requestId: 'r1', keyId: 'n/k', bearer, windows, tokens: 99, holdMs: 1_000 }, '');
     const tag = tagOf('n/k');
-    expect(parameters.slice(0, keyCount)).toEqual([`kw:{${tag}}:request:n/k:r1`, `kw:{${tag}}:slots:n/k`, `kw:{${tag}}:day:n/k:tpd`]);
-    expect(parameters.slice(keyCount)).toEqual(['', 'r1', '1000', '-1', '', 'tpd', '900000', '96', '10', '10', 'T']);
+    expect(parameters.slice(0, keyCount)).toEqual([
+      `kw:{${tag}}:request:n/k:r1`,
+      `kw:{${tag}}:slots:n/k`,
+      `kw:{${tag}}:day:n/k:tpd`,
+      `kw:{${tag}}:revocations`,
+    ]);
+    expect(parameters.slice(keyCount)).toEqual([
+      '',
+      'r1',
+      '1000',
+      '-1',
+      '',
+      'tpd',
+      '900000',
+      '96',
+      '10',
+      '10',
+      'T',
+      'n/k one',
+      'n/k *',
+      '5',
+      'aaaaaaaaaaaa',
+    ]);
   });
 
   it('read the answers of admit.lua', () => {

@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { tagOf } from '../../core/hash-tag.ts';
 import { shapeOf } from '../../core/limit.ts';
+import { anyObject, revocationsKey, toRevocationField } from '../../core/revocation.ts';
 import { makeRedisScript, type RedisScript, type RedisScriptCall } from '../../runtime/redis-script.ts';
-import { amountOf, type Decision } from './answers.ts';
+import { amountOf, type Decision, type Overruled } from './answers.ts';
 import type { Admission, LimitWindow, Settlement } from './counters.ts';
 
 export const admitScript = loadScript('admit');
@@ -11,8 +12,10 @@ export const settleScript = loadScript('settle');
 /** The text that takes the place of Redis' clock, for tests; '' in production. */
 type ClockText = string;
 
-export function toAdmitCall({ requestId, keyId, windows, tokens, concurrency, holdMs }: Admission, clock: ClockText): RedisScriptCall {
+export function toAdmitCall(admission: Admission, clock: ClockText): RedisScriptCall {
+  const { requestId, keyId, windows, tokens, concurrency, holdMs, bearer } = admission;
   const parameters = keysOf(keyId, requestId, windows);
+  parameters.push(revocationsKey(tagOf(keyId)));
   const keyCount = parameters.length;
   parameters.push(clock, requestId, String(holdMs), String(concurrency?.limit ?? -1), concurrency?.shadow ? '1' : '');
   for (const window of windows) {
@@ -26,13 +29,16 @@ export function toAdmitCall({ requestId, keyId, windows, tokens, concurrency, ho
       kindOf(window),
     );
   }
+  parameters.push(toRevocationField({ keyId, uid: bearer.uid }), toRevocationField({ keyId, uid: anyObject }));
+  parameters.push(toInteger(bearer.gen), bearer.credentialId);
   return { script: admitScript, keyCount, parameters };
 }
 
 /** Reads admit.lua's answer. A shape that it does not give is a bug and throws. */
-export function toDecision(reply: unknown): Decision {
+export function toDecision(reply: unknown): Decision | Overruled {
   if (!Array.isArray(reply)) throw new TypeError('admit.lua gave no array');
   const [admitted, timeMs, third, fourth] = reply as [number, number, string | number, number];
+  if (admitted === 2) return { overruled: true, timeMs, stands: [String(third), String(fourth)] };
   if (admitted === 1) return { admitted: true, timeMs, used: reply.slice(3) as number[], shadowRefusals: toPositions(String(third)) };
   return { admitted: false, timeMs, used: reply.slice(4) as number[], refusing: Number(third) - 1, waitMs: fourth };
 }

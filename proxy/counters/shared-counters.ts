@@ -1,7 +1,7 @@
 import type { Log } from '../../runtime/log.ts';
 import type { Metrics } from '../../runtime/metrics.ts';
 import type { RedisScriptCall } from '../../runtime/redis-script.ts';
-import { toAnswer } from './answers.ts';
+import { toAnswer, toOverruledAnswer } from './answers.ts';
 import { awaitReply } from './await-reply.ts';
 import { makeBreaker } from './breaker.ts';
 import type { Admission, AdmitAnswer, Counters } from './counters.ts';
@@ -161,6 +161,7 @@ export function makeSharedCounters({
     measured.duration.observe((monotonicNow() - startedMs) / 1_000);
     if (reply.outcome === 'reply') {
       breaker.success();
+      if ('overruled' in reply.value) return toOverruledAnswer(reply.value, admission);
       if (reply.value.admitted) local?.book(admission);
       return toAnswer(reply.value, admission, { degraded: false, random });
     }

@@ -1,10 +1,12 @@
 import { estimateInputTokens, estimateTokens } from '../../core/estimate.ts';
 import { toRateHeaders } from '../../core/rate-headers.ts';
 import type { Refusal } from '../../core/refusals.ts';
+import type { Revocation } from '../../core/revocation.ts';
 import type { Admission, AdmitAnswer, WindowState } from '../counters/counters.ts';
 import { type Exchange, required } from '../exchange.ts';
 import { toLimitWindows } from '../limit-windows.ts';
 import type { Parts } from '../parts.ts';
+import { toOverruledRefusal } from '../revocations.ts';
 
 /** How long the store holds a reservation that is neither renewed nor settled: a killed proxy frees its slots so fast. */
 const holdMs = 30_000;
@@ -30,6 +32,7 @@ function toAdmission(exchange: Exchange): Admission {
   return {
     requestId: exchange.requestId,
     keyId: record.id,
+    bearer: { uid: record.uid, gen: record.gen, credentialId: required(exchange.credential).id },
     windows: toLimitWindows(record, shape.model),
     tokens: usesTokens ? estimateTokens({ promptBytes, maxOutputTokens: shape.maxOutputTokens, choices: shape.choices }) : 0,
     ...(concurrency === undefined ? {} : { concurrency: { limit: concurrency, shadow: record.limits?.mode === 'Shadow' } }),
@@ -42,6 +45,7 @@ async function ask(exchange: Exchange, parts: Parts, admission: Admission): Prom
   if (answer.outcome === 'unavailable')
     return { code: 'limiter_unavailable', message: 'The limits of this key cannot be checked at this moment.', retryAfterMs: 1000 };
   exchange.limiterTimeMs = answer.timeMs;
+  if (answer.outcome === 'overruled') return takeOver(exchange, parts, answer.revocations);
   exchange.degraded = answer.degraded;
   addRateHeaders(exchange, answer.windows, parts.clock.now());
   if (answer.outcome === 'refused') return toRefusal(answer);
@@ -49,6 +53,14 @@ async function ask(exchange: Exchange, parts: Parts, admission: Admission): Prom
   const key = parts.metrics.keyLabel(admission.keyId, undefined);
   for (const reason of answer.shadowRefusals) parts.metrics.shadowRefusals.inc({ key, reason: toReason(reason) });
   return undefined;
+}
+
+/** What the store knows and nobody has told this proxy counts from now on, for all requests of the key and for its running streams. */
+function takeOver(exchange: Exchange, parts: Parts, revocations: readonly Revocation[]): Refusal {
+  for (const revocation of revocations) parts.revocations.take(revocation);
+  const why = parts.revocations.overruling(required(exchange.key).record, required(exchange.credential).id);
+  // the script and core read the same text: that they differ would be a bug, and then nobody is let in
+  return toOverruledRefusal(why ?? 'Suspended');
 }
 
 function addRateHeaders(exchange: Exchange, windows: readonly WindowState[], nowMs: number): void {

@@ -108,8 +108,8 @@ async function readAll(paths: readonly string[]): Promise<{ manifests: readonly 
     );
     for (const file of files) {
       const reading = await readManifestFile(file);
-      if (reading.ok) manifests.push(...reading.objects);
-      else findings.push(...reading.mistakes.map((mistake): Finding => ({ level: 'mistake', ...mistake })));
+      manifests.push(...reading.objects);
+      if (!reading.ok) findings.push(...reading.mistakes.map((mistake): Finding => ({ level: 'mistake', ...mistake })));
     }
   }
   return { manifests, findings };

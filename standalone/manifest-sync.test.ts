@@ -51,6 +51,25 @@ describe('making the cluster equal to the folder', () => {
     expect(names()).toEqual(['VirtualKey default/a']);
   });
 
+  it('deletes what this run has seen go, although another file is broken, unless it has moved there', async () => {
+    const earlier = {
+      ...key('earlier', {}, 'default'),
+      metadata: { name: 'earlier', namespace: 'default', uid: 'u', resourceVersion: '1', generation: 1 },
+    };
+    const { sync, names } = setUp([earlier]);
+    const broken = { mistakes: ['broken.yaml: not YAML'], complete: false, mentions: (name: string) => name === 'moved' };
+    await sync.apply({ objects: [key('a'), key('moved')], ...broken });
+    await sync.apply({ objects: [], ...broken });
+    expect(names()).toEqual(['VirtualKey default/earlier', 'VirtualKey default/moved']);
+  });
+
+  it('refuses kinds that are not ours and goes on', async () => {
+    const { sync, names } = setUp();
+    const configMap = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'x' } } as ClusterObject;
+    await sync.apply({ objects: [configMap, key('a'), key('b', {}, null as unknown as string)], mistakes: [] });
+    expect(names()).toEqual(['VirtualKey default/a', 'VirtualKey default/b']);
+  });
+
   it('keeps the last accepted form of what is rejected, transitions included', async () => {
     const { sync, cluster } = setUp();
     await sync.apply({ objects: [key('a', { revoked: true })], mistakes: [] });

@@ -6,8 +6,10 @@ import type { Admission } from './manifests/admission.ts';
 export interface ManifestFolder {
   readonly objects: readonly ClusterObject[];
   readonly mistakes: readonly string[];
-  /** false: something of the folder was never readable, so that an object which is missing may only be unreadable */
+  /** false: something of the folder was never readable, so that an object of an earlier run which is missing may only be unreadable */
   readonly complete?: boolean;
+  /** true if a text that could not be read holds this name */
+  mentions?(name: string): boolean;
 }
 
 /** The part of the memory cluster that stands for `kubectl apply` and `kubectl delete`. */
@@ -31,6 +33,8 @@ export interface ManifestSyncOptions {
 export class ManifestSync {
   readonly #options: ManifestSyncOptions;
   readonly #known = new Map<string, Reference>();
+  /** names of what this run has read from the folder */
+  readonly #seen = new Set<string>();
 
   /** `before`: objects that an earlier run had accepted; those that are no longer in the folder are deleted by the first `apply` */
   constructor(options: ManifestSyncOptions, before: readonly ClusterObject[]) {
@@ -59,22 +63,32 @@ export class ManifestSync {
       present.add(toName(object));
       await attempt(toName(object), () => this.#applyOne(object));
     }
-    // a restart beside a broken file must not delete the keys that the file holds
-    const gone = folder.complete === false ? [] : [...this.#known].filter(([name]) => !present.has(name));
+    const gone = [...this.#known].filter(([name, reference]) => !present.has(name) && this.#isGone(name, reference, folder));
+    for (const name of present) this.#seen.add(name);
     for (const [name, reference] of gone) {
       await attempt(name, async () => {
         await target.delete(reference);
         this.#known.delete(name);
+        this.#seen.delete(name);
         log.info({ event: 'manifest_removed', object: name }, 'an object is gone from the manifests');
       });
     }
     if (failed.length > 0) throw new Error(`could not take over ${failed.join(', ')}`);
   }
 
+  /**
+   * A restart beside a broken file must not delete the keys that the file holds: where an object of an earlier run stood is not known. One that was seen in this run stood in
+   * a file that has been read again or is gone, and a broken file elsewhere must not keep it alive, unless it has moved there.
+   */
+  #isGone(name: string, reference: Reference, { complete = true, mentions }: ManifestFolder): boolean {
+    return this.#seen.has(name) && mentions !== undefined ? !mentions(reference.name) : complete;
+  }
+
   async #applyOne(object: ClusterObject): Promise<void> {
     const { admission, log, target } = this.#options;
     const name = toName(object);
-    const accepted = await target.get(toReference(object));
+    // a folder may hold more than is ours (a ConfigMap, a Deployment), which admission refuses by its kind
+    const accepted = manifestKinds.has(object.kind) ? await target.get(toReference(object)) : undefined;
     const refused = this.#refuseForeign(object, accepted);
     const checked = refused === undefined ? admission.check(object, accepted) : { ok: false as const, errors: [refused] };
     if (!checked.ok) {
@@ -109,8 +123,13 @@ export class ManifestSync {
   }
 }
 
+const manifestKinds: ReadonlySet<string> = new Set<Reference['kind']>(['VirtualKey', 'Channel', 'Secret']);
+
+/** A namespace that is written but empty (null) is none, as for the API server. */
 function withNamespace(object: ClusterObject): ClusterObject {
-  return object.metadata.namespace === undefined ? { ...object, metadata: { ...object.metadata, namespace: 'default' } } : object;
+  return (object.metadata.namespace ?? undefined) === undefined
+    ? { ...object, metadata: { ...object.metadata, namespace: 'default' } }
+    : object;
 }
 
 function toReference(object: ClusterObject): Reference {

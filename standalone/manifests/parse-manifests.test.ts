@@ -25,6 +25,16 @@ describe('parseManifests', () => {
     expect(parseManifests(text, 'a.json').objects.map(({ object }) => object.metadata.name)).toEqual(['one']);
   });
 
+  it('gives the items of a list of one kind their kind', () => {
+    const { objects } = parseManifests(
+      '{"apiVersion":"keywright.dev/v1alpha1","kind":"VirtualKeyList","items":[{"metadata":{"name":"one"}}]}',
+      'a.json',
+    );
+    expect(objects.map(({ object }) => object)).toEqual([
+      { apiVersion: 'keywright.dev/v1alpha1', kind: 'VirtualKey', metadata: { name: 'one' } },
+    ]);
+  });
+
   it('keeps times and merges as kubectl does', () => {
     const text = 'apiVersion: v1\nkind: X\nmetadata: &m { name: a }\nspec: { at: 2030-01-01T00:00:00Z, other: { <<: *m, b: c } }\n';
     expect(parseManifests(text, 'a.yaml').objects[0]?.object).toMatchObject({

@@ -134,7 +134,14 @@ function toManifests(document: Document.Parsed, value: unknown, source: Source):
     complain(source, at(['items']), `a ${kind} must have a list of items`);
     return [];
   }
-  return items.flatMap((item: unknown, position) => toManifest(item, ['items', position], { at, source }));
+  return items.flatMap((item: unknown, position) => toManifest(withListType(item, value, kind), ['items', position], { at, source }));
+}
+
+/** The API gives the items of a list of one kind without kind and apiVersion (`kubectl get --raw`). */
+function withListType(item: unknown, list: object, listKind: string): unknown {
+  if (listKind === 'List' || typeof item !== 'object' || item === null || Array.isArray(item)) return item;
+  const { apiVersion } = list as { apiVersion?: unknown };
+  return { apiVersion, kind: listKind.slice(0, -'List'.length), ...item };
 }
 
 interface Place {

@@ -107,6 +107,31 @@ describe('watchManifestFolder', () => {
     expect(names()).toEqual(['b']);
   });
 
+  it('takes the good documents of a file, and keeps those that may be the bad ones', async () => {
+    put('a.yaml', `${secret('a')}kind: Foo\n---\n${secret('b')}{ broken: [\n---\n${secret('c')}`);
+    await start();
+    expect(names()).toEqual(['a', 'b', 'c']);
+    expect(contents[0]?.mistakes.length).toBeGreaterThan(1);
+    expect(contents[0]).toMatchObject({ complete: false });
+    put('a.yaml', secret('a') + secret('b') + secret('c'));
+    await vi.waitFor(() => expect(contents.at(-1)).toMatchObject({ mistakes: [], complete: true }), { timeout: 5000 });
+    put('a.yaml', `${secret('a', 'new')}{ broken: [\n---\n${secret('d')}`);
+    await untilNames('a', 'd', 'b', 'c');
+    expect(contents.at(-1)?.objects[0]).toMatchObject({ stringData: { entry: 'new' } });
+    put('a.yaml', secret('d'));
+    await untilNames('d');
+  });
+
+  it('tells which names stand in a text that it could not read', async () => {
+    put('a.yaml', 'metadata: { name: one }\nspec: [\n');
+    put('b.yaml', secret('two'));
+    await start();
+    expect(['one', 'on', 'two'].map((name) => contents[0]?.mentions(name))).toEqual([true, false, false]);
+    put('a.yaml', secret('one'));
+    await untilNames('one', 'two');
+    expect(contents.at(-1)?.mentions('one')).toBe(false);
+  });
+
   it('does not take an editor that truncates, or removes and writes, for a deletion', async () => {
     put('a.yaml', secret('a'));
     await start(300);

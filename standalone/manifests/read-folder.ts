@@ -1,7 +1,16 @@
 import { watch, type FSWatcher } from 'node:fs';
 import type { Log } from '../../runtime/log.ts';
 import { formatManifestMistake, type Manifest, type ManifestMistake } from './parse-manifests.ts';
-import { readManifestFile, scanFolder, toUnique, type FileSight, type FolderContent, type FolderSight } from './scan-folder.ts';
+import {
+  type FileReading,
+  type FileSight,
+  type FolderContent,
+  type FolderSight,
+  readManifestFile,
+  scanFolder,
+  toObjectName,
+  toUnique,
+} from './scan-folder.ts';
 
 export interface WatchFolderOptions {
   readonly directory: string;
@@ -23,7 +32,8 @@ export interface FolderWatch {
 /**
  * Follows a folder of manifests. Change notices of the file system only make it look sooner: they are lost on network and container mounts, so it also looks every
  * `intervalMs`. An editor that truncates and writes, or removes and renames, is not taken for a deletion: content counts when it has stayed the same for `settleMs`.
- * A file that cannot be read or has a mistake keeps its last good objects; a file that is gone is a deletion.
+ * A document with a mistake harms no other of its file, which keeps the objects that were last read from it and are in none of its good documents; a file that is gone is a
+ * deletion.
  */
 export function watchManifestFolder(options: WatchFolderOptions): FolderWatch {
   return new ManifestFolderWatch(options);
@@ -31,9 +41,13 @@ export function watchManifestFolder(options: WatchFolderOptions): FolderWatch {
 
 interface KnownFile {
   print: string;
-  /** last good objects; undefined: it was never good */
-  objects: readonly Manifest[] | undefined;
+  /** those it holds now, and while it has mistakes those it held before */
+  objects: readonly Manifest[];
+  /** false: it never was without mistakes, and may hold objects that nobody has seen */
+  wasWhole: boolean;
   mistakes: readonly ManifestMistake[];
+  /** what its mistakes stand in */
+  text?: string | undefined;
 }
 
 interface Pending {
@@ -155,22 +169,25 @@ class ManifestFolderWatch implements FolderWatch {
     const reading = await readManifestFile(file);
     const before = this.#files.get(file.name);
     if (reading.ok) {
-      this.#files.set(file.name, { print: file.print, objects: reading.objects, mistakes: [] });
+      this.#files.set(file.name, { print: file.print, objects: reading.objects, wasWhole: true, mistakes: [] });
       return true;
     }
     // a right that is given back changes neither size nor time of the file: it is tried again each time
     const print = reading.isUnreadable ? unreadable : file.print;
-    this.#files.set(file.name, { print, objects: before?.objects, mistakes: reading.mistakes });
-    return before?.print !== unreadable || toText(before.mistakes) !== toText(reading.mistakes);
+    const { mistakes, text } = reading;
+    this.#files.set(file.name, { print, objects: keepEarlier(reading, before), wasWhole: before?.wasWhole === true, mistakes, text });
+    return before?.print !== unreadable || toText(before.mistakes) !== toText(mistakes);
   }
 
   #toContent(folders: readonly string[]): FolderContent {
     const files = [...this.#files].sort(([left], [right]) => (left < right ? -1 : 1)).map(([, file]) => file);
-    const { objects, mistakes } = toUnique(files.flatMap((file) => file.objects ?? []));
+    const { objects, mistakes } = toUnique(files.flatMap((file) => file.objects));
+    const texts = files.map(({ text }) => text).filter((text) => text !== undefined);
     return {
       objects: objects.map(({ object }) => object),
       mistakes: [...folders, ...[...files.flatMap((file) => file.mistakes), ...mistakes].map(formatManifestMistake)],
-      complete: folders.length === 0 && files.every((file) => file.objects !== undefined),
+      complete: folders.length === 0 && files.every((file) => file.wasWhole),
+      mentions: (name) => texts.some((text) => holdsName(text, name)),
     };
   }
 }
@@ -180,6 +197,17 @@ function isHidden(name: string, { unreadable }: FolderSight): boolean {
   return unreadable.some(
     (entry) => name === entry.name || (entry.name === '' || entry.name.endsWith('/') ? name.startsWith(entry.name) : false),
   );
+}
+
+/** Which of its documents are the bad ones' is not known by name, so everything that was there and is not now stays. */
+function keepEarlier(reading: Extract<FileReading, { ok: false }>, before: KnownFile | undefined): readonly Manifest[] {
+  const now = new Set(reading.objects.map(({ object }) => toObjectName(object)));
+  return [...reading.objects, ...(before?.objects ?? []).filter(({ object }) => !now.has(toObjectName(object)))];
+}
+
+/** As a whole word: names are made of these characters. */
+function holdsName(text: string, name: string): boolean {
+  return text.split(/[^a-z0-9.-]+/).includes(name);
 }
 
 function toText(mistakes: readonly ManifestMistake[]): string {

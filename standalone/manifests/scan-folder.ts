@@ -22,10 +22,12 @@ export interface FolderContent {
   readonly objects: readonly ClusterObject[];
   readonly mistakes: readonly string[];
   /**
-   * false: something of the folder could not be read and no earlier form of it is known. An object that is missing then may only be unreadable, and must not be taken for
-   * deleted.
+   * false: something of the folder could not be read and no earlier form of it is known. An object of an earlier run that is missing then may only be unreadable, and must
+   * not be taken for deleted.
    */
   readonly complete: boolean;
+  /** true if a text that could not be read as manifests holds this name: the object may have moved there, and must not be taken for deleted */
+  mentions(name: string): boolean;
 }
 
 /** Deeper is a link that leads back into itself. */
@@ -81,9 +83,17 @@ async function lookAt(path: string): Promise<{ isFolder: boolean; print: string 
 
 export type FileReading =
   | { readonly ok: true; readonly objects: readonly Manifest[] }
-  | { readonly ok: false; readonly isUnreadable: boolean; readonly mistakes: readonly ManifestMistake[] };
+  | {
+      readonly ok: false;
+      readonly isUnreadable: boolean;
+      readonly mistakes: readonly ManifestMistake[];
+      /** those of the documents that have no mistake: a bad one harms only itself */
+      readonly objects: readonly Manifest[];
+      /** what the bad documents stand in; absent when there is no text */
+      readonly text?: string;
+    };
 
-/** Reads one file. A file with any mistake gives none of its objects: what a half-written file still shows may be half of an object. */
+/** Reads one file. */
 export async function readManifestFile(file: Pick<FileSight, 'name' | 'path'>): Promise<FileReading> {
   let text: string;
   try {
@@ -91,10 +101,10 @@ export async function readManifestFile(file: Pick<FileSight, 'name' | 'path'>): 
   } catch (error) {
     const isText = !(error instanceof TypeError);
     const message = isText ? `cannot be read (${toCode(error)})` : 'must be UTF-8 text';
-    return { ok: false, isUnreadable: isText, mistakes: [{ file: file.name, line: 1, message }] };
+    return { ok: false, isUnreadable: isText, mistakes: [{ file: file.name, line: 1, message }], objects: [] };
   }
   const { objects, mistakes } = parseManifests(text, file.name);
-  return mistakes.length > 0 ? { ok: false, isUnreadable: false, mistakes } : { ok: true, objects };
+  return mistakes.length > 0 ? { ok: false, isUnreadable: false, mistakes, objects, text } : { ok: true, objects };
 }
 
 /** `Kind namespace/name`; an absent namespace is `default`. */

@@ -5,7 +5,7 @@ NODE := node_modules/node/bin/node --disable-warning=ExperimentalWarning
 BIN := node_modules/.bin
 VITEST := $(BIN)/vitest run
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo test test-unit test-redis test-crds test-cluster test-dataplane test-e2e mutations golden format generate \
+.PHONY: help setup tools demo test test-unit test-redis test-crds test-cluster test-dataplane test-chart test-e2e mutations build images prove-install golden format generate \
 	check check-format check-types check-lint check-unused check-generated check-docs
 
 help: ## list the targets
@@ -48,6 +48,10 @@ test-dataplane: setup ## run the tests of the HTTP surface with official SDKs
 	@bash test/tools/redis.sh
 	$(VITEST) --project dataplane
 
+test-chart: setup tools ## run the tests of the charts: lint, golden renderings, refusals of the schema, rights of every account
+	@bash test/tools/helm.sh 3
+	$(VITEST) --project chart
+
 test-e2e: setup tools ## run the tests of the whole: API server, Redis, processes, SDKs
 	$(VITEST) --project e2e
 
@@ -55,8 +59,21 @@ mutations: setup ## plant each known bug in a copy and see that its test catches
 	@bash test/tools/redis.sh
 	@$(NODE) test/mutations/run.ts
 
+build: setup ## write JavaScript that runs with plain Node to dist/, and what each image holds to dist/images/
+	@rm -rf dist
+	$(BIN)/tsc -p tsconfig.build.json
+	$(NODE) build/assemble.ts
+
+images: ## build the images with docker: REGISTRY=… TAG=… NODE_BUILD_IMAGE=…@sha256:… NODE_RUNTIME_IMAGE=…@sha256:…
+	@bash build/images.sh
+
+prove-install: setup tools ## install the chart into the cluster of KUBECONFIG, call, upgrade under load, uninstall, reinstall: IMAGE_REGISTRY=… [IMAGE_TAG=…] [REDIS_IMAGE=…]
+	@bash test/install/prove.sh
+
 golden: setup ## write the golden files anew; read the difference before you commit it
 	$(VITEST) --project unit --update
+	@bash test/tools/helm.sh >/dev/null
+	$(VITEST) test/chart/renderings.test.ts --update
 
 format: setup ## format all files
 	$(BIN)/oxfmt .
@@ -64,6 +81,7 @@ format: setup ## format all files
 generate: setup ## write the generated files anew
 	$(NODE) crds/generate-types.ts
 	$(NODE) crds/generate-docs.ts
+	$(NODE) charts/generate.ts
 	$(NODE) docs/write-tables.ts
 
 check: check-format check-types check-lint check-unused check-generated check-docs ## everything that needs no running: format, types, lint with borders, unused code, generated files, tables of the docs
@@ -82,6 +100,7 @@ check-unused: setup
 
 check-generated: setup
 	$(NODE) crds/generate-types.ts --check
+	$(NODE) charts/generate.ts --check
 
 check-docs: setup
 	$(NODE) crds/generate-docs.ts --check

@@ -34,6 +34,7 @@ export default defineConfig({
         { name: 'crds', include: ['test/crds/**/*.test.ts'] },
         { name: 'cluster', include: needsCluster },
         { name: 'dataplane', include: ['test/dataplane/**/*.test.ts'] },
+        { name: 'chart', include: ['test/chart/**/*.test.ts'] },
         { name: 'e2e', include: ['test/e2e/**/*.test.ts'] },
       ].map(({ name, include }, index) => ({
         extends: true as const,

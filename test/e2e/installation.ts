@@ -5,12 +5,16 @@ import { join } from 'node:path';
 import Anthropic from '@anthropic-ai/sdk';
 import OpenAI from 'openai';
 import { startFakeProvider } from '../../standalone/fake-provider.ts';
+import { type ChartObject, environmentOf, leastValues, renderObjects, toAccess, toManifest } from '../support/chart.ts';
 import { type ControlPlane, startControlPlane } from '../support/control-plane.ts';
 import { eventually, untilHolds } from '../support/eventually.ts';
 import { type KeywrightProcess, spawnKeywright } from '../support/process.ts';
 import { type TestRedis, startRedis } from '../support/redis.ts';
 
-/** A whole Keywright on real parts: kube-apiserver and etcd, Redis, one operator and proxies as processes; only the provider is a fake. */
+/**
+ * A whole Keywright on real parts: kube-apiserver and etcd, Redis, one operator and proxies as processes; only the provider is a fake. Namespaces, resources, accounts and
+ * rights are what the chart renders; each process has a token of its service account and may do no more than that.
+ */
 export interface Installation {
   readonly controlPlane: ControlPlane;
   readonly redis: TestRedis;
@@ -41,7 +45,16 @@ export type FakeBehaviour = NonNullable<Parameters<typeof startFakeProvider>[0][
 /** The provider's own secret: it may be in the labelled Secret and in the snapshot, and in no output. */
 export const providerSecret = `sk-provider-${randomUUID()}`;
 
-export async function startInstallation(options: { proxies: number; behaviour?: FakeBehaviour }): Promise<Installation> {
+export interface InstallationOptions {
+  readonly proxies: number;
+  readonly behaviour?: FakeBehaviour;
+  /** of the chart, over those of this installation */
+  readonly values?: object;
+}
+
+const system = 'keywright-system';
+
+export async function startInstallation(options: InstallationOptions): Promise<Installation> {
   const directory = mkdtempSync(join(tmpdir(), 'keywright-e2e-'));
   const [controlPlane, redis] = await Promise.all([startControlPlane(), startRedis()]);
   const provider = await startFakeProvider({
@@ -49,10 +62,18 @@ export async function startInstallation(options: { proxies: number; behaviour?: 
     ...(options.behaviour === undefined ? {} : { behaviour: options.behaviour }),
   });
   const all: KeywrightProcess[] = [];
-  let proxyKubeconfig = '';
+  const chart = await renderObjects({ values: { ...leastValues, publicUrl: 'https://gateway.example.com', ...options.values } });
 
-  async function run(words: string[], environment: Record<string, string>): Promise<RunningProcess> {
-    const process = spawnKeywright(words, { KUBECONFIG: controlPlane.kubeconfigPath, ...environment });
+  // asked for once: a process may be started while the API server is away
+  const kubeconfigs = new Map<string, string>();
+
+  async function run(word: 'operator' | 'proxy', environment: Record<string, string>): Promise<RunningProcess> {
+    const process = spawnKeywright([word], {
+      ...environmentOf(chart, `keywright-${word}`),
+      KUBECONFIG: kubeconfigs.get(word) ?? '',
+      KEYWRIGHT_ADMIN_LISTEN: '127.0.0.1:0',
+      ...environment,
+    });
     all.push(process);
     const line = await process.waitForEvent((entry) => entry['event'] === 'listening');
     return { process, address: String(line['address']), admin: String(line['admin']) };
@@ -75,22 +96,13 @@ export async function startInstallation(options: { proxies: number; behaviour?: 
       });
     },
     startOperator: (environment = {}) =>
-      run(['operator'], {
-        KEYWRIGHT_NAMESPACE: 'keywright-system',
-        KEYWRIGHT_SNAPSHOT_NAMESPACE: 'keywright-snapshot',
-        KEYWRIGHT_PUBLIC_URL: 'https://gateway.example.com',
-        KEYWRIGHT_API_LISTEN: '127.0.0.1:0',
-        KEYWRIGHT_ADMIN_LISTEN: '127.0.0.1:0',
-        ...environment,
-      }),
+      run('operator', { KEYWRIGHT_API_LISTEN: '127.0.0.1:0', KEYWRIGHT_REDIS_URL: redis.url, ...environment }),
     startProxy: (environment = {}) =>
-      run(['proxy'], {
-        KUBECONFIG: proxyKubeconfig,
+      run('proxy', {
         KEYWRIGHT_LISTEN: '127.0.0.1:0',
-        KEYWRIGHT_ADMIN_LISTEN: '127.0.0.1:0',
-        KEYWRIGHT_SNAPSHOT_NAMESPACE: 'keywright-snapshot',
+        // the chart's is a memory-backed volume of each pod
+        KEYWRIGHT_SNAPSHOT_CACHE_DIR: '',
         KEYWRIGHT_REDIS_URL: redis.url,
-        KEYWRIGHT_REPLICAS: '2',
         KEYWRIGHT_TRUSTED_PROXIES: '127.0.0.1',
         ...environment,
       }),
@@ -102,30 +114,25 @@ export async function startInstallation(options: { proxies: number; behaviour?: 
     },
   };
 
-  await controlPlane.kubectl('apply', '-f', 'crds/virtualkey.crd.yaml', '-f', 'crds/channel.crd.yaml');
-  await controlPlane.kubectl(
-    'wait',
-    '--for=condition=Established',
-    'crd/virtualkeys.keywright.dev',
-    'crd/channels.keywright.dev',
-    '--timeout=30s',
-  );
-  for (const namespace of ['keywright-system', 'keywright-snapshot', 'team-b'])
-    await controlPlane.kubectl('create', 'namespace', namespace);
-  proxyKubeconfig = await grantProxy(controlPlane);
+  for (const namespace of [system, 'team-b']) await controlPlane.kubectl('create', 'namespace', namespace);
+  await applyAccess(controlPlane, chart);
+  for (const word of ['operator', 'proxy']) kubeconfigs.set(word, await kubeconfigOf(controlPlane, `keywright-${word}`));
   installation.operator = await installation.startOperator();
   for (let count = 0; count < options.proxies; count += 1) installation.proxies.push(await installation.startProxy());
   await Promise.all(installation.proxies.map((proxy) => untilReady(proxy)));
   return installation;
 }
 
-/** All that a proxy may do, with a real token: list and watch Secrets in the snapshot namespace. */
-async function grantProxy(controlPlane: ControlPlane): Promise<string> {
-  const namespace = 'keywright-snapshot';
-  await controlPlane.kubectl('create', 'serviceaccount', 'proxy', '-n', namespace);
-  await controlPlane.kubectl('create', 'role', 'proxy', '-n', namespace, '--verb=list,watch', '--resource=secrets');
-  await controlPlane.kubectl('create', 'rolebinding', 'proxy', '-n', namespace, '--role=proxy', `--serviceaccount=${namespace}:proxy`);
-  return controlPlane.kubeconfigFor(await controlPlane.createToken(`${namespace}/proxy`));
+async function applyAccess(controlPlane: ControlPlane, chart: readonly ChartObject[]): Promise<void> {
+  const objects = toAccess(chart);
+  // by the server: what kubectl keeps of an object otherwise would make the resources twice as large
+  await controlPlane.applyWith(['--server-side'], toManifest(objects));
+  const names = objects.filter(({ kind }) => kind === 'CustomResourceDefinition').map(({ metadata }) => `crd/${metadata.name}`);
+  await controlPlane.kubectl('wait', '--for=condition=Established', ...names, '--timeout=30s');
+}
+
+async function kubeconfigOf(controlPlane: ControlPlane, account: string): Promise<string> {
+  return controlPlane.kubeconfigFor(await controlPlane.createToken(`${system}/${account}`));
 }
 
 /** A labelled provider Secret and one Channel per provider, all leading to the fake. */

@@ -1,0 +1,99 @@
+{{/* What the operator may do where VirtualKeys and Channels live. Each verb is in docs/rbac.md with the test that fails without it. */}}
+{{- define "keywright.tenantRules" -}}
+- apiGroups: [keywright.dev]
+  resources: [virtualkeys, channels]
+  verbs: [get, list, watch]
+- apiGroups: [keywright.dev]
+  resources: [virtualkeys/status, channels/status]
+  verbs: [patch]
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, list, watch, create, update]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create, patch]
+{{- end -}}
+
+{{/* (dict "root" $ "component" "operator" "name" "x" "namespace" "y" "rules" "…"): a Role and its binding */}}
+{{- define "keywright.role" }}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata:
+  name: {{ .name }}
+  namespace: {{ .namespace }}
+  labels:
+    {{- include "keywright.labels" . | nindent 4 }}
+rules:
+  {{- .rules | nindent 2 }}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata:
+  name: {{ .name }}
+  namespace: {{ .namespace }}
+  labels:
+    {{- include "keywright.labels" . | nindent 4 }}
+roleRef: { apiGroup: rbac.authorization.k8s.io, kind: Role, name: {{ .name }} }
+subjects:
+  - { kind: ServiceAccount, name: {{ include "keywright.serviceAccount" . }}, namespace: {{ include "keywright.namespace" .root }} }
+{{- end }}
+
+{{/* as keywright.role, for the whole cluster */}}
+{{- define "keywright.clusterRole" }}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata:
+  name: {{ .name }}
+  labels:
+    {{- include "keywright.labels" . | nindent 4 }}
+rules:
+  {{- .rules | nindent 2 }}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata:
+  name: {{ .name }}
+  labels:
+    {{- include "keywright.labels" . | nindent 4 }}
+roleRef: { apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: {{ .name }} }
+subjects:
+  - { kind: ServiceAccount, name: {{ include "keywright.serviceAccount" . }}, namespace: {{ include "keywright.namespace" .root }} }
+{{- end }}
+
+{{- define "keywright.crdRule" -}}
+- apiGroups: [apiextensions.k8s.io]
+  resources: [customresourcedefinitions]
+  resourceNames: [virtualkeys.keywright.dev, channels.keywright.dev]
+  verbs: [get]
+{{- end -}}
+
+{{- define "keywright.namespaceRule" -}}
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [list, watch]
+{{- end -}}
+
+{{- /* lists and watches of one name pass a rule with resourceNames; a create cannot */}}
+{{- define "keywright.leaseRules" -}}
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [keywright-operator]
+  verbs: [get, list, watch, update]
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [create]
+{{- end -}}
+
+{{- define "keywright.systemSecretRule" -}}
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, list, watch, create, update]
+{{- end -}}
+
+{{- define "keywright.proxyRule" -}}
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [list, watch]
+{{- end -}}

@@ -36,7 +36,7 @@ it('tells every mistake at once', () => {
   });
 });
 
-it('tells what is wrong with the seal keys beside values that cannot be read', () => {
-  const parsed = parseOperatorConfig({ KEYWRIGHT_SETTLE: 'soon', KEYWRIGHT_SEAL_KEY_FILE: '/does/not/exist' });
-  expect(parsed.ok ? [] : parsed.mistakes).toHaveLength(3);
+it('tells what is wrong with the seal keys and the names beside values that cannot be read', () => {
+  const parsed = parseOperatorConfig({ KEYWRIGHT_SETTLE: 'soon', KEYWRIGHT_SEAL_KEY_FILE: '/does/not/exist', KEYWRIGHT_NAMESPACE: 'B' });
+  expect(parsed.ok ? [] : parsed.mistakes).toHaveLength(4);
 });

@@ -102,11 +102,15 @@ export function parseOperatorConfig(
   const parsed = parseSettings(operatorSettings, environment);
   // Looked at whatever else is wrong, so that all is told at once.
   const seal = openSealFile(environment[sealSettings.sealKeyFile.name]);
-  const sealMistakes = seal.ok ? [] : seal.mistakes;
-  if (!parsed.ok) return { ok: false, mistakes: [...parsed.mistakes, ...sealMistakes] };
-  const { settings } = parsed;
-  const mistakes = [...findBadNamespaces(settings), ...findBadValues(settings), ...findRedisMistakes(settings.redisUrl), ...sealMistakes];
-  return mistakes.length === 0 && seal.ok ? { ok: true, config: settings, seal: seal.file } : { ok: false, mistakes };
+  const readable = parsed.ok ? parsed.settings : parsed.readable;
+  const mistakes = [
+    ...(parsed.ok ? [] : parsed.mistakes),
+    ...findBadNamespaces(readable),
+    ...findBadValues(readable),
+    ...findRedisMistakes(readable.redisUrl),
+    ...(seal.ok ? [] : seal.mistakes),
+  ];
+  return parsed.ok && mistakes.length === 0 && seal.ok ? { ok: true, config: parsed.settings, seal: seal.file } : { ok: false, mistakes };
 }
 
 export function toOperatorSettings(config: OperatorConfig): OperatorSettings {
@@ -122,14 +126,14 @@ export function toOperatorSettings(config: OperatorConfig): OperatorSettings {
   };
 }
 
-function findBadNamespaces({ namespace, snapshotNamespace, watchNamespaces }: OperatorConfig): string[] {
-  const named: readonly (readonly [string, string])[] = [
+function findBadNamespaces({ namespace, snapshotNamespace, watchNamespaces = [] }: Partial<OperatorConfig>): string[] {
+  const named: readonly (readonly [string, string | undefined])[] = [
     ['KEYWRIGHT_NAMESPACE', namespace],
     ['KEYWRIGHT_SNAPSHOT_NAMESPACE', snapshotNamespace],
     ...watchNamespaces.map((name) => ['KEYWRIGHT_WATCH_NAMESPACES', name] as const),
   ];
   const mistakes = named
-    .filter(([, name]) => !namespacePattern.test(name))
+    .filter(([, name]) => name !== undefined && !namespacePattern.test(name))
     .map(([setting, name]) => `${setting} must be a namespace's name, not "${name}"`);
   // Whoever may read the snapshot must not thereby be able to read the hashed Secrets and the installation secret.
   if (namespace === snapshotNamespace)
@@ -137,11 +141,13 @@ function findBadNamespaces({ namespace, snapshotNamespace, watchNamespaces }: Op
   return mistakes;
 }
 
-function findBadValues({ publicUrl, keyPrefix }: OperatorConfig): string[] {
+/** In what could be read; also for the settings that standalone has in common with the operator. */
+export function findBadValues({ publicUrl, keyPrefix }: Partial<Pick<OperatorConfig, 'publicUrl' | 'keyPrefix'>>): string[] {
   const mistakes: string[] = [];
-  if (keyPrefix.length > 24 || !prefixPattern.test(keyPrefix)) {
+  if (keyPrefix !== undefined && (keyPrefix.length > 24 || !prefixPattern.test(keyPrefix))) {
     mistakes.push(`KEYWRIGHT_KEY_PREFIX must be at most 24 lower-case letters, digits, - and _, and end in - or _, not "${keyPrefix}"`);
   }
+  if (publicUrl === undefined) return mistakes;
   const url = new URL(publicUrl);
   if (url.search !== '' || url.hash !== '' || url.username !== '' || /\/v1\/?$/.test(url.pathname)) {
     mistakes.push('KEYWRIGHT_PUBLIC_URL must be an address without user, query and fragment, and without /v1 at its end');

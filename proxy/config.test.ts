@@ -1,12 +1,13 @@
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { parseSettings } from '../runtime/environment.ts';
-import { dataPlaneSettings, proxySettings, toServerSettings } from './config.ts';
+import { dataPlaneSettings, findMistakes, proxySettings, toServerSettings } from './config.ts';
 import { readConfiguration } from './main.ts';
 
 function parse(environment: Record<string, string>) {
   const parsed = parseSettings(dataPlaneSettings, environment);
   if (!parsed.ok) throw new Error(parsed.mistakes.join());
-  return toServerSettings(parsed.settings);
+  return { settings: toServerSettings(parsed.settings), mistakes: findMistakes(parsed.settings) };
 }
 
 describe('settings', () => {
@@ -30,6 +31,13 @@ describe('settings', () => {
     ]);
     expect(parse({ KEYWRIGHT_TLS_CERT: '/does/not/exist', KEYWRIGHT_TLS_KEY: '/does/not/exist' }).mistakes).toEqual([
       'KEYWRIGHT_TLS_CERT or KEYWRIGHT_TLS_KEY names a file that cannot be read (ENOENT)',
+    ]);
+  });
+
+  it('complain about a TLS file that holds something else, without its content', () => {
+    const file = fileURLToPath(import.meta.url);
+    expect(parse({ KEYWRIGHT_TLS_CERT: file, KEYWRIGHT_TLS_KEY: file }).mistakes).toEqual([
+      'KEYWRIGHT_TLS_CERT and KEYWRIGHT_TLS_KEY must be a certificate and its private key (PEM)',
     ]);
   });
 

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
+import { createSecureContext } from 'node:tls';
 import { defineSettings, type Settings } from '../runtime/environment.ts';
 import { sealSettings } from '../runtime/seal-file.ts';
 import { findBadCidrs } from './client-address.ts';
@@ -115,57 +116,62 @@ export type DataPlaneSettings = Settings<typeof dataPlaneSettings>;
 /** Shares of memory that bodies may take: the rest is for answers, the snapshot and the runtime. */
 const bodiesShare = 4;
 
-/** The server's part of the settings, with the mistakes that the kinds of the table cannot find. */
-export function toServerSettings(settings: DataPlaneSettings): { readonly settings: ServerSettings; readonly mistakes: readonly string[] } {
-  const mistakes = findBadCidrs(settings.trustedProxies).map(
-    (text) => `KEYWRIGHT_TRUSTED_PROXIES must hold addresses and CIDRs, not "${text}"`,
-  );
+/** The server's part of the settings; `findMistakes` has to have found none. */
+export function toServerSettings(settings: DataPlaneSettings): ServerSettings {
   const tls = readTls(settings);
-  if ('mistake' in tls) mistakes.push(tls.mistake);
   return {
-    mistakes,
-    settings: {
-      listen: settings.listen,
-      maxBodyBytes: settings.maxBodyBytes,
-      maxBufferedBytes: settings.maxBufferedBytes ?? Math.floor(memoryLimitBytes() / bodiesShare),
-      maxInFlight: settings.maxInFlight,
-      drainMs: settings.drainSeconds * 1000,
-      trustedProxies: settings.trustedProxies,
-      corsOrigins: settings.corsOrigins,
-      maxKeySeries: settings.maxKeySeries,
-      allowLinkLocal: settings.allowLinkLocal,
-      tls: 'tls' in tls ? tls.tls : undefined,
-    },
+    listen: settings.listen,
+    maxBodyBytes: settings.maxBodyBytes,
+    maxBufferedBytes: settings.maxBufferedBytes ?? Math.floor(memoryLimitBytes() / bodiesShare),
+    maxInFlight: settings.maxInFlight,
+    drainMs: settings.drainSeconds * 1000,
+    trustedProxies: settings.trustedProxies,
+    corsOrigins: settings.corsOrigins,
+    maxKeySeries: settings.maxKeySeries,
+    allowLinkLocal: settings.allowLinkLocal,
+    tls: 'tls' in tls ? tls.tls : undefined,
   };
 }
 
-/** These settings are texts, so that they can be looked at whatever else is wrong. */
-export const textSettings = defineSettings({
-  trustedProxies: dataPlaneSettings.trustedProxies,
-  tlsCert: dataPlaneSettings.tlsCert,
-  tlsKey: dataPlaneSettings.tlsKey,
-});
+type TextSettings = Partial<Pick<DataPlaneSettings, 'trustedProxies' | 'corsOrigins' | 'tlsCert' | 'tlsKey'>>;
 
-export function findMistakes(settings: Settings<typeof textSettings>): readonly string[] {
+/** The mistakes that the kinds of the table cannot find, in whatever could be read. */
+export function findMistakes(settings: TextSettings): readonly string[] {
   const tls = readTls(settings);
-  const mistakes = findBadCidrs(settings.trustedProxies).map(
-    (text) => `KEYWRIGHT_TRUSTED_PROXIES must hold addresses and CIDRs, not "${text}"`,
-  );
-  return 'mistake' in tls ? [...mistakes, tls.mistake] : mistakes;
+  return [
+    ...findBadCidrs(settings.trustedProxies ?? []).map((text) => `KEYWRIGHT_TRUSTED_PROXIES must hold addresses and CIDRs, not "${text}"`),
+    ...(settings.corsOrigins ?? [])
+      .filter((text) => !isOrigin(text))
+      .map((text) => `KEYWRIGHT_CORS_ORIGINS must hold origins as browsers send them (https://app.example.com) or *, not "${text}"`),
+    ...('mistake' in tls ? [tls.mistake] : []),
+  ];
+}
+
+/** Compared with what browsers send, so that one with a path or in capitals would never match. */
+function isOrigin(text: string): boolean {
+  return text === '*' || (URL.canParse(text) && new URL(text).origin === text);
 }
 
 type Tls = { readonly tls: ServerSettings['tls'] } | { readonly mistake: string };
 
-function readTls({ tlsCert, tlsKey }: Settings<typeof textSettings>): Tls {
+function readTls({ tlsCert, tlsKey }: TextSettings): Tls {
   if (tlsCert === undefined && tlsKey === undefined) return { tls: undefined };
   if (tlsCert === undefined || tlsKey === undefined)
     return { mistake: 'KEYWRIGHT_TLS_CERT and KEYWRIGHT_TLS_KEY are given together or not at all' };
+  let tls: { cert: string; key: string };
   try {
-    return { tls: { cert: readFileSync(tlsCert, 'utf8'), key: readFileSync(tlsKey, 'utf8') } };
+    tls = { cert: readFileSync(tlsCert, 'utf8'), key: readFileSync(tlsKey, 'utf8') };
   } catch (error) {
     return {
       mistake: `KEYWRIGHT_TLS_CERT or KEYWRIGHT_TLS_KEY names a file that cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown error'})`,
     };
+  }
+  try {
+    createSecureContext(tls);
+    return { tls };
+  } catch {
+    // OpenSSL's own words may quote the file
+    return { mistake: 'KEYWRIGHT_TLS_CERT and KEYWRIGHT_TLS_KEY must be a certificate and its private key (PEM)' };
   }
 }
 

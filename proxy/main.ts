@@ -7,7 +7,7 @@ import { makeMetrics } from '../runtime/metrics.ts';
 import { makeRedisLink } from '../runtime/redis-link.ts';
 import { findRedisMistakes } from '../runtime/redis-url.ts';
 import { followSealFile, openSealFile, type SealFile, sealSettings } from '../runtime/seal-file.ts';
-import { findMistakes, proxySettings, textSettings, toServerSettings } from './config.ts';
+import { findMistakes, proxySettings, toServerSettings } from './config.ts';
 import { openCounters } from './counters/open-counters.ts';
 import { findKubeConfig, type KubeConnection } from './kube-config.ts';
 import { makeKubernetesSource } from './kubernetes-source.ts';
@@ -83,19 +83,19 @@ export function readConfiguration(
   environment: Readonly<Record<string, string | undefined>>,
 ): ProxyConfiguration | { readonly mistakes: readonly string[] } {
   const parsed = parseSettings(proxySettings, environment);
-  const texts = parseSettings(textSettings, environment);
+  const readable = parsed.ok ? parsed.settings : parsed.readable;
   const kube = findKubeConfig(environment);
   const seal = openSealFile(environment[sealSettings.sealKeyFile.name]);
   const mistakes = [
     ...(parsed.ok ? [] : parsed.mistakes),
-    ...(texts.ok ? findMistakes(texts.settings) : []),
-    ...(parsed.ok ? findRedisMistakes(parsed.settings.redisUrl) : []),
+    ...findMistakes(readable),
+    ...findRedisMistakes(readable.redisUrl),
     ...(hasSharedCounters(environment) ? [] : [redisMissing]),
     ...(kube.ok ? [] : [kube.mistake]),
     ...(seal.ok ? [] : seal.mistakes),
   ];
   if (!parsed.ok || !kube.ok || !seal.ok || mistakes.length > 0) return { mistakes };
-  return { settings: parsed.settings, server: toServerSettings(parsed.settings).settings, connection: kube.connection, seal: seal.file };
+  return { settings: parsed.settings, server: toServerSettings(parsed.settings), connection: kube.connection, seal: seal.file };
 }
 
 const redisMissing =

@@ -58,7 +58,7 @@ test('all mistakes are told at once, each with the name of its variable', () => 
     KEYWRIGHT_VERBOSE: 'yes',
     KEYWRIGHT_REDIS_URL: 'http://:hunter2@localhost',
   });
-  expect(parsed).toEqual({
+  expect(parsed).toMatchObject({
     ok: false,
     mistakes: [
       'KEYWRIGHT_LISTEN must be host:port, not "localhost:99999"',
@@ -70,6 +70,12 @@ test('all mistakes are told at once, each with the name of its variable', () => 
       'KEYWRIGHT_NAMESPACE is required: where the process lives',
     ],
   });
+});
+
+test('what is right is there for further checks beside the mistakes', () => {
+  const parsed = parseSettings(table, { KEYWRIGHT_NAMESPACE: 'x', KEYWRIGHT_LISTEN: 'nonsense' });
+  expect(parsed).toMatchObject({ ok: false, readable: { namespace: 'x' } });
+  expect(parsed.ok || 'listen' in parsed.readable).toBe(false);
 });
 
 test.each(['8080', 'host:', 'a:b:1', '[::1]', 'host:-1', 'ho st:1'])('%j is no address', (text) => {

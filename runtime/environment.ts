@@ -58,7 +58,8 @@ export type Settings<T extends SettingsTable> = { readonly [K in keyof T]: T[K] 
 
 export type ParsedSettings<T extends SettingsTable> =
   | { readonly ok: true; readonly settings: Settings<T> }
-  | { readonly ok: false; readonly mistakes: string[] };
+  /** `readable`: what is right all the same, for checks that tell more mistakes at once */
+  | { readonly ok: false; readonly mistakes: string[]; readonly readable: Partial<Settings<T>> };
 
 /** EX_USAGE of sysexits.h: the caller has to change something, trying again does not help. */
 export const usageExitCode = 64;
@@ -90,8 +91,9 @@ export function parseSettings<const T extends SettingsTable>(
     if ('mistake' in parsed) mistakes.push(`${setting.name} ${parsed.mistake}${setting.secret === true ? '' : `, not "${text}"`}`);
     else settings[property] = setting.secret === true ? hide(text) : parsed.value;
   }
-  // the loop above filled exactly the table's properties with values of its kinds
-  return mistakes.length === 0 ? { ok: true, settings: settings as Settings<T> } : { ok: false, mistakes };
+  // the loop above filled exactly the table's properties with values of its kinds, less those with a mistake
+  if (mistakes.length === 0) return { ok: true, settings: settings as Settings<T> };
+  return { ok: false, mistakes, readable: settings as Partial<Settings<T>> };
 }
 
 /** Prints all mistakes on standard error and ends the process with exit code 64. */

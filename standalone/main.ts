@@ -1,28 +1,25 @@
 import { randomBytes } from 'node:crypto';
-import { readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClusterObject, Reference } from '../operator/cluster/cluster.ts';
 import { makeMemoryCluster, type MemoryCluster } from '../operator/cluster/memory.ts';
 import { startOperator } from '../operator/operator.ts';
-import { toServerSettings } from '../proxy/config.ts';
 import { openCounters } from '../proxy/counters/open-counters.ts';
 import { makeRevocations } from '../proxy/revocations.ts';
 import { startProxy } from '../proxy/server.ts';
 import { SnapshotIndex } from '../proxy/snapshot-index.ts';
 import { startAdminServer } from '../runtime/admin-server.ts';
 import { systemClock } from '../runtime/clock.ts';
-import { exitWithMistakes, parseSettings } from '../runtime/environment.ts';
+import { exitWithMistakes } from '../runtime/environment.ts';
 import { makeLifecycle } from '../runtime/lifecycle.ts';
 import { makeLog } from '../runtime/log.ts';
 import { makeMetrics } from '../runtime/metrics.ts';
-import { findRedisMistakes } from '../runtime/redis-url.ts';
+import { readConfiguration } from './configuration.ts';
 import { startFakeProvider } from './fake-provider.ts';
 import { makeInProcessSource } from './in-process-source.ts';
 import { ManifestSync } from './manifest-sync.ts';
 import { makeAdmission } from './manifests/admission.ts';
 import { watchManifestFolder } from './manifests/read-folder.ts';
-import { parseStandaloneOptions, type StandaloneOptions, standaloneUsage } from './options.ts';
-import { standaloneSettings } from './settings.ts';
+import type { StandaloneOptions } from './options.ts';
 import { openStateStore, type StateStore } from './state-store.ts';
 
 const namespace = 'keywright-system';
@@ -38,7 +35,9 @@ const firstKeysMs = 5_000;
  * listens where, as soon as the keys of the folder work.
  */
 export async function runStandalone(argv: readonly string[], environment: Readonly<Record<string, string | undefined>>): Promise<void> {
-  const { options, settings, server } = readSettings(argv, environment);
+  const configuration = readConfiguration(argv, environment);
+  if ('mistakes' in configuration) return exitWithMistakes(configuration.mistakes);
+  const { options, settings, server } = configuration;
   const log = makeLog({ level: settings.logLevel, name: 'standalone' });
   const lifecycle = makeLifecycle(log);
   lifecycle.handleSignals();
@@ -107,34 +106,6 @@ export async function runStandalone(argv: readonly string[], environment: Readon
   });
   await untilFirstKeys(cluster, index);
   log.info({ event: 'listening', address: proxy.address, admin: admin.address }, 'serving');
-}
-
-function readSettings(argv: readonly string[], environment: Readonly<Record<string, string | undefined>>) {
-  const command = parseStandaloneOptions(argv);
-  const flags = command.ok ? command.options : undefined;
-  const parsed = parseSettings(standaloneSettings, {
-    ...environment,
-    KEYWRIGHT_LISTEN: command.flags.listen ?? environment['KEYWRIGHT_LISTEN'],
-    KEYWRIGHT_ADMIN_LISTEN: command.flags.admin ?? environment['KEYWRIGHT_ADMIN_LISTEN'],
-    KEYWRIGHT_REDIS_URL: command.flags.redis ?? environment['KEYWRIGHT_REDIS_URL'],
-  });
-  const mistakes = [...(command.ok ? [] : [...command.mistakes, `usage: ${standaloneUsage}`]), ...(parsed.ok ? [] : parsed.mistakes)];
-  if (flags === undefined || !parsed.ok) return exitWithMistakes(mistakes);
-  const server = toServerSettings(parsed.settings);
-  mistakes.push(...server.mistakes, ...findRedisMistakes(parsed.settings.redisUrl), ...findFolderMistakes(flags.manifests));
-  return mistakes.length > 0 ? exitWithMistakes(mistakes) : { options: flags, settings: parsed.settings, server: server.settings };
-}
-
-/** A folder that goes away later keeps its objects; one that is not there at the start is a slip of the pen. */
-function findFolderMistakes(directory: string): string[] {
-  try {
-    readdirSync(directory);
-    return [];
-  } catch (error) {
-    return [
-      `--manifests must be a folder that can be read, not "${directory}" (${(error as NodeJS.ErrnoException).code ?? 'unknown error'})`,
-    ];
-  }
 }
 
 /** A folder that cannot be had, or holds what we did not write, is the caller's to mend, and said in one sentence. */

@@ -17,6 +17,7 @@ describe('the command line of standalone', () => {
     expect(parsed).toEqual({
       ok: true,
       flags: { listen: '127.0.0.1:0', admin: '127.0.0.1:0', redis: 'redis://h' },
+      manifests: 'm',
       options: { manifests: 'm', state: 's', fakeProvider: undefined },
     });
   });

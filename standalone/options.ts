@@ -14,7 +14,7 @@ export const standaloneUsage = `keywright standalone --manifests DIR [--listen H
 /** Flags that stand for a KEYWRIGHT_* setting and win over it; checked together with the settings. */
 export type SettingFlags = Readonly<Record<'listen' | 'admin' | 'redis', string | undefined>>;
 
-export type ParsedStandaloneOptions = { readonly flags: SettingFlags } & (
+export type ParsedStandaloneOptions = { readonly flags: SettingFlags; readonly manifests: string | undefined } & (
   | { readonly ok: true; readonly options: StandaloneOptions }
   | { readonly ok: false; readonly mistakes: string[] }
 );
@@ -37,8 +37,9 @@ export function parseStandaloneOptions(argv: readonly string[]): ParsedStandalon
   if (fakeProvider !== undefined && !(/^.+:\d{1,5}$/.test(fakeProvider) && Number(fakeProvider.split(':').at(-1)) <= 65_535))
     mistakes.push(`--fake-provider must be HOST:PORT, not "${fakeProvider}"`);
   const flags = { listen: text('listen'), admin: text('admin'), redis: text('redis') };
-  if (mistakes.length > 0) return { ok: false, mistakes, flags };
-  return { ok: true, flags, options: { manifests: text('manifests') ?? '', state: text('state') ?? './.keywright', fakeProvider } };
+  const manifests = text('manifests');
+  if (mistakes.length > 0) return { ok: false, mistakes, flags, manifests };
+  return { ok: true, flags, manifests, options: { manifests: manifests ?? '', state: text('state') ?? './.keywright', fakeProvider } };
 }
 
 function findFlagMistakes({ name, value }: { readonly name: string; readonly value?: string | undefined }): string[] {

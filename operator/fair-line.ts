@@ -35,6 +35,17 @@ export class FairLine<T> {
     this.#size += 1;
   }
 
+  /** Takes out this one; gives its value. */
+  remove(item: string): T | undefined {
+    const name = this.#groupOf(item);
+    const group = this.#groups.get(name);
+    const value = group?.get(item);
+    if (group?.delete(item) !== true) return undefined;
+    if (group.size === 0) this.#groups.delete(name);
+    this.#size -= 1;
+    return value;
+  }
+
   take(): readonly [item: string, value: T] | undefined {
     const [turn] = this.#groups;
     if (turn === undefined) return undefined;

@@ -1,10 +1,11 @@
 import type { Registry } from 'prom-client';
 import type { VirtualKey } from '../core/resources.ts';
 import type { Secret } from '../core/secret.ts';
-import type { Clock, Timer } from '../runtime/clock.ts';
+import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import type { SealSource } from '../runtime/seal-file.ts';
 import { makeFixedSeal } from '../runtime/seal-file.ts';
+import { Absences } from './absences.ts';
 import type { Cluster, ReflectedEvent, SecretObject } from './cluster/cluster.ts';
 import { findOutdatedCrds } from './crd-check.ts';
 import { describeError } from './describe-error.ts';
@@ -23,6 +24,7 @@ import { keepRevocations } from './revocation-keeper.ts';
 import { Revocations } from './revocations.ts';
 import { SealedCluster } from './sealed-cluster.ts';
 import { Watches } from './watches.ts';
+import { wait, whenAborted } from './wait.ts';
 import type { WorkQueue } from './work-queue.ts';
 import { makeWorkQueue } from './work-queue.ts';
 import { toWriteGuarded } from './write-guard.ts';
@@ -204,6 +206,15 @@ class RunningOperator implements Operator {
       for (const id of ids) this.#enqueue(`${kind === 'keys' ? 'VirtualKey' : 'Channel'}/${id}`);
     };
     const { snapshotNamespace: namespace } = settings;
+    const absences = new Absences({
+      cluster: this.#cluster,
+      watches: this.#watches,
+      clock,
+      random: fraction,
+      metrics,
+      onAnswer: (item) => this.#enqueue(item),
+      onError: (item, error) => log.warn({ item, error: describeError(error) }, 'an object that a list lacked could not be asked for'),
+    });
     const publisher = new Publisher({
       cluster: this.#cluster,
       namespace,
@@ -213,6 +224,7 @@ class RunningOperator implements Operator {
       log,
       metrics,
       onPublished,
+      absentKeys: () => absences.keys,
     });
     await publisher.load();
     const parts = {
@@ -220,6 +232,7 @@ class RunningOperator implements Operator {
       watches: this.#watches,
       gatherer: new Gatherer({ cluster: this.#cluster, watches: this.#watches, clock }),
       publisher,
+      absences,
       attempts: new Attempts(random),
       revocations: this.#revocations,
       clock,
@@ -268,7 +281,7 @@ class RunningOperator implements Operator {
     await Promise.race([ended, locked]);
     keeper.stop();
     this.#term = undefined;
-    await Promise.all([queue.stop(), resealing.stop()]);
+    await Promise.all([queue.stop(), resealing.stop(), absences.stop()]);
     await publisher.stop();
     if (!ending.aborted) this.#requireOpen();
   }
@@ -323,20 +336,4 @@ class RunningOperator implements Operator {
       await wait(clock, crdRetryMs, ending);
     }
   }
-}
-
-function whenAborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
-}
-
-async function wait(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  let timer: Timer | undefined;
-  const elapsed = new Promise<void>((resolve) => {
-    timer = clock.after(ms, resolve);
-  });
-  await Promise.race([elapsed, whenAborted(signal)]);
-  timer?.cancel();
 }

@@ -18,13 +18,22 @@ export class ChannelReconciler {
 
   async reconcile(id: string): Promise<void> {
     const { watches, publisher, gatherer, settings, clock, cluster, again } = this.#options;
-    const channel = await this.#find(id);
+    const channel = this.#find(id);
+    if (channel === 'unknown') return;
     if (channel === undefined) return publisher.setChannel(id, undefined);
     const secrets = await gatherer.channelSecrets(channel);
     const usedBy = this.#countUsers(id);
     const nowMs = clock.now();
     const output = translateChannel(
-      { channel, secrets, namespaces: watches.namespaceViews(), published: publisher.channel(id)?.record, usedBy, settings },
+      {
+        channel,
+        secrets,
+        namespaces: watches.namespaceViews(),
+        published: publisher.channel(id)?.record,
+        hindrance: publisher.hindrance('channels', id),
+        usedBy,
+        settings,
+      },
       nowMs,
     );
     publisher.setChannel(id, output.record);
@@ -41,11 +50,12 @@ export class ChannelReconciler {
   }
 
   /** As for keys: what is only missing from a list is asked for. */
-  async #find(id: string): Promise<Channel | undefined> {
+  #find(id: string): Channel | 'unknown' | undefined {
     const [namespace = '', name = ''] = id.split('/');
-    const { watches, cluster } = this.#options;
-    const found = watches.channels.get(namespace, name) ?? (await cluster.get<Channel>({ kind: 'Channel', namespace, name }));
-    return found?.metadata.deletionTimestamp === undefined ? found : undefined;
+    const { watches, absences } = this.#options;
+    const found = watches.channels.get(namespace, name);
+    if (found === undefined) return absences.isGone(`Channel/${id}`) ? undefined : 'unknown';
+    return found.metadata.deletionTimestamp === undefined ? found : undefined;
   }
 
   #countUsers(id: string): number {

@@ -4,6 +4,7 @@ import { Secret } from '../core/secret.ts';
 import type { KeyRecord } from '../core/snapshot.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { sha256Hex } from '../runtime/digest.ts';
+import type { Absences } from './absences.ts';
 import type { Cluster, SecretObject, WriteOutcome } from './cluster/cluster.ts';
 import { isRefusal } from './credential-store.ts';
 import type { DeliveryPlan } from './delivery-secret.ts';
@@ -17,6 +18,7 @@ import type { KeyInput, KeyOutput, TranslateSettings } from './translate/key-inp
 import { toTombstone } from './translate/lifecycle.ts';
 import type { Notice } from './translate/problem.ts';
 import { isContradicted, toDeleted, toEndedCredentials } from './translate/revocation.ts';
+import { toEnding } from './translate/withdrawal.ts';
 import type { Watches } from './watches.ts';
 
 export interface ReconcileOptions {
@@ -24,6 +26,7 @@ export interface ReconcileOptions {
   readonly watches: Watches;
   readonly gatherer: Gatherer;
   readonly publisher: Publisher;
+  readonly absences: Absences;
   readonly attempts: Attempts;
   readonly clock: Clock;
   readonly settings: TranslateSettings & { readonly keyPrefix: string };
@@ -57,6 +60,7 @@ export class KeyReconciler {
   async reconcile(id: string): Promise<void> {
     for (let step = 0; step < mostSteps; step += 1) {
       const virtualKey = await this.#find(id);
+      if (virtualKey === 'unknown') return;
       if (virtualKey === undefined) return this.#end(id);
       this.#options.revocations.see(virtualKey, { mayLift: true });
       const input = await this.#gather(virtualKey, id);
@@ -66,14 +70,16 @@ export class KeyReconciler {
     this.#options.again(`VirtualKey/${id}`, conflictMs);
   }
 
-  /** A key that is missing without a watch having told so is asked for: a list that came back too short must not end keys. */
-  async #find(id: string): Promise<VirtualKey | undefined> {
-    const { watches, cluster, revocations } = this.#options;
+  /**
+   * A key that is missing without a watch having told so is asked for, which brings it back here: a list that came back too short must not end keys. One that contradicts what
+   * stands beside the snapshot is asked for at once.
+   */
+  async #find(id: string): Promise<VirtualKey | 'unknown' | undefined> {
+    const { watches, absences, cluster, revocations } = this.#options;
     const [namespace = '', name = ''] = id.split('/');
     let found = watches.virtualKeys.get(namespace, name);
-    const isDoubtful =
-      found === undefined ? !watches.seenDeleted.has(id) : isContradicted(found, watches.credentials.get(id), revocations.standing(id));
-    if (isDoubtful) {
+    if (found === undefined) return absences.isGone(`VirtualKey/${id}`) ? undefined : 'unknown';
+    if (isContradicted(found, watches.credentials.get(id), revocations.standing(id))) {
       found = await cluster.get<VirtualKey>({ kind: 'VirtualKey', namespace, name });
       if (found !== undefined) watches.virtualKeys.wrote(found);
     }
@@ -93,6 +99,7 @@ export class KeyReconciler {
       channels: watches.channelViews(),
       claims: watches.credentials,
       published: publisher.key(id),
+      hindrance: publisher.hindrance('keys', id),
       attempt: attempts.get(id),
       standing: revocations.standing(id),
       settings,
@@ -101,15 +108,16 @@ export class KeyReconciler {
 
   /** @returns whether something was done, so that the world has to be looked at again */
   async #act(id: string, input: KeyInput, output: KeyOutput): Promise<boolean> {
-    const { publisher, attempts, settings, watches } = this.#options;
+    const { attempts, settings, watches } = this.#options;
     const { virtualKey } = input;
     // What is taken away is taken away first, whatever becomes of the other writes; what is given comes after it has been recorded.
-    if (output.urgent) {
-      const published = input.published?.record;
-      const restricted = output.hashedSecret === undefined ? output.record : toRestricted(output.record, published);
-      this.#tellEnded(published, restricted);
-      publisher.setKey(id, restricted, { urgent: true });
-    }
+    if (output.urgent)
+      this.#publish(
+        id,
+        input,
+        output,
+        output.hashedSecret === undefined ? output.record : toRestricted(output.record, input.published?.record),
+      );
     if (output.dropAttempt) attempts.drop(id);
     if (output.issue) {
       attempts.make(id, virtualKey.spec.credential?.generate?.prefix ?? settings.keyPrefix);
@@ -120,7 +128,7 @@ export class KeyReconciler {
       if (outcome === 'written') this.#tell(virtualKey, output.hashedSecret.notices);
       return true;
     }
-    publisher.setKey(id, output.record, { urgent: output.urgent });
+    this.#publish(id, input, output, output.record);
     if (output.delivery !== undefined) {
       await this.#deliver(id, input, output.delivery);
       return true;
@@ -135,6 +143,26 @@ export class KeyReconciler {
     if (published === undefined || ended.length === 0) return;
     const { id: keyId, uid, gen } = published;
     revocations.tell({ keyId, uid, gen, state: published.state === 'Suspended' ? 'Suspended' : 'Active', ended: ended.toSorted() });
+  }
+
+  #publish(id: string, input: KeyInput, output: KeyOutput, record: KeyRecord | undefined): void {
+    const published = input.published?.record;
+    if (record === undefined && published !== undefined) return this.#withdraw(id, input, output, published);
+    if (output.urgent) this.#tellEnded(published, record);
+    this.#options.publisher.setKey(id, record, { urgent: output.urgent });
+  }
+
+  /** What nobody has ended waits for the guard, with what was ended taken out of it. */
+  #withdraw(id: string, input: KeyInput, { urgent, hashedSecret }: KeyOutput, published: KeyRecord): void {
+    const { publisher, clock } = this.#options;
+    const ending = toEnding(published, { record: hashedSecret?.record ?? input.record, claims: input.claims, nowMs: clock.now() });
+    const left = ending === 'all' ? undefined : ending;
+    if (ending !== undefined) {
+      if (urgent) this.#tellEnded(published, left);
+      publisher.setKey(id, left, { urgent });
+    }
+    // Before it is recorded it is not sure either.
+    if (ending !== 'all' && hashedSecret === undefined) publisher.setKey(id, undefined, { unasked: true });
   }
 
   /** Whoever else believes to lead may have issued a key meanwhile: it must not be replaced by ours, which was made for the same wish. */

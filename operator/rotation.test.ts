@@ -121,7 +121,7 @@ describe('a rotation by trigger', () => {
     world.onWrite = ({ namespace }) => (namespace === 'snapshot' ? new Error('the snapshot is not written') : undefined);
     await world.applyKey('a', { rotation: { trigger: '2' } });
     await world.advance(10_000);
-    expect(readyOf(await world.key('a'))).toEqual({ status: 'False', reason: 'Publishing' });
+    expect(readyOf(await world.key('a'))).toEqual({ status: 'False', reason: 'SnapshotBlocked' });
     world.onWrite = () => undefined;
     await world.advance(120_000);
     expect(readyOf(await world.key('a'))).toEqual({ status: 'True', reason: 'Issued' });

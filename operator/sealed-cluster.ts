@@ -93,6 +93,7 @@ export class SealedCluster implements Cluster {
     this.#reflections.add(reflection);
     const reflector = cluster.reflect<T>({ ...options, onEvent: (event) => reflection.take(event) });
     return {
+      keep: (object) => reflector.keep(object),
       stop: () => {
         this.#reflections.delete(reflection);
         return reflector.stop();

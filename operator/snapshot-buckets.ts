@@ -7,20 +7,23 @@ import { shardName, snapshotEntry, snapshotIndexName, snapshotSchema, snapshotSe
 import { hmacHex, sha256Hex } from '../runtime/digest.ts';
 import type { SecretObject } from './cluster/cluster.ts';
 
-/** How the records are spread. An epoch with more buckets would come with its own number. */
+/** How the records are spread; another number of buckets is another epoch. */
 export interface SnapshotLayout {
   readonly epoch: number;
   readonly keyBuckets: number;
   readonly channelBuckets: number;
 }
 
-export const defaultLayout: SnapshotLayout = { epoch: 1, keyBuckets: 64, channelBuckets: 8 };
-
 export type SnapshotRecord = KeyRecord | ChannelRecord;
 
 /** The bucket of an id: the same through rotation and re-creation, and without the installation secret not to be foreseen. */
 export function toBucket(id: string, buckets: number, installationSecret: Secret): number {
-  return Number.parseInt(hmacHex(installationSecret.reveal(), id).slice(0, 8), 16) % buckets;
+  return toBucketHash(id, installationSecret) % buckets;
+}
+
+/** What decides the bucket of an id, whatever their number. */
+export function toBucketHash(id: string, installationSecret: Secret): number {
+  return Number.parseInt(hmacHex(installationSecret.reveal(), id).slice(0, 8), 16);
 }
 
 /** The shard of these records, in an order that depends on nothing but them. */
@@ -62,6 +65,11 @@ export function parseSnapshotSecret(secret: SecretObject): SnapshotDocument | un
   }
   const parsed = parseSnapshotDocument(text);
   return parsed.ok ? parsed.document : undefined;
+}
+
+/** Tells documents with different content apart: the revision of a shard, which leaves out when it was published; of others a digest of all of it. */
+export function revisionOf(document: SnapshotDocument): string {
+  return 'revision' in document ? document.revision : sha256Hex(formatSnapshotDocument(document)).slice(0, 32);
 }
 
 /** Throws when no proxy could read a shard with this record in it: one bad record must not take its bucket along. */

@@ -45,6 +45,9 @@ export class World {
   /** called before each write of the operator; an error fails it */
   onWrite: (write: Write) => Error | undefined = () => undefined;
   operator: Operator | undefined;
+  /** what stands between the operators and the cluster */
+  through: (cluster: Cluster) => Cluster = (cluster) => cluster;
+  metrics = new Registry();
   /** of the operators that are started from now on */
   seal: SealSource | undefined;
   /** set before `start`: where revocations stand */
@@ -89,8 +92,9 @@ export class World {
     const log = makeLog({ level: 'debug', name: 'test', destination: { write: (line: string) => void this.logLines.push(line) } });
     const settings = { ...testSettings, ...this.#settings };
     const seal = this.seal === undefined ? {} : { seal: this.seal };
-    const options = { cluster, settings, clock: this.clock, log, settleMs, board: this.board, ...seal };
-    return startOperator({ ...options, random: (bytes) => this.#random(bytes), metrics: { registry: new Registry() } });
+    this.metrics = new Registry();
+    const options = { cluster: this.through(cluster), settings, clock: this.clock, log, settleMs, board: this.board, ...seal };
+    return startOperator({ ...options, random: (bytes) => this.#random(bytes), metrics: { registry: this.metrics } });
   }
 
   async stop(): Promise<void> {

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Channel, VirtualKey } from '../core/resources.ts';
-import type { Cluster, ClusterObject, ReflectedEvent, Reflector, ReflectOptions, SecretObject } from './cluster/cluster.ts';
+import type { Cluster, ClusterObject, Kind, ReflectedEvent, Reflector, ReflectOptions, SecretObject } from './cluster/cluster.ts';
 import { CredentialStore } from './credential-store.ts';
 import { deliveryLabel, toDeliveryName } from './delivery-secret.ts';
 import { hashedSecretLabel } from './hashed-secret.ts';
@@ -38,11 +38,11 @@ export class Watches {
   readonly sources = new ReflectedStore<SecretObject>();
   readonly deliveries = new ReflectedStore<SecretObject>();
   readonly credentials: CredentialStore;
-  /** keys whose deletion a watch has told, so that nobody need be asked */
-  readonly seenDeleted = new Set<string>();
+  /** `VirtualKey/namespace/name` or `Channel/namespace/name` whose end is certain: a watch has told of it, or the API server was asked */
+  readonly gone = new Set<string>();
   readonly #namespaces = new ReflectedStore<ClusterObject>();
   readonly #options: WatchesOptions;
-  readonly #reflectors: Reflector[] = [];
+  readonly #reflectors: { readonly kind: Kind; readonly namespace: string | undefined; readonly reflector: Reflector }[] = [];
   readonly #waiting = new Set<string>();
   readonly #views = new Map<string, ChannelView>();
   /** `namespace/name` of a Secret → who reads it, and whose delivery Secret has that name */
@@ -93,6 +93,20 @@ export class Watches {
     return this.#waiting.size === 0 ? Promise.resolve() : new Promise((resolve) => void this.#onSynced.push(resolve));
   }
 
+  /** Whether a watch has this object (`Kind/namespace/name`) now. */
+  holds(item: string): boolean {
+    const [kind, namespace, name = ''] = item.split('/');
+    return (kind === 'Channel' ? this.channels : this.virtualKeys).get(namespace, name) !== undefined;
+  }
+
+  /** An object that a list lacked and that is there all the same. */
+  found(object: VirtualKey | Channel): void {
+    for (const { kind, namespace, reflector } of this.#reflectors)
+      if (kind === object.kind && (namespace === undefined || namespace === object.metadata.namespace)) reflector.keep(object);
+    if (isChannel(object)) this.#onChannel({ type: 'Applied', object });
+    else this.#onVirtualKey({ type: 'Applied', object });
+  }
+
   channelViews(): readonly ChannelView[] {
     return [...this.#views.values()];
   }
@@ -102,7 +116,7 @@ export class Watches {
   }
 
   async stop(): Promise<void> {
-    await Promise.all(this.#reflectors.map((reflector) => reflector.stop()));
+    await Promise.all(this.#reflectors.map(({ reflector }) => reflector.stop()));
   }
 
   #everywhere<T extends ClusterObject>(
@@ -122,7 +136,8 @@ export class Watches {
       if (event.type !== 'Synced' || !this.#waiting.delete(name) || this.#waiting.size > 0) return;
       for (const resolve of this.#onSynced.splice(0)) resolve();
     };
-    this.#reflectors.push(this.#options.cluster.reflect<T>({ ...options, onEvent }));
+    const { kind, namespace } = options;
+    this.#reflectors.push({ kind, namespace, reflector: this.#options.cluster.reflect<T>({ ...options, onEvent }) });
   }
 
   #onVirtualKey(event: ReflectedEvent<VirtualKey>): void {
@@ -134,12 +149,12 @@ export class Watches {
     if (!this.virtualKeys.take(event)) return;
     this.#options.onVirtualKey(event);
     if (event.type === 'Applied') {
-      this.seenDeleted.delete(id);
+      this.gone.delete(item);
       const { credential } = event.object.spec;
       this.#readers.set(item, credential?.secretRef === undefined ? [] : [`${namespace}/${credential.secretRef.name}`]);
       this.#delivered.set(item, [`${namespace}/${toDeliveryName(event.object)}`]);
     } else {
-      if (event.seen) this.seenDeleted.add(id);
+      if (event.seen) this.gone.add(item);
       this.#readers.delete(item);
       this.#delivered.delete(item);
     }
@@ -155,6 +170,8 @@ export class Watches {
     const item = `Channel/${id}`;
     this.#readers.set(item, event.type === 'Applied' ? toSecretNames(event.object).map((secret) => `${namespace}/${secret}`) : []);
     const isGone = event.type === 'Deleted' || event.object.metadata.deletionTimestamp !== undefined;
+    if (event.type === 'Applied') this.gone.delete(item);
+    else if (event.seen) this.gone.add(item);
     this.#see(id, isGone ? undefined : toChannelView(event.object, this.namespaceViews()));
     this.#options.onChange(item);
   }
@@ -200,4 +217,8 @@ export class Watches {
     const { namespace = '', name } = secret.metadata;
     for (const item of index.usersOf(`${namespace}/${name}`)) this.#options.onChange(item);
   }
+}
+
+function isChannel(object: VirtualKey | Channel): object is Channel {
+  return object.kind === 'Channel';
 }

@@ -21,8 +21,8 @@ export interface WorkQueueOptions {
 }
 
 export interface WorkQueue {
-  /** now, or after the run that is under way */
-  add(key: string): void;
+  /** now, or after the run that is under way; urgent: before all that are not */
+  add(key: string, options?: { readonly urgent?: boolean }): void;
   /** not before; of several the earliest time stands */
   addAfter(key: string, delayMs: number): void;
   /** takes nothing more and resolves when the last running work has ended */
@@ -51,8 +51,9 @@ class KeyedQueue implements WorkQueue {
   readonly #metrics: ReturnType<typeof makeQueueMetrics>;
   /** key → since when */
   readonly #waiting: FairLine<number>;
-  /** key → added again while running */
-  readonly #running = new Map<string, boolean>();
+  readonly #urgent: FairLine<number>;
+  /** key → whether it was added again while running */
+  readonly #running = new Map<string, 'once' | 'again' | 'urgently again'>();
   readonly #delayed = new Map<string, Delayed>();
   readonly #failures = new Map<string, number>();
   #stopped = false;
@@ -60,22 +61,24 @@ class KeyedQueue implements WorkQueue {
 
   constructor(options: WorkQueueOptions) {
     this.#options = options;
-    this.#waiting = new FairLine(options.groupOf ?? (() => ''));
+    const { groupOf = () => '' } = options;
+    this.#waiting = new FairLine(groupOf);
+    this.#urgent = new FairLine(groupOf);
     this.#metrics = makeQueueMetrics(options);
   }
 
   get depth(): number {
-    return this.#waiting.size;
+    return this.#waiting.size + this.#urgent.size;
   }
 
-  add(key: string): void {
+  add(key: string, { urgent = false }: { readonly urgent?: boolean } = {}): void {
     if (this.#stopped) return;
-    if (this.#running.has(key)) {
-      this.#running.set(key, true);
+    const running = this.#running.get(key);
+    if (running !== undefined) {
+      this.#running.set(key, urgent || running === 'urgently again' ? 'urgently again' : 'again');
       return;
     }
-    if (this.#waiting.has(key)) return;
-    this.#waiting.add(key, this.#options.clock.now());
+    if (!this.#wait(key, urgent)) return;
     this.#metrics?.added(this.depth);
     // Never in the caller's stack: keys that are added in one go are all known before the first is worked on.
     queueMicrotask(() => this.#startWorkers());
@@ -99,9 +102,18 @@ class KeyedQueue implements WorkQueue {
     for (const { timer } of this.#delayed.values()) timer.cancel();
     this.#delayed.clear();
     this.#waiting.clear();
+    this.#urgent.clear();
     this.#metrics?.depth(0);
     if (this.#running.size === 0) return;
     await new Promise<void>((resolve) => this.#onIdle.push(resolve));
+  }
+
+  /** @returns whether it did not wait already */
+  #wait(key: string, urgent: boolean): boolean {
+    if (this.#urgent.has(key) || (!urgent && this.#waiting.has(key))) return false;
+    const sinceMs = urgent ? this.#waiting.remove(key) : undefined;
+    (urgent ? this.#urgent : this.#waiting).add(key, sinceMs ?? this.#options.clock.now());
+    return sinceMs === undefined;
   }
 
   #due(key: string): void {
@@ -111,10 +123,10 @@ class KeyedQueue implements WorkQueue {
 
   #startWorkers(): void {
     while (!this.#stopped && this.#running.size < this.#options.concurrency) {
-      const next = this.#waiting.take();
+      const next = this.#urgent.take() ?? this.#waiting.take();
       if (next === undefined) return;
       const [key, sinceMs] = next;
-      this.#running.set(key, false);
+      this.#running.set(key, 'once');
       this.#metrics?.started(this.depth, this.#options.clock.now() - sinceMs);
       void this.#run(key);
     }
@@ -129,9 +141,9 @@ class KeyedQueue implements WorkQueue {
       this.#failed(key, error);
     }
     this.#metrics?.ended(this.#options.clock.now() - startedMs);
-    const again = this.#running.get(key) === true;
+    const again = this.#running.get(key);
     this.#running.delete(key);
-    if (again) this.add(key);
+    if (again !== 'once') this.add(key, { urgent: again === 'urgently again' });
     this.#startWorkers();
     if (this.#running.size === 0) for (const resolve of this.#onIdle.splice(0)) resolve();
   }

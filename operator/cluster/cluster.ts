@@ -82,6 +82,8 @@ export interface ClusterEvent {
 }
 
 export interface Reflector {
+  /** an object that a list lacked and that is there all the same: its end will be told as that of any other */
+  keep(object: ClusterObject): void;
   stop(): Promise<void>;
 }
 

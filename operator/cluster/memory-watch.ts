@@ -66,6 +66,8 @@ export function makeWatcher(options: {
       if (after !== undefined && matches(after)) enqueue({ type: 'Applied', object: project(after) });
       else if (before !== undefined && matches(before)) enqueue({ type: 'Deleted', object: project(before), seen: true });
     },
+    // Nothing is ever missing from this one's lists.
+    keep: () => undefined,
     async stop() {
       stopped = true;
       options.onStop(watcher);

@@ -204,7 +204,7 @@ class ObjectStore implements MemoryCluster {
 
   /** As the garbage collector does: later, and only what has no owner left. */
   #collect(uid: string | undefined): void {
-    for (const object of this.objects()) {
+    for (const object of this.#objects.values()) {
       const owners = object.metadata.ownerReferences ?? [];
       if (uid === undefined || !owners.some((owner) => owner.uid === uid)) continue;
       if (owners.some((owner) => this.#hasUid(owner.uid))) continue;

@@ -14,6 +14,7 @@ interface ChannelState {
   readonly record: ChannelRecord | undefined;
   /** whether they have been */
   readonly holds: boolean;
+  readonly hindrance?: string | undefined;
   readonly nowMs: number;
 }
 
@@ -31,8 +32,8 @@ export function toChannelStatus(
   return { value, notices: toNotices(before, value, state.problem) };
 }
 
-function toNextConditions(channel: Channel, { problem, record, holds }: ChannelState): NextCondition[] {
-  const published = toPublished(holds);
+function toNextConditions(channel: Channel, { problem, record, holds, hindrance }: ChannelState): NextCondition[] {
+  const published = toPublished({ holds, hindrance });
   if (problem !== undefined) {
     const message = record === undefined ? problem.message : `${problem.message}; generation ${record.generation} stays in force`;
     const refused = { status: 'False', reason: problem.reason, message } as const;

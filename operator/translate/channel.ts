@@ -19,6 +19,8 @@ export interface ChannelInput {
   readonly namespaces: readonly NamespaceView[];
   /** what the proxies have been told */
   readonly published: ChannelRecord | undefined;
+  /** why the proxies are not told what they should be; undefined: nothing hinders it */
+  readonly hindrance?: string | undefined;
   /** VirtualKeys that may route here */
   readonly usedBy: number;
   readonly settings: Pick<TranslateSettings, 'allowLinkLocal' | 'knowsNamespaces'>;
@@ -36,7 +38,12 @@ export function translateChannel(input: ChannelInput, nowMs: number): ChannelOut
   const problem = firstProblem([checkProvider, checkNamespaces, checkAddress, checkCredentials, checkCa], input);
   const record = decide(input, problem);
   const holds = isSameChannelRecord(input.published, record);
-  return { record, status: toChannelStatus(input, { problem, record, holds, nowMs }), settling: problem === undefined && !holds };
+  const hindrance = holds ? undefined : input.hindrance;
+  return {
+    record,
+    status: toChannelStatus(input, { problem, record, holds, hindrance, nowMs }),
+    settling: problem === undefined && !holds && hindrance === undefined,
+  };
 }
 
 function decide(input: ChannelInput, problem: Problem | undefined): ChannelRecord | undefined {

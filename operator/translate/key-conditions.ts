@@ -13,7 +13,7 @@ export interface KeyState {
   readonly virtualKey: VirtualKey;
   readonly record: CredentialRecord;
   /** what the proxies must be told, and whether they have been */
-  readonly published: { readonly record: KeyRecord | undefined; readonly holds: boolean };
+  readonly published: { readonly record: KeyRecord | undefined } & Publication;
   /** why the spec is not taken over */
   readonly refused: Problem | undefined;
   readonly credentialProblem: Problem | undefined;
@@ -27,11 +27,16 @@ export interface KeyState {
   readonly nowMs: number;
 }
 
+/** Do the proxies know what they must, and if not, what is in the way? */
+export interface Publication {
+  readonly holds: boolean;
+  readonly hindrance?: string | undefined;
+}
+
 const dayMs = 86_400_000;
-const publishing = { reason: 'Publishing', message: 'the proxies are being told' } as const;
 
 export function toKeyConditions(state: KeyState): NextCondition[] {
-  return [toReady(state), toAccepted(state), toCredentialsReady(state), toPublished(state.published.holds), ...toHindrance(state)];
+  return [toReady(state), toAccepted(state), toCredentialsReady(state), toPublished(state.published), ...toHindrance(state)];
 }
 
 /** When a status changes by time alone. */
@@ -40,9 +45,14 @@ export function toStatusTimes(virtualKey: VirtualKey): readonly number[] {
   return expiresAt === undefined ? [] : [expiresAt - 7 * dayMs, expiresAt - dayMs, expiresAt];
 }
 
-export function toPublished(holds: boolean): NextCondition {
-  if (!holds) return { type: 'Published', status: 'False', ...publishing };
+export function toPublished(publication: Publication): NextCondition {
+  if (!publication.holds) return { type: 'Published', status: 'False', ...toPublishing(publication) };
   return { type: 'Published', status: 'True', reason: 'Published', message: 'the snapshot of the proxies holds this state' };
+}
+
+function toPublishing({ hindrance }: Publication): { reason: Reason; message: string } {
+  if (hindrance !== undefined) return { reason: 'SnapshotBlocked', message: hindrance };
+  return { reason: 'Publishing', message: 'the proxies are being told' };
 }
 
 /** kstatus: what only an edit mends is Stalled; what mends itself is Reconciling; otherwise neither is there. */
@@ -59,13 +69,13 @@ function findProblem({ record, refused, credentialProblem }: KeyState): Problem 
 
 function toHindrance(state: KeyState): NextCondition[] {
   const { progress, published } = state;
-  const waits = published.holds ? undefined : publishing;
+  const waits = published.holds ? undefined : toPublishing(published);
   return toHindrances(findProblem(state), progress === undefined ? waits : { reason: 'Issuing', message: progress });
 }
 
 function toReady(state: KeyState): NextCondition {
   const problem = findProblem(state);
-  const unready = problem ?? (state.published.holds ? undefined : publishing);
+  const unready = problem ?? (state.published.holds ? undefined : toPublishing(state.published));
   if (unready !== undefined) return { type: 'Ready', status: 'False', reason: unready.reason, message: unready.message };
   if (state.record.revokedAt === undefined && state.progress !== undefined)
     return { type: 'Ready', status: 'False', reason: 'Issuing', message: state.progress };

@@ -55,6 +55,8 @@ export interface KeyInput {
   readonly claims: Claims;
   /** what is published, and since when the proxies can see it */
   readonly published: { readonly record: KeyRecord; readonly atMs: number | undefined } | undefined;
+  /** why the proxies are not told what they should be; undefined: nothing hinders it */
+  readonly hindrance?: string | undefined;
   readonly attempt: Attempt | undefined;
   /** what stands of the key beside the snapshot (Redis), whoever wrote it */
   readonly standing?: readonly Revocation[];

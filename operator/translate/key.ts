@@ -32,7 +32,7 @@ export function translateKey(input: KeyInput, nowMs: number): KeyOutput {
   const holds = isVisible(published, toTell);
   const state: KeyState = {
     ...toState(input, record),
-    published: { record: toTell, holds },
+    published: { record: toTell, holds, hindrance: holds ? undefined : input.hindrance },
     refused,
     credentialProblem: outcome.problem,
     progress: outcome.progress,
@@ -111,6 +111,7 @@ function isVisible(published: KeyInput['published'], toTell: KeyRecord | undefin
 }
 
 function isSettling({ refused, credentialProblem, published, progress }: KeyState): boolean {
+  if (published.hindrance !== undefined) return false;
   return refused === undefined && credentialProblem === undefined && (!published.holds || progress !== undefined);
 }
 

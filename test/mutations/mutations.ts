@@ -489,7 +489,13 @@ export const mutations: readonly Mutation[] = [
   {
     id: 'short-list-ends-keys',
     bug: 'a list that came back too short ends the keys that are missing from it',
-    edits: [{ file: 'operator/reconcile-key.ts', find: '!watches.seenDeleted.has(id)', replace: 'false' }],
+    edits: [
+      {
+        file: 'operator/reconcile-key.ts',
+        find: "return absences.isGone(`VirtualKey/${id}`) ? undefined : 'unknown';",
+        replace: 'return undefined;',
+      },
+    ],
     test: {
       file: 'operator/reconcile.test.ts',
       name: 'faults > a key whose VirtualKey is missing from the list, but not deleted, is asked for before it ends',

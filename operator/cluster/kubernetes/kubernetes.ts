@@ -62,6 +62,7 @@ class KubernetesCluster implements Cluster {
     const reflector = startReflector({ source, reflect, clock, random, log, metrics: this.#watchMetrics });
     this.#reflectors.add(reflector);
     return {
+      keep: (object) => reflector.keep(object),
       stop: async () => {
         await reflector.stop();
         this.#reflectors.delete(reflector);
@@ -72,7 +73,7 @@ class KubernetesCluster implements Cluster {
   async get<T extends ClusterObject>(reference: Reference): Promise<T | undefined> {
     const request = this.#request('get', reference, toPath(reference));
     const answer = await this.#client.call(request);
-    if (answer.code === 404) return undefined;
+    if (isAbsent(answer, reference)) return undefined;
     return toObject<T>(answer, request, reference.kind);
   }
 
@@ -186,6 +187,11 @@ class KubernetesCluster implements Cluster {
     const { kind } = reference;
     return { verb, path, subject: `${verb} ${toSubject(reference)}`, confidential: kind === 'Secret', urgent: kind === 'Lease' };
   }
+}
+
+/** The server knows the kind and has no such object. Any other 404 (the kind is not served yet, a proxy's page) says nothing about the object. */
+function isAbsent({ code, body }: Answer, { name }: Reference): boolean {
+  return code === 404 && fieldOf(fieldOf(body, 'details'), 'name') === name;
 }
 
 function toOutcome<T extends ClusterObject>(answer: Answer, request: ApiRequest, kind: Kind): WriteOutcome<T> {

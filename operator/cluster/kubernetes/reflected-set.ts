@@ -23,6 +23,12 @@ export class ReflectedSet<T extends ClusterObject> {
     return { type: 'Applied', object };
   }
 
+  /** Known from elsewhere: no event, but its end is one. */
+  keep(object: T): void {
+    const key = this.keyOf(object);
+    if (!this.#objects.has(key)) this.#objects.set(key, object);
+  }
+
   changed(object: T): ReflectedEvent<T> | undefined {
     const key = this.keyOf(object);
     const known = this.#objects.get(key);
@@ -38,8 +44,10 @@ export class ReflectedSet<T extends ClusterObject> {
     const known = this.#objects.get(key);
     // A deletion carries a version of its own, above all versions of the object that it ends.
     if (known !== undefined && !isNewerVersion(versionOf(object), versionOf(known))) return undefined;
+    const deletedAt = this.#deleted.get(key);
+    if (deletedAt !== undefined && !isNewerVersion(versionOf(object), deletedAt)) return undefined;
     this.#deleted.set(key, versionOf(object));
-    if (known === undefined) return undefined;
+    // Also of one that is not known here: a list may have lacked it, and whoever has asked for it must learn of its end.
     this.#objects.delete(key);
     return { type: 'Deleted', object, seen: true };
   }

@@ -74,6 +74,10 @@ class RunningReflector<T extends ClusterObject> implements Reflector {
     this.#ended = this.#run().finally(unregister);
   }
 
+  keep(object: ClusterObject): void {
+    this.#known.keep(object as T);
+  }
+
   stop(): Promise<void> {
     this.#stopping.abort();
     return this.#ended;

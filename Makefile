@@ -5,7 +5,7 @@ NODE := node_modules/node/bin/node --disable-warning=ExperimentalWarning
 BIN := node_modules/.bin
 VITEST := $(BIN)/vitest run
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo test test-unit test-redis test-crds test-cluster test-dataplane test-chart test-e2e mutations build images prove-install golden format generate \
+.PHONY: help setup tools demo test test-unit test-redis test-crds test-cluster test-dataplane test-chart test-e2e prove-api-faults mutations build images prove-install golden format generate \
 	check check-format check-types check-lint check-unused check-generated check-docs
 
 help: ## list the targets
@@ -54,6 +54,10 @@ test-chart: setup tools ## run the tests of the charts: lint, golden renderings,
 
 test-e2e: setup tools ## run the tests of the whole: API server, Redis, processes, SDKs
 	$(VITEST) --project e2e
+
+prove-api-faults: setup tools ## restart the API server under load again and again, compact etcd, collect garbage; takes minutes
+	@bash test/tools/controller-manager.sh >/dev/null
+	KEYWRIGHT_PROVE=1 $(VITEST) --project prove test/prove/api-faults.test.ts test/prove/garbage.test.ts
 
 mutations: setup ## plant each known bug in a copy and see that its test catches it
 	@bash test/tools/redis.sh

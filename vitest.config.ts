@@ -4,6 +4,8 @@ import { defineConfig } from 'vitest/config';
 const needsRedis = ['proxy/counters/redis*.test.ts', 'test/support/redis.test.ts', 'test/redis/**/*.test.ts'];
 const needsCluster = ['operator/cluster/kubernetes/**/*.test.ts', 'test/support/control-plane.test.ts', 'test/cluster/**/*.test.ts'];
 const report = process.env['KEYWRIGHT_TEST_REPORT'];
+/** long proofs, each with a target of its own (`make prove-…`); `make test` runs a short version of the same */
+const prove = process.env['KEYWRIGHT_PROVE'] === undefined ? [] : [{ name: 'prove', include: ['test/prove/**/*.test.ts'] }];
 
 export default defineConfig({
   test: {
@@ -36,6 +38,7 @@ export default defineConfig({
         { name: 'dataplane', include: ['test/dataplane/**/*.test.ts'] },
         { name: 'chart', include: ['test/chart/**/*.test.ts'] },
         { name: 'e2e', include: ['test/e2e/**/*.test.ts'] },
+        ...prove,
       ].map(({ name, include }, index) => ({
         extends: true as const,
         // one file after the other: each starts servers of its own and some measure rates

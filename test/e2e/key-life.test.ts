@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { eventually, untilHolds } from '../support/eventually.ts';
+import { untilHolds } from '../support/eventually.ts';
 import {
   type Installation,
   type RunningProcess,
@@ -12,6 +12,7 @@ import {
   virtualKey,
 } from './installation.ts';
 import { events, readKey, untilKey } from './key-objects.ts';
+import { findChanged, readVersions, untilQuiet } from './quiet.ts';
 
 let installation: Installation;
 let proxy: RunningProcess;
@@ -113,7 +114,7 @@ describe('GitOps', () => {
 describe('operators', () => {
   it('a second one stands by, and leads within seconds of the first one’s SIGTERM; neither start nor take-over writes anything', async () => {
     await untilQuiet(installation.operator);
-    const before = await versions();
+    const before = await readVersions(installation);
     expect(before.size).toBeGreaterThan(10);
     const second = await installation.startOperator();
     await untilReady(second);
@@ -126,7 +127,7 @@ describe('operators', () => {
     installation.operator = second;
     await second.process.waitForEvent('leading');
     await untilQuiet(second);
-    expect(await changed(before)).toEqual([]);
+    expect(await findChanged(installation, before)).toEqual([]);
 
     await installation.apply(virtualKey('of-the-second'));
     await untilStatus(proxy, await installation.deliveredKey('of-the-second'), 200);
@@ -134,43 +135,11 @@ describe('operators', () => {
 
   it('one that is started anew writes nothing', async () => {
     await untilQuiet(installation.operator);
-    const before = await versions();
+    const before = await readVersions(installation);
     expect(await installation.operator.process.stop()).toBe(0);
     installation.operator = await installation.startOperator();
     await installation.operator.process.waitForEvent('leading');
     await untilQuiet(installation.operator);
-    expect(await changed(before)).toEqual([]);
+    expect(await findChanged(installation, before)).toEqual([]);
   });
-
-  /** Every VirtualKey, Channel and Secret with its version, the lease left out. */
-  async function versions(): Promise<ReadonlyMap<string, string>> {
-    const path = '{range .items[*]}{.kind}/{.metadata.namespace}/{.metadata.name} {.metadata.resourceVersion}{"\\n"}{end}';
-    const text = await installation.kubectl('get', 'vk,chan,secret', '-A', '-o', `jsonpath=${path}`);
-    return new Map(
-      text
-        .trim()
-        .split('\n')
-        .map((line) => line.split(' ') as [string, string]),
-    );
-  }
-
-  async function changed(before: ReadonlyMap<string, string>): Promise<string[]> {
-    const after = await versions();
-    const names = new Set([...before.keys(), ...after.keys()]);
-    return [...names].filter((name) => before.get(name) !== after.get(name));
-  }
-
-  /** Until it has looked at everything: its queue stays empty longer than anything is held back (5 s for a Channel's number of keys). */
-  async function untilQuiet(operator: RunningProcess): Promise<void> {
-    let reconciled = '';
-    let sinceMs = performance.now();
-    await eventually(
-      async () => {
-        const seen = (await metric(operator, 'keywright_reconcile_total')).join(',');
-        if (seen !== reconciled) [reconciled, sinceMs] = [seen, performance.now()];
-        return seen !== '' && performance.now() - sinceMs > 6_000;
-      },
-      { withinMs: 40_000, everyMs: 200 },
-    );
-  }
 });

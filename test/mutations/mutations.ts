@@ -717,4 +717,143 @@ export const mutations: readonly Mutation[] = [
       name: 'sealed documents > cannot be moved to another name, and unsealed ones are not taken in their place',
     },
   },
+
+  // GitOps
+  {
+    id: 'tracker-labels-copied',
+    bug: 'the delivery Secret gets the labels of the VirtualKey, so that Argo CD or Flux prunes it',
+    edits: [
+      {
+        file: 'operator/delivery-secret.ts',
+        find: 'labels: { ...template?.labels, [deliveryLabel]',
+        replace: 'labels: { ...virtualKey.metadata.labels, ...template?.labels, [deliveryLabel]',
+      },
+    ],
+    test: {
+      file: 'operator/trackers.test.ts',
+      name: 'the marks of whoever applied a VirtualKey > are never on its delivery Secret, when it is made and when it is written again',
+    },
+  },
+  {
+    id: 'refused-domain-below',
+    bug: 'a template may set meta.helm.sh/ names, so that Helm adopts the delivery Secret',
+    edits: [{ file: 'operator/translate/acceptance.ts', find: ' || prefix.endsWith(`.${domain}`)', replace: '' }],
+    test: {
+      file: 'operator/translate/acceptance.test.ts',
+      name: 'a delivery template > is told every name that it may not set, and no other',
+    },
+  },
+  {
+    id: 'stalled-missing',
+    bug: 'a mistake that only an edit mends is not Stalled, so that a release waits until its time-out',
+    edits: [
+      {
+        file: 'operator/translate/key-conditions.ts',
+        find: "type: problem?.stalled === true ? 'Stalled' : 'Reconciling'",
+        replace: "type: 'Reconciling'",
+      },
+    ],
+    test: golden('secret-ref-weak.in.yaml'),
+  },
+  {
+    id: 'revoked-not-ready',
+    bug: 'a revoked key is not Ready, so that it blocks every release',
+    edits: [
+      {
+        file: 'operator/translate/key-conditions.ts',
+        find: "return { type: 'Ready', status: 'True', ...toReached(state) };",
+        replace: "return { type: 'Ready', status: state.record.revokedAt === undefined ? 'True' : 'False', ...toReached(state) };",
+      },
+    ],
+    test: golden('revoked-told.in.yaml'),
+  },
+  {
+    id: 'health-of-the-edit-before',
+    bug: 'the health check for Argo CD takes the status of the edit before for that of the last one',
+    edits: [
+      {
+        file: 'examples/gitops/argocd/health.lua',
+        find: 'if obj.status.observedGeneration ~= obj.metadata.generation then',
+        replace: 'if false then',
+      },
+    ],
+    test: { file: 'examples/gitops/argocd/health.test.ts', name: 'the health check for Argo CD > is Progressing with an old generation' },
+  },
+
+  // Faults of the API server
+  {
+    id: 'watch-dead-after-410',
+    bug: 'a watch whose version has expired is asked for again from there, for ever',
+    edits: [
+      {
+        file: 'operator/cluster/kubernetes/reflector.ts',
+        find: 'if (expired || this.#failures >= failuresBeforeRelist)',
+        replace: 'if (!expired && this.#failures >= failuresBeforeRelist)',
+      },
+    ],
+    test: {
+      file: 'operator/cluster/kubernetes/reflector.test.ts',
+      name: 'reflector > lists anew at once when the version has expired (in the stream), and tells only what differs',
+    },
+  },
+  {
+    id: 'no-back-off',
+    bug: 'the operator comes back in a tight loop to a server that ends each watch after an event',
+    edits: [{ file: 'operator/cluster/kubernetes/reflector.ts', find: 'if (!told || this.#shortWatches > 1)', replace: 'if (!told)' }],
+    test: {
+      file: 'operator/cluster/kubernetes/reflector-faults.test.ts',
+      name: 'a server that would have us come back again and again > ends each watch after an event: the second time we take our time',
+    },
+  },
+  {
+    id: 'list-without-version',
+    bug: 'a list without a resource version is watched on from any version, which never tells what was deleted in between',
+    edits: [{ file: 'operator/cluster/kubernetes/reflector.ts', find: "if (resourceVersion === '')", replace: 'if (false)' }],
+    test: {
+      file: 'operator/cluster/kubernetes/reflector-faults.test.ts',
+      name: 'answers that are not what they should be > a list without a resource version is not believed: nothing is gone',
+    },
+  },
+  {
+    id: 'unreadable-item-is-gone',
+    bug: 'an item of a list that cannot be read is taken for deleted',
+    edits: [{ file: 'operator/cluster/kubernetes/kubernetes.ts', find: 'if (parsed.length < items.length)', replace: 'if (false)' }],
+    test: {
+      file: 'operator/cluster/kubernetes/reflector-faults.test.ts',
+      name: 'answers that are not what they should be > a list with an item that is no object is not believed: nothing is gone',
+    },
+  },
+  {
+    id: 'restored-store-unnoticed',
+    bug: 'a proxy goes on watching from a version that a restored store has not reached, and hears nothing',
+    edits: [
+      { file: 'proxy/watch-health.ts', find: 'return this.#silences >= silencesBeforeRelist;', replace: 'return false;' },
+      { file: 'proxy/kubernetes-source.ts', find: 'this.#failures >= failuresBeforeRelist', replace: 'false' },
+    ],
+    test: {
+      file: 'proxy/kubernetes-source-faults.test.ts',
+      name: 'a server that says nothing, or something else > is listed when it is silent twice from the same version: its history may be another one',
+    },
+  },
+  {
+    id: 'write-after-the-lease',
+    bug: 'a write that has waited for a throttling server is sent although the process leads no more',
+    edits: [{ file: 'operator/cluster/kubernetes/client.ts', find: 'if (writes && !this.#options.mayWrite())', replace: 'if (false)' }],
+    test: {
+      file: 'operator/cluster/kubernetes/client.test.ts',
+      name: 'Kubernetes client > sends no write that has waited for longer than we lead, neither at first nor once more',
+    },
+  },
+  {
+    id: 'crowd-goes-first',
+    bug: 'a namespace with many waiting keys is served to its end before the next one’s turn',
+    edits: [
+      {
+        file: 'operator/fair-line.ts',
+        find: 'this.#groups.delete(name);',
+        replace: 'if (group.size <= 1) this.#groups.delete(name);',
+      },
+    ],
+    test: { file: 'operator/fair-line.test.ts', name: 'a fair line > lets groups take turns, each in the order of arrival' },
+  },
 ];

@@ -27,6 +27,10 @@ export interface ControlPlane {
   /** without notice (SIGKILL); etcd goes on */
   killApiServer(): Promise<void>;
   startApiServer(): Promise<void>;
+  /** takes the history out of etcd, so that a watch from an older version is told that it has expired */
+  compactEtcd(): Promise<void>;
+  /** garbage collector and namespace controller; they end with the control plane */
+  startControllers(): Promise<void>;
   /** every key and value of etcd as they are stored */
   etcdEntries(): Promise<{ key: string; value: Buffer }[]>;
   /** all keys and values of etcd, one after the other, for searching */
@@ -51,6 +55,7 @@ export async function startControlPlane(): Promise<ControlPlane> {
   const certificatePath = join(directory, 'certificates', 'apiserver.crt');
 
   let apiServer: Child;
+  let controllers: Child | undefined;
   async function startApiServer(): Promise<void> {
     apiServer = startChild(join(programs, 'kube-apiserver'), flags, { directory });
     await eventually(() => isReady(apiServer, { url, certificatePath, adminToken }), { withinMs: 120_000, everyMs: 200 });
@@ -88,6 +93,10 @@ export async function startControlPlane(): Promise<ControlPlane> {
       await apiServer.ended;
     },
     startApiServer,
+    compactEtcd: () => compactEtcd(etcdUrl),
+    async startControllers() {
+      controllers = await startControllers(kubeconfigPath);
+    },
     etcdEntries: () => readEtcd(etcdUrl),
     async etcdDump() {
       const newline = Buffer.from('\n');
@@ -95,8 +104,9 @@ export async function startControlPlane(): Promise<ControlPlane> {
     },
     async stop() {
       // it is ours alone and keeps nothing, so it need not drain for the ten seconds that it would like to
+      controllers?.signal('SIGKILL');
       apiServer.signal('SIGKILL');
-      await apiServer.ended;
+      await Promise.all([apiServer.ended, controllers?.ended]);
       await etcd.stop(2000);
     },
   };
@@ -186,6 +196,26 @@ async function isReady(
     resolve(answer.statusCode === 200);
   }).on('error', reject);
   return promise;
+}
+
+async function startControllers(kubeconfigPath: string): Promise<Child> {
+  const program = (await runCommand('bash', [join(testDirectory, 'tools', 'controller-manager.sh'), '--find'])).trim();
+  return startChild(program, [
+    `--kubeconfig=${kubeconfigPath}`,
+    '--controllers=garbage-collector-controller,namespace-controller',
+    '--leader-elect=false',
+    '--secure-port=0',
+  ]);
+}
+
+async function compactEtcd(url: string): Promise<void> {
+  const ask = async (path: string, body: object): Promise<{ header?: { revision?: string } }> => {
+    const answer = await fetch(`${url}/v3/kv/${path}`, { method: 'POST', body: JSON.stringify(body) });
+    if (!answer.ok) throw new Error(`etcd answered ${answer.status} to ${path}`);
+    return (await answer.json()) as { header?: { revision?: string } };
+  };
+  const { header } = await ask('range', { key: 'AA==', limit: 1 });
+  await ask('compaction', { revision: header?.revision, physical: true });
 }
 
 /** etcd's JSON gateway: the range from the smallest key to the end; both are a zero byte in base64. */

@@ -12,6 +12,7 @@ it('needs only the public address', () => {
     keyPrefix: 'sk-kw-',
     allowLinkLocal: false,
     crdCheck: true,
+    tombstoneMs: 7_776_000_000,
   });
 });
 

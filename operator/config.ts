@@ -79,6 +79,13 @@ export const operatorSettings = defineSettings({
     description:
       'the Redis of the proxies: revocations also go through it, so that they arrive without the API server and without a leader; without it through the snapshot alone',
   },
+  tombstoneRetention: {
+    name: 'KEYWRIGHT_TOMBSTONE_RETENTION',
+    kind: 'duration',
+    default: '2160h',
+    minimum: 0,
+    description: 'how long the record of a deleted key stays for audit; its revoked hashes and its generation are kept for ever',
+  },
   settle: {
     name: 'KEYWRIGHT_SETTLE',
     kind: 'duration',
@@ -114,7 +121,7 @@ export function parseOperatorConfig(
 }
 
 export function toOperatorSettings(config: OperatorConfig): OperatorSettings {
-  const { namespace, snapshotNamespace, watchNamespaces, publicUrl, keyPrefix, allowLinkLocal, crdCheck } = config;
+  const { namespace, snapshotNamespace, watchNamespaces, publicUrl, keyPrefix, allowLinkLocal, crdCheck, tombstoneRetention } = config;
   return {
     namespace,
     snapshotNamespace,
@@ -123,6 +130,7 @@ export function toOperatorSettings(config: OperatorConfig): OperatorSettings {
     keyPrefix,
     allowLinkLocal,
     crdCheck: crdCheck === 'on',
+    tombstoneMs: tombstoneRetention,
   };
 }
 

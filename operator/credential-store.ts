@@ -3,13 +3,12 @@ import { ClusterError } from './cluster/cluster.ts';
 import type { CredentialRecord } from './hashed-secret.ts';
 import { parseHashedSecret, toHashedSecret, toHashedSecretName } from './hashed-secret.ts';
 import { ReflectedStore } from './reflected-store.ts';
-import type { Claims } from './translate/key-input.ts';
 
 /**
  * The hashed Secrets, and who has recorded which hash. A record that is about to be written counts as a claim already, so that of two keys that
  * bring the same hash at the same moment only one records it.
  */
-export class CredentialStore implements Claims {
+export class CredentialStore {
   readonly #cluster: Cluster;
   readonly #namespace: string;
   readonly #secrets = new ReflectedStore<SecretObject>();
@@ -17,10 +16,15 @@ export class CredentialStore implements Claims {
   readonly #records = new Map<string, CredentialRecord | 'invalid'>();
   readonly #owners = new Map<string, Set<string>>();
   readonly #revoked = new Map<string, Set<string>>();
+  readonly #onBarred: () => void;
+  /** names of the records of which hashes were filed */
+  readonly #filed = new Set<string>();
 
-  constructor(cluster: Cluster, namespace: string) {
+  /** `onBarred`: a record bars a hash that none did before */
+  constructor(cluster: Cluster, namespace: string, onBarred: () => void) {
     this.#cluster = cluster;
     this.#namespace = namespace;
+    this.#onBarred = onBarred;
   }
 
   get synced(): boolean {
@@ -31,15 +35,17 @@ export class CredentialStore implements Claims {
     return this.#records.get(toHashedSecretName(keyId));
   }
 
-  /** @returns the key whose record somebody else has changed */
-  take(event: ReflectedEvent<SecretObject>): string | undefined {
-    if (!this.#secrets.take(event) || event.type === 'Synced') return undefined;
+  /** @returns the keys that have to be looked at: the one whose record somebody else has changed, and those that claim a hash of it as well */
+  take(event: ReflectedEvent<SecretObject>): readonly string[] {
+    if (!this.#secrets.take(event) || event.type === 'Synced') return [];
     const { name } = event.object.metadata;
     const before = this.#records.get(name);
     this.#remember(name, event.type === 'Deleted' ? undefined : (parseHashedSecret(event.object) ?? 'invalid'));
     const after = this.#records.get(name);
     const record = after === undefined || after === 'invalid' ? before : after;
-    return record === undefined || record === 'invalid' ? undefined : record.keyId;
+    if (record === undefined || record === 'invalid') return [];
+    const rivals = record.credentials.flatMap(({ hash }) => [...(this.#owners.get(hash) ?? [])]);
+    return [...new Set([record.keyId, ...rivals.flatMap((rival) => toReadable(this.#records.get(rival))?.keyId ?? [])])];
   }
 
   /** Ids of the keys that are not known to be gone. */
@@ -61,6 +67,29 @@ export class CredentialStore implements Claims {
 
   isRevoked(hash: string): boolean {
     return this.#revoked.has(hash);
+  }
+
+  /** Every hash that a record bars. */
+  revokedHashes(): Iterable<string> {
+    return this.#revoked.keys();
+  }
+
+  /** Some record says that hashes of it were filed among the revoked ones of all keys. */
+  get hasFiled(): boolean {
+    return this.#filed.size > 0;
+  }
+
+  *tombstones(): Iterable<CredentialRecord> {
+    for (const record of this.#records.values()) if (record !== 'invalid' && record.deletedAt !== undefined) yield record;
+  }
+
+  /** Takes a tombstone away, unless somebody has written to it. */
+  async remove(record: CredentialRecord): Promise<void> {
+    const name = toHashedSecretName(record.keyId);
+    const resourceVersion = this.#secrets.get(this.#namespace, name)?.metadata.resourceVersion;
+    if (resourceVersion === undefined || this.#records.get(name) !== record) return;
+    await this.#cluster.remove({ kind: 'Secret', namespace: this.#namespace, name }, { resourceVersion });
+    await this.#reread(name);
   }
 
   /** Writes a record over the one that was read; `conflict`: somebody else was faster, and what they wrote is known now. */
@@ -107,25 +136,36 @@ export class CredentialStore implements Claims {
     this.#remember(name, secret === undefined ? undefined : (parseHashedSecret(secret) ?? 'invalid'));
   }
 
-  #remember(name: string, record: CredentialRecord | 'invalid' | undefined): void {
-    const before = this.#records.get(name);
-    if (before !== undefined && before !== 'invalid') this.#unlist(name, before);
-    if (record === undefined) this.#records.delete(name);
-    else this.#records.set(name, record);
-    if (record === undefined || record === 'invalid') return;
-    for (const { hash } of record.credentials) addTo(this.#owners, hash, name);
-    for (const hash of record.revokedHashes) addTo(this.#revoked, hash, name);
+  #remember(name: string, next: CredentialRecord | 'invalid' | undefined): void {
+    const before = toReadable(this.#records.get(name));
+    const record = toReadable(next);
+    if (before !== undefined) this.#unlist(name, before);
+    if (next === undefined) this.#records.delete(name);
+    else this.#records.set(name, next);
+    if (record !== undefined) this.#list(name, record, before?.revokedHashes ?? []);
+  }
+
+  #list(name: string, { credentials, revokedHashes, filedHashes }: CredentialRecord, known: readonly string[]): void {
+    for (const { hash } of credentials) addTo(this.#owners, hash, name);
+    for (const hash of revokedHashes) addTo(this.#revoked, hash, name);
+    if (filedHashes !== undefined) this.#filed.add(name);
+    if (revokedHashes.some((hash) => !known.includes(hash))) this.#onBarred();
   }
 
   #unlist(name: string, record: CredentialRecord): void {
     for (const { hash } of record.credentials) removeFrom(this.#owners, hash, name);
     for (const hash of record.revokedHashes) removeFrom(this.#revoked, hash, name);
+    this.#filed.delete(name);
   }
 }
 
 /** Trouble that comes from the object itself, not from the infrastructure: trying again at once does not help. */
 export function isRefusal(error: unknown): boolean {
   return error instanceof ClusterError && (error.reason === 'Forbidden' || error.reason === 'Invalid');
+}
+
+function toReadable(record: CredentialRecord | 'invalid' | undefined): CredentialRecord | undefined {
+  return record === 'invalid' ? undefined : record;
 }
 
 function addTo(index: Map<string, Set<string>>, hash: string, name: string): void {

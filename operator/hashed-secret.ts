@@ -41,8 +41,10 @@ export interface CredentialRecord {
   /** revocation counter; raised by revoke, suspend, resume, delete and a rotation without overlap */
   readonly gen: number;
   readonly credentials: readonly StoredCredential[];
-  /** hashes that were once accepted and never will be again, sorted */
+  /** hashes that were once accepted and never will be again, sorted; those that are filed already may be missing */
   readonly revokedHashes: readonly string[];
+  /** how many more were filed among the revoked hashes of all keys */
+  readonly filedHashes?: number;
   readonly suspended: boolean;
   /** the rotation.trigger and the rotate annotation that have been acted on */
   readonly handledTrigger?: string;
@@ -93,7 +95,7 @@ function isRecord(value: unknown): value is CredentialRecord {
     typeof uid === 'string' &&
     Number.isSafeInteger(gen) &&
     typeof suspended === 'boolean' &&
-    ['revokedAt', 'deletedAt', 'rotatedAt'].every((name) => isOptional(value[name], Number.isFinite)) &&
+    ['revokedAt', 'deletedAt', 'rotatedAt', 'filedHashes'].every((name) => isOptional(value[name], Number.isFinite)) &&
     ['handledTrigger', 'handledRotate'].every((name) => isOptional(value[name], isText)) &&
     Array.isArray(revokedHashes) &&
     revokedHashes.every((hash) => typeof hash === 'string' && hashPattern.test(hash)) &&

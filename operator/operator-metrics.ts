@@ -1,6 +1,7 @@
 import type { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Condition } from '../core/resources.ts';
 import { counterOf, gaugeOf, histogramOf } from './metric.ts';
+import { watchRevoked } from './revoked-hashes.ts';
 import type { Watches } from './watches.ts';
 
 const phases = ['Pending', 'Active', 'Suspended', 'Expired', 'Revoked', 'Failed'] as const;
@@ -40,6 +41,7 @@ export function makeOperatorMetrics(registry: Registry, watches: Watches): Opera
     gauge.set({ ready: 'true' }, ready);
     gauge.set({ ready: 'false' }, watches.channels.size - ready);
   });
+  watchRevoked(watches.revoked, registry);
   return {
     reconciled(kind, tookMs, outcome) {
       total.inc({ kind });

@@ -11,6 +11,8 @@ import { findOutdatedCrds } from './crd-check.ts';
 import { describeError } from './describe-error.ts';
 import { toNamespaceOf } from './fair-line.ts';
 import { Gatherer } from './gather.ts';
+import { keepHouse } from './housekeeping.ts';
+import { housekeepingItem } from './housekeeping-item.ts';
 import { loadInstallationSecret, readInstallationSecret } from './installation.ts';
 import { Attempts } from './issue-key.ts';
 import type { OperatorMetrics } from './operator-metrics.ts';
@@ -23,9 +25,10 @@ import type { RevocationBoard } from './revocation-board.ts';
 import { keepRevocations } from './revocation-keeper.ts';
 import { Revocations } from './revocations.ts';
 import { SealedCluster } from './sealed-cluster.ts';
-import { Watches } from './watches.ts';
 import { wait, whenAborted } from './wait.ts';
+import { Watches } from './watches.ts';
 import type { WorkQueue } from './work-queue.ts';
+import { toWorkItems } from './work-items.ts';
 import { makeWorkQueue } from './work-queue.ts';
 import { toWriteGuarded } from './write-guard.ts';
 
@@ -44,6 +47,8 @@ export interface OperatorSettings {
   readonly allowLinkLocal: boolean;
   /** compare the CRDs of the cluster with what this version enforces */
   readonly crdCheck: boolean;
+  /** how long the record of a deleted key stays */
+  readonly tombstoneMs: number;
 }
 
 export interface OperatorOptions {
@@ -246,7 +251,7 @@ class RunningOperator implements Operator {
       again: (item: string, delayMs: number) => this.#enqueue(item, delayMs),
     };
     const work = this.#toWork(new KeyReconciler(parts), new ChannelReconciler(parts));
-    const first = new Set(this.#items(publisher));
+    const first = new Set(toWorkItems(this.#watches, publisher));
     const queue = makeWorkQueue({
       clock,
       random: fraction,
@@ -269,6 +274,7 @@ class RunningOperator implements Operator {
     publisher.start();
     if (first.size === 0) publisher.open();
     for (const item of first) queue.add(item);
+    queue.add(housekeepingItem);
     const keeper = keepRevocations({
       revocations: this.#revocations,
       publisher,
@@ -292,24 +298,23 @@ class RunningOperator implements Operator {
     if (trouble !== undefined) throw new Error(trouble);
   }
 
-  /** Everything that is there, and every key that is published or recorded although its VirtualKey is not there. */
-  *#items(publisher: Publisher): Iterable<string> {
-    for (const { metadata } of this.#watches.channels.values()) yield `Channel/${metadata.namespace ?? ''}/${metadata.name}`;
-    for (const { metadata } of this.#watches.virtualKeys.values()) yield `VirtualKey/${metadata.namespace ?? ''}/${metadata.name}`;
-    for (const id of publisher.ids('channels')) yield `Channel/${id}`;
-    for (const id of publisher.ids('keys')) yield `VirtualKey/${id}`;
-    for (const id of this.#watches.credentials.livingKeys()) yield `VirtualKey/${id}`;
-  }
-
   #toWork(keys: KeyReconciler, channels: ChannelReconciler): (item: string) => Promise<void> {
-    const { clock } = this.#options;
+    const { clock, log, settings } = this.#options;
+    const house = {
+      watches: this.#watches,
+      clock,
+      log,
+      ...settings,
+      again: (item: string, delayMs: number) => this.#enqueue(item, delayMs),
+    };
     return async (item) => {
       const slash = item.indexOf('/');
       const kind = item.slice(0, slash);
       const startedMs = clock.now();
       let outcome: 'ok' | 'error' = 'error';
       try {
-        await (kind === 'Channel' ? channels : keys).reconcile(item.slice(slash + 1));
+        if (item === housekeepingItem) await keepHouse(house);
+        else await (kind === 'Channel' ? channels : keys).reconcile(item.slice(slash + 1));
         outcome = 'ok';
       } finally {
         this.#metrics.reconciled(kind, clock.now() - startedMs, outcome);

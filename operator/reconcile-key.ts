@@ -97,7 +97,7 @@ export class KeyReconciler {
       deliveryRefused: this.#refused.has(id),
       record: watches.credentials.get(id),
       channels: watches.channelViews(),
-      claims: watches.credentials,
+      claims: watches.claims,
       published: publisher.key(id),
       hindrance: publisher.hindrance('keys', id),
       attempt: attempts.get(id),
@@ -247,7 +247,7 @@ export class KeyReconciler {
     const record = watches.credentials.get(id);
     if (record === undefined || record === 'invalid' || record.deletedAt !== undefined) return;
     this.#options.revocations.tell(toDeleted(record));
-    const outcome = await watches.credentials.write(toTombstone(record, clock.now()));
+    const outcome = await watches.credentials.write(toTombstone(record, clock.now(), watches.claims));
     if (outcome === 'conflict') again(`VirtualKey/${id}`, conflictMs);
   }
 

@@ -158,6 +158,8 @@ describe('the leader', () => {
     expect(standing()).toHaveLength(1);
     await world.advance(60_000);
     expect(standing()).toEqual([]);
+    // the revoked hash is filed meanwhile
+    await world.advance(300_000);
     const writes = world.writes.length;
     await world.advance(300_000);
     expect([world.writes.length, standing()]).toEqual([writes, []]);

@@ -123,8 +123,8 @@ export class SealedCluster implements Cluster {
     return this.#options.cluster.patchStatus(object, status);
   }
 
-  async remove(reference: Reference): Promise<void> {
-    await this.#options.cluster.remove(reference);
+  async remove(reference: Reference, precondition?: { readonly resourceVersion: string }): Promise<void> {
+    await this.#options.cluster.remove(reference, precondition);
     if (reference.kind === 'Secret') this.#forget(`${reference.namespace ?? ''}/${reference.name}`);
   }
 

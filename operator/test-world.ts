@@ -27,6 +27,7 @@ export const testSettings: OperatorSettings = {
   keyPrefix: 'sk-kw-',
   allowLinkLocal: false,
   crdCheck: false,
+  tombstoneMs: 90 * 86_400_000,
 };
 
 interface Write {

@@ -4,11 +4,15 @@ import type { Cluster, ClusterObject, Kind, ReflectedEvent, Reflector, ReflectOp
 import { CredentialStore } from './credential-store.ts';
 import { deliveryLabel, toDeliveryName } from './delivery-secret.ts';
 import { hashedSecretLabel } from './hashed-secret.ts';
+import { filingDelayMs, housekeepingItem } from './housekeeping-item.ts';
 import { ReferenceIndex } from './reference-index.ts';
 import { ReflectedStore } from './reflected-store.ts';
+import { RevokedHashes } from './revoked-hashes.ts';
+import { revokedType } from './revoked-shards.ts';
 import { toSecretNames } from './translate/channel.ts';
 import { consentLabel } from './translate/source-entries.ts';
 import type { ChannelView, NamespaceView } from './translate/channel-view.ts';
+import type { Claims } from './translate/key-input.ts';
 import { toChannelView } from './translate/channel-view.ts';
 
 /** How long a Channel's number of users may be behind. */
@@ -38,6 +42,7 @@ export class Watches {
   readonly sources = new ReflectedStore<SecretObject>();
   readonly deliveries = new ReflectedStore<SecretObject>();
   readonly credentials: CredentialStore;
+  readonly revoked: RevokedHashes;
   /** `VirtualKey/namespace/name` or `Channel/namespace/name` whose end is certain: a watch has told of it, or the API server was asked */
   readonly gone = new Set<string>();
   readonly #namespaces = new ReflectedStore<ClusterObject>();
@@ -52,8 +57,9 @@ export class Watches {
 
   constructor(options: WatchesOptions) {
     this.#options = options;
-    this.credentials = new CredentialStore(options.cluster, options.namespace);
-    const { namespace, snapshotNamespace } = options;
+    const { namespace, snapshotNamespace, cluster, onChange } = options;
+    this.credentials = new CredentialStore(cluster, namespace, () => onChange(housekeepingItem, filingDelayMs));
+    this.revoked = new RevokedHashes({ cluster, namespace, isExpected: () => this.credentials.hasFiled });
     this.#everywhere<VirtualKey>('VirtualKeys', { kind: 'VirtualKey' }, (event) => this.#onVirtualKey(event));
     this.#everywhere<Channel>('Channels', { kind: 'Channel' }, (event) => this.#onChannel(event));
     const metadataOnly = { kind: 'Secret', metadataOnly: true } as const;
@@ -71,6 +77,12 @@ export class Watches {
       labelSelector: hashedSecretLabel,
       onEvent: (event) => this.#onRecord(event),
     });
+    this.#reflect<SecretObject>('revoked hashes', {
+      kind: 'Secret',
+      namespace,
+      fieldSelector: `type=${revokedType}`,
+      onEvent: (event) => (this.revoked.take(event) ? onChange(housekeepingItem) : undefined),
+    });
     const onEvent = options.onSnapshotSecret;
     this.#reflect<SecretObject>('snapshot', {
       ...metadataOnly,
@@ -82,6 +94,23 @@ export class Watches {
 
   get knowsNamespaces(): boolean {
     return this.#options.watchNamespaces.length === 0;
+  }
+
+  /** Who has recorded which hash, and which are revoked. */
+  get claims(): Claims {
+    const { credentials, revoked } = this;
+    return {
+      firstOwner: (hash, besides) => credentials.firstOwner(hash, besides),
+      isRevoked: (hash) => credentials.isRevoked(hash) || revoked.has(hash),
+      isFiled: (hash) => revoked.isFiled(hash),
+      isUnknown: (hash) => revoked.isUnknown(hash),
+      firstGeneration: revoked.firstGeneration,
+    };
+  }
+
+  findKey(id: string): VirtualKey | undefined {
+    const [namespace = '', name = ''] = id.split('/');
+    return this.virtualKeys.get(namespace, name);
   }
 
   /** What has not been listed yet. */
@@ -209,8 +238,7 @@ export class Watches {
   }
 
   #onRecord(event: ReflectedEvent<SecretObject>): void {
-    const keyId = this.credentials.take(event);
-    if (keyId !== undefined) this.#options.onChange(`VirtualKey/${keyId}`);
+    for (const keyId of this.credentials.take(event)) this.#options.onChange(`VirtualKey/${keyId}`);
   }
 
   #tell(index: ReferenceIndex, secret: SecretObject): void {

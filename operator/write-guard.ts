@@ -23,9 +23,9 @@ export function toWriteGuarded(cluster: Cluster, mayWrite: () => boolean): Clust
       guard();
       return cluster.patchStatus(object, status);
     },
-    async remove(reference) {
+    async remove(reference, precondition) {
       guard();
-      return cluster.remove(reference);
+      return cluster.remove(reference, precondition);
     },
     recordEvent(event) {
       if (mayWrite()) cluster.recordEvent(event);

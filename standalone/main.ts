@@ -90,7 +90,15 @@ export async function runStandalone(argv: readonly string[], environment: Readon
   const publicUrl = settings.publicUrl ?? proxy.address;
   const operator = startOperator({
     cluster,
-    settings: { ...settings, namespace, snapshotNamespace, watchNamespaces: [], publicUrl, crdCheck: false },
+    settings: {
+      ...settings,
+      namespace,
+      snapshotNamespace,
+      watchNamespaces: [],
+      publicUrl,
+      crdCheck: false,
+      tombstoneMs: settings.tombstoneRetention,
+    },
     clock: systemClock,
     random: randomBytes,
     log,

@@ -1,5 +1,6 @@
 import { defaultKeyPrefix } from '../core/virtual-key.ts';
 import { dataPlaneSettings } from '../proxy/config.ts';
+import { operatorSettings } from '../operator/config.ts';
 import { defineSettings } from '../runtime/environment.ts';
 
 /** Settings of `keywright standalone`: those of the data plane, on the loopback unless told otherwise, and the few of the operator that make sense in one process. */
@@ -20,5 +21,6 @@ export const standaloneSettings = defineSettings({
     protocols: ['http', 'https'],
     description: 'where clients reach the gateway, as written into delivery Secrets; the address it listens on unless given',
   },
+  tombstoneRetention: operatorSettings.tombstoneRetention,
   keyPrefix: { name: 'KEYWRIGHT_KEY_PREFIX', kind: 'text', default: defaultKeyPrefix, description: 'what generated keys begin with' },
 });

@@ -116,8 +116,8 @@ export interface Cluster {
    * status and the new one, so that afterwards the status is `status`, and fields that are not in it any more are gone. No difference: no request.
    */
   patchStatus<T extends ClusterObject>(object: T, status: unknown): Promise<WriteOutcome<T>>;
-  /** only for objects of our own namespaces */
-  remove(reference: Reference): Promise<void>;
+  /** only for objects of our own namespaces. With a resourceVersion: only if it still has that one; otherwise nothing happens */
+  remove(reference: Reference, precondition?: { readonly resourceVersion: string }): Promise<void>;
   /** aggregated and best effort; never throws */
   recordEvent(event: ClusterEvent): void;
   close(): Promise<void>;

@@ -141,6 +141,16 @@ export function describeClusterContract(name: string, makeCluster: () => Promise
       expect(await cluster.get(reference)).toBeUndefined();
     });
 
+    it('removes only what was read, where that is asked for', async () => {
+      const first = written(await cluster.create(secret()));
+      const second = written(await cluster.replace({ ...first, data: { other: 'dmFsdWU=' } }));
+      const reference = { kind: 'Secret', namespace, name: first.metadata.name } as const;
+      await cluster.remove(reference, { resourceVersion: first.metadata.resourceVersion ?? '' });
+      expect(await cluster.get(reference)).toBeDefined();
+      await cluster.remove(reference, { resourceVersion: second.metadata.resourceVersion ?? '' });
+      expect(await cluster.get(reference)).toBeUndefined();
+    });
+
     it('keeps an object with finalizers until they are gone', async () => {
       const metadata = { name: `held-${counter++}`, namespace, finalizers: ['example.com/held'] };
       const created = written(await cluster.create<VirtualKeyLike>({ ...virtualKey(), metadata }));

@@ -118,8 +118,10 @@ class ObjectStore implements MemoryCluster {
     });
   }
 
-  async remove(reference: Reference): Promise<void> {
+  async remove(reference: Reference, precondition?: { readonly resourceVersion: string }): Promise<void> {
     this.#fail('remove', reference);
+    const found = this.#objects.get(keyOf(reference));
+    if (precondition !== undefined && found?.metadata.resourceVersion !== precondition.resourceVersion) return;
     await this.delete(reference);
   }
 

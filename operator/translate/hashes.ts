@@ -3,7 +3,8 @@ import type { CredentialRecord, StoredCredential } from '../hashed-secret.ts';
 import { compact } from './compact.ts';
 import type { CredentialOutcome } from './credential-outcome.ts';
 import { earliest, parseInstant } from './instant.ts';
-import type { Claims, KeyInput } from './key-input.ts';
+import { findClaimProblem } from './claim.ts';
+import type { KeyInput } from './key-input.ts';
 import type { Problem } from './problem.ts';
 
 /** A hash that another key owns may become free (its owner's entry ended by itself); nobody tells us. */
@@ -36,25 +37,6 @@ export function takeHashes(input: KeyInput, record: CredentialRecord, nowMs: num
   };
 }
 
-/** Why a hash is not this key's to use: it was revoked before, or another key recorded it first (the tie goes by UID). */
-export function findClaimProblem(options: {
-  claims: Claims;
-  record: CredentialRecord;
-  credential: Pick<StoredCredential, 'hash' | 'createdAt'>;
-  what: string;
-}): Problem | undefined {
-  const { claims, record, credential, what } = options;
-  const { hash } = credential;
-  if (claims.isRevoked(hash) || record.revokedHashes.includes(hash)) {
-    return { reason: 'CredentialRevoked', message: `${what} was revoked before and is never accepted again`, stalled: true };
-  }
-  const owner = claims.firstOwner(hash, record.keyId);
-  if (owner === undefined) return undefined;
-  const own = record.credentials.find((known) => known.hash === hash);
-  const isFirst = own !== undefined && (own.createdAt < owner.createdAt || (own.createdAt === owner.createdAt && record.uid < owner.uid));
-  return isFirst ? undefined : { reason: 'DuplicateCredential', message: `${what} already belongs to another key`, stalled: true };
-}
-
 /** One problem that tells all of them; the first gives the reason. */
 export function joinProblems(problems: readonly Problem[]): Problem | undefined {
   const [first] = problems;
@@ -62,7 +44,9 @@ export function joinProblems(problems: readonly Problem[]): Problem | undefined 
 }
 
 export function toRetry(problems: readonly Problem[], nowMs: number): number | undefined {
-  return problems.some(({ reason }) => reason === 'DuplicateCredential') ? nowMs + duplicateRetryMs : undefined;
+  return problems.some(({ reason }) => reason === 'DuplicateCredential' || reason === 'RevokedHashesLost')
+    ? nowMs + duplicateRetryMs
+    : undefined;
 }
 
 function toStored(entry: HashCredential, record: CredentialRecord, nowMs: number): StoredCredential {

@@ -39,6 +39,12 @@ export interface Claims {
   /** the first other key that has recorded this hash */
   firstOwner(hash: string, besides: string): { readonly createdAt: number; readonly uid: string } | undefined;
   isRevoked(hash: string): boolean;
+  /** the hash is stored among the revoked ones, so that no record has to keep it */
+  isFiled(hash: string): boolean;
+  /** whether it was revoked cannot be told: what would know is lost */
+  isUnknown(hash: string): boolean;
+  /** above which a key begins that is made under a new name */
+  readonly firstGeneration: number;
 }
 
 export interface KeyInput {

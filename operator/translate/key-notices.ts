@@ -11,6 +11,7 @@ const warnings: Readonly<Record<string, string>> = {
   WeakKey: 'WeakKey',
   DuplicateCredential: 'DuplicateCredential',
   CredentialRevoked: 'CredentialRevoked',
+  RevokedHashesLost: 'RevokedHashesLost',
   CredentialRecordInvalid: 'CredentialRecordInvalid',
   PolicyViolation: 'PolicyViolation',
   RecordTooLarge: 'RecordTooLarge',

@@ -11,7 +11,7 @@ import { toStatusTimes } from './key-conditions.ts';
 import type { KeyInput, KeyOutput } from './key-input.ts';
 import { checkRecordSize, toKeyRecord, toLastAcceptedRecord, toNotReadyRecord } from './key-record.ts';
 import { toKeyStatus } from './key-status.ts';
-import { advanceLife, barHashes } from './lifecycle.ts';
+import { advanceLife, barHashes, dropFiled } from './lifecycle.ts';
 import type { Problem } from './problem.ts';
 import { planRedaction } from './redaction.ts';
 import { findAnnotationMistake } from './rotation.ts';
@@ -25,9 +25,11 @@ import { refuseUnreadable } from './unreadable-record.ts';
 export function translateKey(input: KeyInput, nowMs: number): KeyOutput {
   if (input.record === 'invalid') return refuseUnreadable(input, nowMs);
   const { virtualKey, published } = input;
-  const life = advanceLife({ virtualKey, known: input.record, published: published?.record, standing: input.standing ?? [], nowMs });
+  const { claims, standing = [] } = input;
+  const life = advanceLife({ virtualKey, known: input.record, published: published?.record, standing, claims, nowMs });
   const outcome = takeCredentials(input, life.record, nowMs);
-  const record = barHashes({ ...life.record, ...outcome.changes, credentials: outcome.credentials }, outcome.barred);
+  const barred = barHashes({ ...life.record, ...outcome.changes, credentials: outcome.credentials }, outcome.barred);
+  const record = dropFiled(barred, input.record, input.claims);
   const { refused, toTell } = decide(input, record);
   const holds = isVisible(published, toTell);
   const state: KeyState = {

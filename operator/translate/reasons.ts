@@ -18,6 +18,7 @@ export const reasons = {
   InvalidCredential: 'the value cannot be sent in a header',
   DuplicateCredential: 'the hash already belongs to another key',
   CredentialRevoked: 'the hash was revoked before and stays so',
+  RevokedHashesLost: 'a Secret with revoked hashes is missing, so that a hash cannot be taken anew; restore it from a backup',
   CredentialRecordInvalid: 'the hashed Secret of the key cannot be read; restore it or remove it',
   ChannelNotFound: 'a Channel that is referred to is missing or does not admit this namespace',
   ModelNotServed: 'no Channel that the key may use serves a model that it lists',

@@ -19,7 +19,7 @@ const settings: TranslateSettings = {
 };
 
 /** The first document: what is no manifest. */
-interface Situation extends Partial<Pick<Resources, 'records' | 'attempts'>> {
+interface Situation extends Partial<Pick<Resources, 'records' | 'attempts' | 'filed' | 'firstGeneration'>> {
   readonly now: string;
   readonly published?: Partial<Resources['published']>;
   readonly settings?: Partial<TranslateSettings>;
@@ -38,6 +38,8 @@ function read(file: string): { situation: Situation; resources: Resources } {
     records: situation.records ?? [],
     published: { keys: [], channels: [], atMs: 0, ...situation.published },
     attempts: situation.attempts ?? {},
+    filed: situation.filed ?? [],
+    firstGeneration: situation.firstGeneration ?? 0,
   };
   return { situation, resources };
 }

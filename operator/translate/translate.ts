@@ -24,6 +24,9 @@ export interface Resources {
   readonly namespaces: readonly NamespaceView[];
   /** what the hashed Secrets say */
   readonly records: readonly CredentialRecord[];
+  /** revoked hashes that are filed in the shards, and the generation above which new keys begin */
+  readonly filed?: readonly string[];
+  readonly firstGeneration?: number;
   readonly published: { readonly keys: readonly KeyRecord[]; readonly channels: readonly ChannelRecord[]; readonly atMs: number };
   /** by key id */
   readonly attempts: Readonly<Record<string, Attempt>>;
@@ -50,12 +53,13 @@ export interface Translation {
 export function translate(resources: Resources, settings: TranslateSettings, nowMs: number): Translation {
   const channels = translateChannels(resources, settings, nowMs);
   const keys = translateKeys(resources, settings, nowMs);
+  const records = new Map(resources.records.map((record) => [record.keyId, record]));
   const gone = resources.records.filter(({ keyId, deletedAt }) => deletedAt === undefined && !keys.outputs.has(keyId));
   return {
     snapshot: { keys: [...keys.outputs.values()].flatMap(({ record }) => record ?? []), channels: channels.records },
     records: [
       ...[...keys.outputs.values()].flatMap(({ hashedSecret }) => hashedSecret?.record ?? []),
-      ...gone.map((record) => toTombstone(record, nowMs)),
+      ...gone.map((record) => toTombstone(record, nowMs, toClaims(records, resources))),
     ],
     deliveries: [...keys.outputs].flatMap(([key, { delivery }]) => {
       if (delivery === undefined) return [];
@@ -125,7 +129,7 @@ function translateKeys(resources: Resources, settings: TranslateSettings, nowMs:
         deliveryRefused: false,
         source: source !== undefined && isReadable(source) ? toSourceEntries(source) : undefined,
         channels,
-        claims: toClaims(records),
+        claims: toClaims(records, resources),
         published: published === undefined ? undefined : { record: published, atMs: resources.published.atMs },
         attempt: resources.attempts[id],
         settings,
@@ -138,7 +142,7 @@ function translateKeys(resources: Resources, settings: TranslateSettings, nowMs:
   return { outputs };
 }
 
-function toClaims(records: ReadonlyMap<string, CredentialRecord>): Claims {
+function toClaims(records: ReadonlyMap<string, CredentialRecord>, { filed = [], firstGeneration = 0 }: Resources): Claims {
   return {
     firstOwner(hash, besides) {
       const owners = [...records.values()].flatMap(({ keyId, uid, credentials }) => {
@@ -147,7 +151,10 @@ function toClaims(records: ReadonlyMap<string, CredentialRecord>): Claims {
       });
       return owners.toSorted((left, right) => left.createdAt - right.createdAt || (left.uid < right.uid ? -1 : 1))[0];
     },
-    isRevoked: (hash) => [...records.values()].some(({ revokedHashes }) => revokedHashes.includes(hash)),
+    isRevoked: (hash) => filed.includes(hash) || [...records.values()].some(({ revokedHashes }) => revokedHashes.includes(hash)),
+    isFiled: (hash) => filed.includes(hash),
+    isUnknown: () => false,
+    firstGeneration,
   };
 }
 

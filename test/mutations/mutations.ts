@@ -439,6 +439,90 @@ export const mutations: readonly Mutation[] = [
     },
   },
   {
+    id: 'hash-leaves-unfiled',
+    bug: 'a revoked hash leaves its record before it is stored among those of all keys',
+    edits: [
+      {
+        file: 'operator/translate/lifecycle.ts',
+        find: 'const kept = record.revokedHashes.filter((hash) => !claims.isFiled(hash));',
+        replace: 'const kept: string[] = [];',
+      },
+    ],
+    test: {
+      file: 'operator/revoked-hashes.test.ts',
+      name: 'revoked hashes > that a stopped filing left behind are filed by the next operator, none is lost at any write',
+    },
+  },
+  {
+    id: 'shard-shrinks',
+    bug: 'a shard of revoked hashes that somebody has emptied is believed',
+    edits: [
+      {
+        file: 'operator/revoked-hashes.ts',
+        find: 'const before = this.#shards.get(shard.number)?.hashes ?? none;',
+        replace: 'const before = none;',
+      },
+    ],
+    test: {
+      file: 'operator/revoked-hashes.test.ts',
+      name: 'revoked hashes > are written again when their Secret is removed, emptied or set back while an operator runs',
+    },
+  },
+  {
+    id: 'lost-shard-empty',
+    bug: 'a missing shard of revoked hashes counts as an empty one',
+    edits: [
+      {
+        file: 'operator/revoked-hashes.ts',
+        find: 'if (!this.#synced || this.#shards.has(number)) return false;',
+        replace: 'if (this.#synced) return false;',
+      },
+    ],
+    test: {
+      file: 'operator/revoked-hashes.test.ts',
+      name: 'revoked hashes > whose Secret was lost while nobody looked are told, nothing is taken anew, and what was accepted goes on',
+    },
+  },
+  {
+    id: 'foreign-hash-barred',
+    bug: 'a key that has only written down the hash of another one bars it by being revoked',
+    edits: [
+      {
+        file: 'operator/translate/lifecycle.ts',
+        find: 'const own = record.credentials.filter(({ hash }) => claims === undefined || isFirstOwner(claims, record, hash));',
+        replace: 'const own = record.credentials;',
+      },
+    ],
+    test: { file: 'operator/revoked-hashes.test.ts', name: 'revoked hashes > are barred only by the key that owned them' },
+  },
+  {
+    id: 'tombstone-forgets-generation',
+    bug: 'a key that is made anew after its tombstone has gone begins at the first generation',
+    edits: [
+      {
+        file: 'operator/housekeeping.ts',
+        find: 'await revoked.raiseFirstGeneration(Math.max(0, ...removable.map(({ gen }) => gen)));',
+        replace: '',
+      },
+    ],
+    test: {
+      file: 'operator/revoked-hashes.test.ts',
+      name: 'a tombstone > stays for its time and goes when its hashes are filed; the name begins above it, and nothing of it is accepted',
+    },
+  },
+  {
+    id: 'tombstone-takes-hashes',
+    bug: 'a tombstone goes before its revoked hashes are filed',
+    edits: [
+      {
+        file: 'operator/housekeeping.ts',
+        find: 'overdue.filter(({ revokedHashes }) => revokedHashes.every((hash) => revoked.isFiled(hash)))',
+        replace: 'overdue',
+      },
+    ],
+    test: { file: 'operator/revoked-hashes.test.ts', name: 'a tombstone > does not go while its hashes cannot be filed' },
+  },
+  {
     id: 'foreign-pending-barred',
     bug: 'of two operators that both lead, the one that sees its key delivered bars what the other has under way',
     edits: [
@@ -505,7 +589,11 @@ export const mutations: readonly Mutation[] = [
     id: 'hash-shared',
     bug: 'a hash that another key has recorded is taken as well, with that key’s limits or ours',
     edits: [
-      { file: 'operator/translate/hashes.ts', find: 'return isFirst ? undefined', replace: 'return isFirst !== undefined ? undefined' },
+      {
+        file: 'operator/translate/claim.ts',
+        find: 'if (isFirstOwner(claims, record, hash)) return undefined;',
+        replace: 'return undefined;',
+      },
     ],
     test: {
       file: 'operator/reconcile.test.ts',
@@ -555,7 +643,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'a hash that was taken out of a key is accepted again when somebody writes it back',
     edits: [
       {
-        file: 'operator/translate/hashes.ts',
+        file: 'operator/translate/claim.ts',
         find: 'if (claims.isRevoked(hash) || record.revokedHashes.includes(hash))',
         replace: 'if (false)',
       },

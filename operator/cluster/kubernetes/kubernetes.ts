@@ -117,9 +117,11 @@ class KubernetesCluster implements Cluster {
     return toOutcome<T>(await this.#client.call(request), request, reference.kind);
   }
 
-  async remove(reference: Reference): Promise<void> {
-    const request = this.#request('delete', reference, toPath(reference));
+  async remove(reference: Reference, precondition?: { readonly resourceVersion: string }): Promise<void> {
+    const body = precondition === undefined ? {} : { body: { apiVersion: 'v1', kind: 'DeleteOptions', preconditions: precondition } };
+    const request = { ...this.#request('delete', reference, toPath(reference)), ...body };
     const answer = await this.#client.call(request);
+    if (answer.code === 409 && precondition !== undefined) return;
     if (answer.code >= 300 && answer.code !== 404) throw toClusterError(answer, request.subject, request.confidential);
   }
 

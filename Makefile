@@ -5,7 +5,7 @@ NODE := node_modules/node/bin/node --disable-warning=ExperimentalWarning
 BIN := node_modules/.bin
 VITEST := $(BIN)/vitest run
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo test test-unit test-redis test-crds test-cluster test-dataplane test-chart test-e2e prove-api-faults mutations build images prove-install golden format generate \
+.PHONY: help setup tools demo test test-unit test-redis test-crds test-cluster test-dataplane test-chart test-e2e prove-api-faults mutations prove-scale build images prove-install golden format generate \
 	check check-format check-types check-lint check-unused check-generated check-docs
 
 help: ## list the targets
@@ -73,6 +73,10 @@ images: ## build the images with docker: REGISTRY=… TAG=… NODE_BUILD_IMAGE=�
 
 prove-install: setup tools ## install the chart into the cluster of KUBECONFIG, call, upgrade under load, uninstall, reinstall: IMAGE_REGISTRY=… [IMAGE_TAG=…] [REDIS_IMAGE=…]
 	@bash test/install/prove.sh
+
+prove-scale: setup tools ## measure the control plane with 10,000 and 20,000 VirtualKeys (about ten minutes) and write docs/scale.md
+	@bash test/tools/redis.sh
+	@$(NODE) test/prove/prove-scale.ts
 
 golden: setup ## write the golden files anew; read the difference before you commit it
 	$(VITEST) --project unit --update

@@ -11,8 +11,9 @@ import { ReflectedStore } from './reflected-store.ts';
 export class CredentialStore {
   readonly #cluster: Cluster;
   readonly #namespace: string;
+  /** without their values: those are in the records */
   readonly #secrets = new ReflectedStore<SecretObject>();
-  /** name of the Secret → what it says */
+  /** name of the Secret → what it says, or is about to say */
   readonly #records = new Map<string, CredentialRecord | 'invalid'>();
   readonly #owners = new Map<string, Set<string>>();
   readonly #revoked = new Map<string, Set<string>>();
@@ -37,7 +38,11 @@ export class CredentialStore {
 
   /** @returns the keys that have to be looked at: the one whose record somebody else has changed, and those that claim a hash of it as well */
   take(event: ReflectedEvent<SecretObject>): readonly string[] {
-    if (!this.#secrets.take(event) || event.type === 'Synced') return [];
+    if (event.type === 'Synced') {
+      this.#secrets.take(event);
+      return [];
+    }
+    if (!this.#secrets.take({ ...event, object: withoutData(event.object) })) return [];
     const { name } = event.object.metadata;
     const before = this.#records.get(name);
     this.#remember(name, event.type === 'Deleted' ? undefined : (parseHashedSecret(event.object) ?? 'invalid'));
@@ -96,6 +101,7 @@ export class CredentialStore {
   async write(record: CredentialRecord): Promise<'written' | 'conflict'> {
     const name = toHashedSecretName(record.keyId);
     const known = this.#secrets.get(this.#namespace, name);
+    const before = this.#records.get(name);
     this.#remember(name, record);
     try {
       const { data = {}, ...fresh } = toHashedSecret(record, this.#namespace);
@@ -103,12 +109,14 @@ export class CredentialStore {
         ? this.#cluster.create<SecretObject>({ ...fresh, data })
         : this.#cluster.replace({ ...known, data }));
       if (outcome.outcome === 'written') {
-        this.#secrets.wrote(outcome.object);
+        this.#secrets.wrote(withoutData(outcome.object));
         return 'written';
       }
     } catch (error) {
       // Whether it was written is not known; what is there is.
-      await this.#reread(name).catch(() => this.#forgetClaim(name));
+      await this.#reread(name).catch(() => {
+        if (this.#records.get(name) === record) this.#remember(name, before);
+      });
       throw error;
     }
     await this.#reread(name);
@@ -126,13 +134,7 @@ export class CredentialStore {
   async #reread(name: string): Promise<void> {
     const secret = await this.#cluster.get<SecretObject>({ kind: 'Secret', namespace: this.#namespace, name });
     if (secret === undefined) this.#secrets.forget(this.#namespace, name);
-    else this.#secrets.wrote(secret);
-    this.#forgetClaim(name);
-  }
-
-  /** Back to what the Secret says. */
-  #forgetClaim(name: string): void {
-    const secret = this.#secrets.get(this.#namespace, name);
+    else this.#secrets.wrote(withoutData(secret));
     this.#remember(name, secret === undefined ? undefined : (parseHashedSecret(secret) ?? 'invalid'));
   }
 
@@ -166,6 +168,10 @@ export function isRefusal(error: unknown): boolean {
 
 function toReadable(record: CredentialRecord | 'invalid' | undefined): CredentialRecord | undefined {
   return record === 'invalid' ? undefined : record;
+}
+
+function withoutData({ apiVersion, kind, metadata, type }: SecretObject): SecretObject {
+  return { apiVersion, kind, metadata, ...(type === undefined ? {} : { type }) };
 }
 
 function addTo(index: Map<string, Set<string>>, hash: string, name: string): void {

@@ -51,6 +51,26 @@ export class Gatherer {
     return this.#keep(virtualKey, await this.#cluster.get<SecretObject>({ kind: 'Secret', namespace, name }));
   }
 
+  /**
+   * Reads all delivery Secrets in pages, for whoever begins to lead: one by one they would be a request for each key. Nothing is taken over that the watch does not show in the
+   * same version, so that what is left out here or fails is read when it is needed.
+   */
+  async prefetch(namespaces: readonly string[]): Promise<void> {
+    const selection = { kind: 'Secret', labelSelector: deliveryLabel } as const;
+    const selections = namespaces.length === 0 ? [selection] : namespaces.map((namespace) => ({ ...selection, namespace }));
+    for (const each of selections) await this.#cluster.listEach<SecretObject>(each, (secret) => this.#takePrefetched(secret));
+  }
+
+  #takePrefetched(secret: SecretObject): void {
+    const { namespace = '', name, resourceVersion, ownerReferences = [] } = secret.metadata;
+    const owner = ownerReferences.find(({ controller }) => controller === true);
+    const virtualKey = owner === undefined ? undefined : this.#watches.virtualKeys.get(namespace, owner.name);
+    const labelled = this.#watches.deliveries.get(namespace, name);
+    if (virtualKey === undefined || toDeliveryName(virtualKey) !== name || labelled?.metadata.resourceVersion !== resourceVersion) return;
+    if (labelled !== undefined && toOwner(labelled, virtualKey) === 'this')
+      this.#keep(virtualKey, { ...secret, metadata: labelled.metadata });
+  }
+
   /** What a write of ours has made of it. */
   wroteDelivery(virtualKey: VirtualKey, secret: SecretObject): void {
     this.#keep(virtualKey, secret);

@@ -232,10 +232,16 @@ class RunningOperator implements Operator {
       absentKeys: () => absences.keys,
     });
     await publisher.load();
+    const gatherer = new Gatherer({ cluster: this.#cluster, watches: this.#watches, clock });
+    await gatherer
+      .prefetch(settings.watchNamespaces)
+      .catch((error: unknown) =>
+        log.warn({ error: describeError(error) }, 'the delivery Secrets could not be read together; each is read by itself'),
+      );
     const parts = {
       cluster: this.#cluster,
       watches: this.#watches,
-      gatherer: new Gatherer({ cluster: this.#cluster, watches: this.#watches, clock }),
+      gatherer,
       publisher,
       absences,
       attempts: new Attempts(random),

@@ -2,7 +2,6 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Channel } from '../core/resources.ts';
 import type { ReconcileOptions } from './reconcile-key.ts';
 import { translateChannel } from './translate/channel.ts';
-import { countUsers } from './translate/acceptance.ts';
 
 const settlingMs = 3_000;
 const conflictMs = 500;
@@ -22,7 +21,7 @@ export class ChannelReconciler {
     if (channel === 'unknown') return;
     if (channel === undefined) return publisher.setChannel(id, undefined);
     const secrets = await gatherer.channelSecrets(channel);
-    const usedBy = this.#countUsers(id);
+    const usedBy = watches.countUsers(id);
     const nowMs = clock.now();
     const output = translateChannel(
       {
@@ -56,11 +55,5 @@ export class ChannelReconciler {
     const found = watches.channels.get(namespace, name);
     if (found === undefined) return absences.isGone(`Channel/${id}`) ? undefined : 'unknown';
     return found.metadata.deletionTimestamp === undefined ? found : undefined;
-  }
-
-  #countUsers(id: string): number {
-    const view = this.#options.watches.channelViews().find((channel) => channel.id === id);
-    if (view === undefined) return 0;
-    return countUsers(view, this.#options.watches.virtualKeys.values());
   }
 }

@@ -3,6 +3,8 @@ import type { ClusterObject, ReflectedEvent } from './cluster/cluster.ts';
 /** How many versions that we have overwritten are remembered for each object: more than can be on their way at once. */
 const rememberedVersions = 16;
 
+const none: readonly string[] = [];
+
 interface Kept<T> {
   readonly object: T;
   /** versions that our own writes have replaced: an event that still shows one comes late */
@@ -39,16 +41,28 @@ export class ReflectedStore<T extends ClusterObject> {
       this.#synced = true;
       return true;
     }
-    const key = keyOf(event.object.metadata.namespace, event.object.metadata.name);
+    return event.type === 'Deleted' ? this.#takeDeleted(event) : this.#takeApplied(event.object);
+  }
+
+  #takeDeleted({ object: { metadata }, seen }: { readonly object: T; readonly seen: boolean }): boolean {
+    const key = keyOf(metadata.namespace, metadata.name);
     const kept = this.#kept.get(key);
-    if (event.type === 'Deleted') {
-      // Made anew since: the event is of the former one.
-      if (kept !== undefined && kept.object.metadata.uid !== event.object.metadata.uid) return false;
-      return this.#kept.delete(key) || event.seen;
+    // Made anew since: the event is of the former one.
+    if (kept !== undefined && kept.object.metadata.uid !== metadata.uid) return false;
+    return this.#kept.delete(key) || seen;
+  }
+
+  #takeApplied(object: T): boolean {
+    const key = keyOf(object.metadata.namespace, object.metadata.name);
+    const kept = this.#kept.get(key);
+    const version = object.metadata.resourceVersion ?? '';
+    if (kept?.object.metadata.resourceVersion === version) {
+      // The watch has caught up with us: what it tells from now on is newer.
+      if (kept.superseded.length > 0) this.#kept.set(key, { object: kept.object, superseded: none });
+      return false;
     }
-    const version = event.object.metadata.resourceVersion ?? '';
-    if (kept !== undefined && (kept.object.metadata.resourceVersion === version || kept.superseded.includes(version))) return false;
-    this.#kept.set(key, { object: event.object, superseded: kept?.superseded ?? [] });
+    if (kept?.superseded.includes(version) === true) return false;
+    this.#kept.set(key, { object, superseded: kept?.superseded ?? none });
     return true;
   }
 
@@ -58,7 +72,7 @@ export class ReflectedStore<T extends ClusterObject> {
     const kept = this.#kept.get(key);
     const former = kept?.object.metadata.resourceVersion;
     if (former === object.metadata.resourceVersion) return;
-    const superseded = former === undefined ? [] : [...(kept?.superseded ?? []), former].slice(-rememberedVersions);
+    const superseded = former === undefined ? none : [...(kept?.superseded ?? none), former].slice(-rememberedVersions);
     this.#kept.set(key, { object, superseded });
   }
 

@@ -111,6 +111,11 @@ export class SealedCluster implements Cluster {
     return options.kind === 'Secret' && options.metadataOnly !== true ? objects.map((object) => this.#openOrThrow(object)) : objects;
   }
 
+  listEach<T extends ClusterObject>(options: Omit<ReflectOptions<T>, 'onEvent'>, take: (object: T) => void): Promise<void> {
+    const isOpened = options.kind === 'Secret' && options.metadataOnly !== true;
+    return this.#options.cluster.listEach<T>(options, isOpened ? (object) => take(this.#openOrThrow(object)) : take);
+  }
+
   create<T extends ClusterObject>(object: T): Promise<WriteOutcome<T>> {
     return this.#write(object, (sealed) => this.#options.cluster.create(sealed));
   }
@@ -175,17 +180,18 @@ export class SealedCluster implements Cluster {
   #open(secret: SecretObject): SecretObject | undefined {
     const name = nameOf(secret);
     this.#note(secret);
-    const data: Record<string, string> = {};
+    let data: Record<string, string> | undefined;
     for (const [entry, value] of Object.entries(secret.data ?? {})) {
-      const opened = this.#keys.open(Buffer.from(value, 'base64'), toPlace(secret, entry));
+      const bytes = Buffer.from(value, 'base64');
+      const opened = this.#keys.open(bytes, toPlace(secret, entry));
       if (!opened.ok && opened.reason === 'locked') {
         this.#lock(name, opened.message);
         return undefined;
       }
-      data[entry] = opened.ok ? Buffer.from(opened.bytes).toString('base64') : value;
+      if (opened.ok && opened.bytes !== bytes) data = { ...data, [entry]: Buffer.from(opened.bytes).toString('base64') };
     }
     this.#locked.delete(name);
-    return secret.data === undefined ? secret : { ...secret, data };
+    return data === undefined ? secret : { ...secret, data: { ...secret.data, ...data } };
   }
 
   async #write<T extends ClusterObject>(object: T, write: (sealed: T) => Promise<WriteOutcome<T>>): Promise<WriteOutcome<T>> {

@@ -14,6 +14,7 @@ import { consentLabel } from './translate/source-entries.ts';
 import type { ChannelView, NamespaceView } from './translate/channel-view.ts';
 import type { Claims } from './translate/key-input.ts';
 import { toChannelView } from './translate/channel-view.ts';
+import { UserGroups } from './user-groups.ts';
 
 /** How long a Channel's number of users may be behind. */
 const usedByDelayMs = 5_000;
@@ -53,6 +54,7 @@ export class Watches {
   /** `namespace/name` of a Secret → who reads it, and whose delivery Secret has that name */
   readonly #readers = new ReferenceIndex();
   readonly #delivered = new ReferenceIndex();
+  readonly #users = new UserGroups();
   #onSynced: (() => void)[] = [];
 
   constructor(options: WatchesOptions) {
@@ -140,6 +142,12 @@ export class Watches {
     return [...this.#views.values()];
   }
 
+  /** How many keys may route to a Channel. */
+  countUsers(id: string): number {
+    const view = this.#views.get(id);
+    return view === undefined ? 0 : this.#users.count(view);
+  }
+
   namespaceViews(): readonly NamespaceView[] {
     return [...this.#namespaces.values()].map(({ metadata }) => ({ name: metadata.name, labels: metadata.labels ?? {} }));
   }
@@ -171,10 +179,9 @@ export class Watches {
 
   #onVirtualKey(event: ReflectedEvent<VirtualKey>): void {
     if (event.type === 'Synced') return;
-    const { namespace = '', name, generation } = event.object.metadata;
+    const { namespace = '', name } = event.object.metadata;
     const id = `${namespace}/${name}`;
     const item = `VirtualKey/${id}`;
-    const before = this.virtualKeys.get(namespace, name);
     if (!this.virtualKeys.take(event)) return;
     this.#options.onVirtualKey(event);
     if (event.type === 'Applied') {
@@ -188,7 +195,7 @@ export class Watches {
       this.#delivered.delete(item);
     }
     this.#options.onChange(item);
-    if (event.type === 'Applied' && before?.metadata.generation === generation) return;
+    if (!this.#users.set(id, event.type === 'Applied' ? event.object : undefined)) return;
     for (const channelId of this.#views.keys()) this.#options.onChange(`Channel/${channelId}`, usedByDelayMs);
   }
 

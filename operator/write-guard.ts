@@ -10,6 +10,7 @@ export function toWriteGuarded(cluster: Cluster, mayWrite: () => boolean): Clust
     reflect: (options) => cluster.reflect(options),
     get: (reference) => cluster.get(reference),
     list: (options) => cluster.list(options),
+    listEach: (options, take) => cluster.listEach(options, take),
     close: () => cluster.close(),
     async create(object) {
       guard();

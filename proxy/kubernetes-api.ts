@@ -60,7 +60,8 @@ export interface KubernetesApiOptions {
   readonly clock: Clock;
 }
 
-const pageSize = 500;
+/** A page is parsed in one go, and a shard may have 680 KiB in base64: so few keep a usual page at a millisecond or two. */
+const pageSize = 12;
 const listTimeoutMs = 60_000;
 const answerTimeoutMs = 30_000;
 /** The server sends a bookmark about every minute, so two of them missing mean that nobody is there any more (a half-open connection never errs). */

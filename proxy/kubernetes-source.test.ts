@@ -149,7 +149,7 @@ describe('in good order', () => {
     await untilTold('connected');
     expect(told).toEqual(['a=one', 'synced', 'connected']);
     const [list, watch] = server.calls;
-    expect(list?.request.url).toBe('/api/v1/namespaces/keywright-snapshot/secrets?fieldSelector=type%3Dkeywright.dev%2Fsnapshot&limit=500');
+    expect(list?.request.url).toBe('/api/v1/namespaces/keywright-snapshot/secrets?fieldSelector=type%3Dkeywright.dev%2Fsnapshot&limit=12');
     expect(list?.request.headers.authorization).toBe('Bearer t0ken-of-mine');
     expect(Object.fromEntries(watch?.query ?? [])).toEqual({
       fieldSelector: 'type=keywright.dev/snapshot',

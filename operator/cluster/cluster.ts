@@ -49,7 +49,7 @@ export interface Reference {
 
 export type ReflectedEvent<T extends ClusterObject> =
   | { readonly type: 'Applied'; readonly object: T }
-  /** `seen`: a watch DELETED told it; otherwise it was only missing from a new list */
+  /** `seen`: a watch DELETED told it; otherwise it was only missing from a new list, and of the object only its identity and last version are told */
   | { readonly type: 'Deleted'; readonly object: T; readonly seen: boolean }
   /** the first full list has been delivered */
   | { readonly type: 'Synced' };
@@ -108,6 +108,8 @@ export interface Cluster {
   reflect<T extends ClusterObject>(options: ReflectOptions<T>): Reflector;
   get<T extends ClusterObject>(reference: Reference): Promise<T | undefined>;
   list<T extends ClusterObject>(options: Omit<ReflectOptions<T>, 'onEvent'>): Promise<T[]>;
+  /** As `list`, but told one by one, page by page: for what is too much to be held at once. */
+  listEach<T extends ClusterObject>(options: Omit<ReflectOptions<T>, 'onEvent'>, take: (object: T) => void): Promise<void>;
   create<T extends ClusterObject>(object: T): Promise<WriteOutcome<T>>;
   /** PUT; `metadata.resourceVersion` is required */
   replace<T extends ClusterObject>(object: T): Promise<WriteOutcome<T>>;

@@ -192,6 +192,9 @@ export function describeClusterContract(name: string, makeCluster: () => Promise
 
     it('gives only metadata when only metadata is asked for', async () => {
       const created = written(await cluster.create(secret({}, { only: 'metadata' })));
+      const each: string[] = [];
+      await cluster.listEach({ kind: 'Secret', namespace }, ({ metadata }) => void each.push(metadata.name));
+      expect(each).toEqual((await cluster.list({ kind: 'Secret', namespace })).map(({ metadata }) => metadata.name));
       expect(await cluster.list({ kind: 'Secret', namespace, labelSelector: 'only=nobody', metadataOnly: true })).toEqual([]);
       const listed = await cluster.list<SecretObject>({ kind: 'Secret', namespace, labelSelector: 'only=metadata', metadataOnly: true });
       expect(listed).toHaveLength(1);

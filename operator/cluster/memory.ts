@@ -90,6 +90,10 @@ class ObjectStore implements MemoryCluster {
     return selection.metadataOnly === true ? found.map(toMetadataOnly) : found;
   }
 
+  async listEach<T extends ClusterObject>(selection: Omit<ReflectOptions<T>, 'onEvent'>, take: (object: T) => void): Promise<void> {
+    for (const object of await this.list(selection)) take(object);
+  }
+
   create<T extends ClusterObject>(object: T): Promise<WriteOutcome<T>> {
     return this.#write('create', object, async (before) => {
       if (before !== undefined) return { outcome: 'exists' };

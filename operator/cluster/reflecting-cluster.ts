@@ -41,6 +41,7 @@ export function makeReflectingCluster(memory: MemoryCluster, options: { clock: C
     },
     get: (reference) => memory.get(reference),
     list: (selection) => memory.list(selection),
+    listEach: (selection, take) => memory.listEach(selection, take),
     create: (object) => memory.create(object),
     replace: (object) => memory.replace(object),
     patchStatus: (object, status) => memory.patchStatus(object, status),

@@ -21,15 +21,20 @@ const program = join(import.meta.dirname, '..', '..', 'bin', 'keywright');
 
 /**
  * Starts `bin/keywright` with these arguments and `KEYWRIGHT_*` settings (of the test's own environment only PATH, HOME and the temporary directory are handed on, so that a
- * developer's settings do not change a test).
+ * developer's settings do not change a test). `command` starts another build of it.
  */
-export function spawnKeywright(args: readonly string[], settings: Readonly<Record<string, string>> = {}): KeywrightProcess {
+export function spawnKeywright(
+  args: readonly string[],
+  settings: Readonly<Record<string, string>> = {},
+  command: readonly [string, ...string[]] = [program],
+): KeywrightProcess {
   const { PATH, HOME, TMPDIR } = process.env;
   const lines: LogLine[] = [];
   const listeners = new Set<() => void>();
   let text = '';
   let rest = '';
-  const child = startChild(program, args, {
+  const [executable, ...first] = command;
+  const child = startChild(executable, [...first, ...args], {
     environment: { PATH, HOME, TMPDIR, ...settings },
     onOutput(part) {
       text += part;

@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { KubeConfig } from '@kubernetes/client-node';
-import { parse } from 'yaml';
 import { Secret } from '../../../core/secret.ts';
 import { ClusterError } from '../cluster.ts';
+import type { PlainConfig } from './plain-config.ts';
+import { toPlainConfig, toServiceAccount } from './plain-config.ts';
 
 /** Where the API server is and how to prove who we are, as of now. */
 export interface Connection {
@@ -39,16 +40,18 @@ const freshMs = 30_000;
 
 /**
  * The connection of a kubeconfig: the named file, else the pod's service account, else KUBECONFIG or ~/.kube/config.
- * client-node is used for this alone (contexts, exec plugins, OIDC, token refresh); it is imported at first use since it costs 0.5 s and 90 MB.
+ * client-node is used for what needs it alone (exec plugins, OIDC, proxies, merged files), and imported then: it costs 0.5 s and 90 MB.
  */
 export function makeConnectionSource(options: { kubeconfigPath?: string; now: () => number }): ConnectionSource {
-  let config: Promise<LoadedConfig> | undefined;
+  let config: Promise<PlainConfig> | undefined;
   let cached: { connection: Promise<Connection>; atMs: number } | undefined;
 
   async function read(): Promise<Connection> {
     try {
       config ??= loadConfig(options.kubeconfigPath);
-      return await toConnection(await config);
+      return await (
+        await config
+      )();
     } catch (error) {
       if (error instanceof ClusterError) throw error;
       // Not its message: an exec plugin's is whatever the plugin printed.
@@ -84,20 +87,36 @@ interface LoadedConfig {
   readonly tokenFile: string | undefined;
 }
 
-async function loadConfig(kubeconfigPath: string | undefined): Promise<LoadedConfig> {
+async function loadConfig(kubeconfigPath: string | undefined): Promise<PlainConfig> {
+  const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port = '443', KUBECONFIG: named = '' } = process.env;
+  if (kubeconfigPath === undefined && host !== undefined) return toServiceAccount(host, port);
+  const file = kubeconfigPath ?? (named === '' || named.includes(path.delimiter) ? undefined : named);
+  const plain = file === undefined ? undefined : toPlainConfig(await readDocument(file), path.dirname(file));
+  if (plain !== undefined) return plain;
+  const loaded = await loadWithPlugins(kubeconfigPath);
+  return () => toConnection(loaded);
+}
+
+/** Programs write kubeconfigs as JSON, which is YAML too, and need no parser for it. */
+async function readDocument(file: string): Promise<unknown> {
+  const text = await readFile(file, 'utf8');
+  if (!text.trimStart().startsWith('{')) return (await import('yaml')).parse(text);
+  return JSON.parse(text);
+}
+
+async function loadWithPlugins(kubeconfigPath: string | undefined): Promise<LoadedConfig> {
   const { KubeConfig } = await import('@kubernetes/client-node');
   const config = new KubeConfig();
   if (kubeconfigPath !== undefined) {
     config.loadFromFile(kubeconfigPath);
     return { config, tokenFile: await findTokenFile(kubeconfigPath, config) };
   }
-  if (process.env['KUBERNETES_SERVICE_HOST'] !== undefined) config.loadFromCluster();
-  else config.loadFromDefault();
+  config.loadFromDefault();
   return { config, tokenFile: undefined };
 }
 
 async function findTokenFile(kubeconfigPath: string, config: KubeConfig): Promise<string | undefined> {
-  const document = parse(await readFile(kubeconfigPath, 'utf8')) as { users?: { name: string; user?: { tokenFile?: unknown } }[] };
+  const document = (await readDocument(kubeconfigPath)) as { users?: { name: string; user?: { tokenFile?: unknown } }[] };
   const tokenFile = document.users?.find((entry) => entry.name === config.getCurrentUser()?.name)?.user?.tokenFile;
   return typeof tokenFile === 'string' ? path.resolve(path.dirname(kubeconfigPath), tokenFile) : undefined;
 }

@@ -79,13 +79,17 @@ class KubernetesCluster implements Cluster {
 
   async list<T extends ClusterObject>(selection: Omit<ReflectOptions<T>, 'onEvent'>): Promise<T[]> {
     const objects: T[] = [];
+    await this.listEach<T>(selection, (object) => void objects.push(object));
+    return objects;
+  }
+
+  async listEach<T extends ClusterObject>(selection: Omit<ReflectOptions<T>, 'onEvent'>, take: (object: T) => void): Promise<void> {
     let next: string | undefined;
     do {
       const page: Page<T> = await this.#listPage<T>(selection, { next }, parseObject<T>);
-      objects.push(...page.items);
+      for (const object of page.items) take(object);
       next = page.next;
     } while (next !== undefined);
-    return objects;
   }
 
   async create<T extends ClusterObject>(object: T): Promise<WriteOutcome<T>> {

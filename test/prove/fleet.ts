@@ -1,0 +1,168 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { startFakeProvider } from '../../standalone/fake-provider.ts';
+import { type ControlPlane, startControlPlane } from '../support/control-plane.ts';
+import { startChild } from '../support/child.ts';
+import { type KeywrightProcess, spawnKeywright } from '../support/process.ts';
+import { startRedis } from '../support/redis.ts';
+import { type ApiClient, makeApiClient } from './api-client.ts';
+
+/** API server, etcd, Redis and a fake provider, and the means to start operators and proxies of one build on them. */
+export interface Fleet {
+  readonly api: ApiClient;
+  startOperator(): Promise<Running>;
+  /** resolves when it listens; whether it is ready is another matter */
+  startProxy(): Promise<Running>;
+  stop(): Promise<void>;
+}
+
+export interface Running {
+  readonly process: KeywrightProcess;
+  readonly address: string;
+  readonly admin: string;
+  /** when it was started, by `performance.now()` */
+  readonly startedMs: number;
+}
+
+const namespaces = ['keywright-system', 'keywright-snapshot', 'platform'];
+const root = join(import.meta.dirname, '..', '..');
+
+export async function startFleet(command: readonly [string, ...string[]]): Promise<Fleet> {
+  const [controlPlane, redis] = await Promise.all([startControlPlane(), startRedis()]);
+  const provider = await startFakeProvider({ listen: { host: '127.0.0.1', port: 0 } });
+  const processes: KeywrightProcess[] = [];
+  const api = makeApiClient(controlPlane);
+
+  async function run(words: readonly string[], environment: Record<string, string>): Promise<Running> {
+    const startedMs = performance.now();
+    const probe = `--import=${join(root, 'test', 'prove', 'stall-probe.ts')} --disable-warning=ExperimentalWarning`;
+    const process = spawnKeywright(words, { NODE_OPTIONS: probe, ...environment }, command);
+    processes.push(process);
+    const line = await process.waitForEvent((entry) => entry['event'] === 'listening', 60_000);
+    return { process, address: String(line['address']), admin: String(line['admin']), startedMs };
+  }
+
+  await prepare(controlPlane, provider.address);
+  // Service accounts, because what an administrator asks for passes the API server's priority and fairness unseen.
+  const operatorConfig = controlPlane.kubeconfigFor(await controlPlane.createToken('keywright-system/operator'));
+  const proxyConfig = controlPlane.kubeconfigFor(await controlPlane.createToken('keywright-snapshot/proxy'));
+  const admin = { KEYWRIGHT_ADMIN_LISTEN: '127.0.0.1:0' };
+  return {
+    api,
+    startOperator: () =>
+      run(['operator'], {
+        ...admin,
+        KUBECONFIG: operatorConfig,
+        KEYWRIGHT_PUBLIC_URL: 'https://gateway.example.com',
+        KEYWRIGHT_API_LISTEN: '127.0.0.1:0',
+      }),
+    startProxy: () =>
+      run(['proxy'], {
+        ...admin,
+        KUBECONFIG: proxyConfig,
+        KEYWRIGHT_LISTEN: '127.0.0.1:0',
+        KEYWRIGHT_REDIS_URL: redis.url,
+        KEYWRIGHT_REPLICAS: '2',
+      }),
+    async stop() {
+      await Promise.all(processes.map((process) => process.stop(30_000)));
+      await api.close();
+      await Promise.all([provider.close(), redis.stop(), controlPlane.stop()]);
+    },
+  };
+}
+
+async function prepare(controlPlane: ControlPlane, provider: string): Promise<void> {
+  const crds = ['virtualkey', 'channel'];
+  for (const crd of crds) await controlPlane.kubectl('apply', '-f', join(root, 'crds', `${crd}.crd.yaml`));
+  const names = ['crd/virtualkeys.keywright.dev', 'crd/channels.keywright.dev'];
+  await controlPlane.kubectl('wait', '--for=condition=Established', ...names, '--timeout=30s');
+  for (const namespace of namespaces) await controlPlane.kubectl('create', 'namespace', namespace);
+  await controlPlane.apply(`apiVersion: v1
+kind: ServiceAccount
+metadata: { name: operator, namespace: keywright-system }
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: { name: operator }
+roleRef: { apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin }
+subjects: [{ kind: ServiceAccount, name: operator, namespace: keywright-system }]
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: { name: proxy, namespace: keywright-snapshot }
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: { name: proxy, namespace: keywright-snapshot }
+rules: [{ apiGroups: [""], resources: [secrets], verbs: [list, watch] }]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: { name: proxy, namespace: keywright-snapshot }
+roleRef: { apiGroup: rbac.authorization.k8s.io, kind: Role, name: proxy }
+subjects: [{ kind: ServiceAccount, name: proxy, namespace: keywright-snapshot }]
+---
+apiVersion: v1
+kind: Secret
+metadata: { name: provider-key, namespace: platform, labels: { keywright.dev/credential: "true" } }
+stringData: { apiKey: sk-provider }
+---
+apiVersion: keywright.dev/v1alpha1
+kind: Channel
+metadata: { name: openai, namespace: platform }
+spec:
+  provider: OpenAI
+  baseURL: ${provider}
+  allowedNamespaces: { from: All }
+  tls: { allowPlaintext: true }
+  auth: { apiKeys: [{ name: main, secretRef: { name: provider-key, key: apiKey } }] }
+`);
+}
+
+/** Resident memory now and at its highest, in MiB (`/proc/<pid>/status`). */
+export function memoryOf(pid: number): { readonly nowMiB: number; readonly peakMiB: number } {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  const read = (name: string): number => Math.round(Number(new RegExp(`${name}:\\s+(\\d+) kB`).exec(status)?.[1] ?? 0) / 102.4) / 10;
+  return { nowMiB: read('VmRSS'), peakMiB: read('VmHWM') };
+}
+
+export interface Stall {
+  /** by the clock: on a busy machine also what others did meanwhile */
+  readonly wallMs: number;
+  /** of its own thread's CPU */
+  readonly cpuMs: number;
+}
+
+/** The longest time that the process held up its event loop since it was asked last. */
+export async function longestStall({ process }: Running): Promise<Stall> {
+  const before = process.lines.length;
+  process.kill('SIGUSR2');
+  const line = await process.waitForEvent((entry) => entry['event'] === 'stall' && process.lines.indexOf(entry) >= before);
+  const round = (value: unknown): number => Math.round(Number(value) * 10) / 10;
+  return { wallMs: round(line['wallMs']), cpuMs: round(line['cpuMs']) };
+}
+
+/** One sample of a process' metrics by its whole name with labels. */
+export async function sample({ admin }: Running, name: string): Promise<number> {
+  const text = await (await fetch(`${admin}/metrics`)).text();
+  return sumOf(text, (line) => line.startsWith(`${name} `) || line.startsWith(name.endsWith('}') ? name : `${name}{`));
+}
+
+export function sumOf(metrics: string, wanted: (line: string) => boolean): number {
+  return metrics
+    .split('\n')
+    .filter((line) => wanted(line))
+    .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
+}
+
+/** What a bare Node with `node:http` and undici takes, listening: the measure for what a proxy adds. */
+export async function bareNodeMiB(node: string): Promise<number> {
+  const code = `await import('undici'); (await import('node:http')).createServer().listen(0, '127.0.0.1', () => console.log('listening'))`;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const child = startChild(node, ['--input-type=module', '-e', code], { directory: root, onOutput: () => resolve() });
+  await promise;
+  const { nowMiB } = memoryOf(child.pid);
+  await child.stop();
+  return nowMiB;
+}

@@ -48,7 +48,8 @@ export interface WatchOptions {
 
 /** The two calls a proxy makes. Neither rejects; an aborted one answers as failed. */
 export interface KubernetesApi {
-  list(options: { continueToken: string | undefined; signal: AbortSignal }): Promise<ListAnswer>;
+  /** `limit`: of one page; default 500 */
+  list(options: { continueToken: string | undefined; limit?: number; signal: AbortSignal }): Promise<ListAnswer>;
   /** resolves when the watch is over: undefined if the server ended it in order */
   watch(options: WatchOptions): Promise<CallFailure | undefined>;
   close(): Promise<void>;
@@ -104,14 +105,11 @@ export function makeKubernetesApi({ connection, namespace, clock }: KubernetesAp
   }
 
   return {
-    async list({ continueToken, signal }) {
+    async list({ continueToken, limit = pageSize, signal }) {
       const watchdog = makeWatchdog(clock, signal);
       watchdog.expect(listTimeoutMs, 'the list took too long');
       try {
-        const answer = await call(
-          { limit: String(pageSize), ...(continueToken === undefined ? {} : { continue: continueToken }) },
-          watchdog,
-        );
+        const answer = await call({ limit: String(limit), ...(continueToken === undefined ? {} : { continue: continueToken }) }, watchdog);
         return 'reason' in answer ? { ok: false, failure: answer } : toPage(await answer.body.json());
       } catch (error) {
         return { ok: false, failure: { reason: 'failed', message: watchdog.why ?? describeError(error) } };

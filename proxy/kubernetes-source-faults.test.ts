@@ -46,15 +46,18 @@ const expired = { kind: 'Status', code: 410, reason: 'Expired' };
 const isWatch = (line: string) => line.includes('watch=1');
 
 interface Setup {
+  /** how the question is answered which version the server has */
+  readonly version?: Answer;
   readonly server?: ScriptedServerOptions;
   readonly kubeconfig?: (server: ScriptedServer) => string;
 }
 
 /** The proxy's source against a server that answers lists and watches in the order given; the last answer of each for ever. */
-async function follow(lists: Answer[], watches: Answer[], { server: options, kubeconfig }: Setup = {}) {
+async function follow(lists: Answer[], watches: Answer[], { server: options, kubeconfig, version = list(999_999_999) }: Setup = {}) {
   const clock = makeFakeClock();
   const asked: { verb: 'list' | 'watch'; from: string | null; atMs: number }[] = [];
   const server = await startScriptedServer((exchange) => {
+    if (exchange.query.get('limit') === '1') return version(exchange);
     const watch = exchange.query.has('watch');
     asked.push({ verb: watch ? 'watch' : 'list', from: exchange.query.get('resourceVersion'), atMs: clock.now() });
     const script = watch ? watches : lists;
@@ -158,6 +161,16 @@ describe('a server that says nothing, or something else', () => {
     await test.until(() => test.verbs().at(-1) === 'watch 50');
     expect(test.verbs()).toEqual(['list', 'watch 900', 'watch 900', 'list', 'watch 50']);
     expect(test.told).toEqual(['a=old', 'synced', 'a=restored', 'synced']);
+  });
+
+  it.each([
+    { how: 'was restored', version: 50, asked: ['list', 'watch 900', 'list', 'watch 50'] },
+    { how: 'is as it was', version: 900, asked: ['list', 'watch 900', 'watch 900'] },
+  ])('is asked for its version when a watch has broken off: a store that $how', async ({ version, asked }) => {
+    const breaks: Answer = ({ response, reset }) => void response.writeHead(200).write('\n', () => reset());
+    const test = await follow([list(900, secret('a', 800)), list(50, secret('a', 40))], [breaks, silent], { version: list(version) });
+    await test.until(() => test.asked.length === asked.length);
+    expect(test.verbs()).toEqual(asked);
   });
 
   it('is listed at once after a bookmark from before the beginning of the watch', async () => {

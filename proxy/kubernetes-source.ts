@@ -1,7 +1,7 @@
 import { snapshotEntry } from '../core/snapshot.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
-import { isNewerVersion } from '../runtime/resource-version.ts';
+import { isNewerVersion, liesBefore } from '../runtime/resource-version.ts';
 import type { KubeConnection } from './kube-config.ts';
 import { type CallFailure, type KubernetesApi, makeKubernetesApi, type SecretItem, type WatchEvent } from './kubernetes-api.ts';
 import type { SnapshotSink, SnapshotSource } from './snapshot-source.ts';
@@ -109,8 +109,19 @@ class Follower {
       });
       if (either.aborted) break;
       if ((await this.#judge({ failure, told: resourceVersion !== before, livedMs: clock.now() - started })) === 'list') break;
+      if (failure !== undefined && (await this.#isSetBack(resourceVersion))) break;
     }
     timer.cancel();
+  }
+
+  /**
+   * A store that was restored from a backup counts from an older version again, and a watch from one that it has not reached is held silently. Connections break with
+   * a restore, so the question is asked once for each failure; it costs a page of one Secret.
+   */
+  async #isSetBack(resourceVersion: string): Promise<boolean> {
+    const { api, signal } = this.#options;
+    const page = await api.list({ continueToken: undefined, limit: 1, signal });
+    return page.ok && liesBefore(page.resourceVersion, resourceVersion);
   }
 
   /** What to do when a watch is over, after the wait that is due. */

@@ -29,6 +29,7 @@ export function makeReflectingCluster(memory: MemoryCluster, options: { clock: C
     reflect<T extends ClusterObject>(reflect: ReflectOptions<T>): Reflector {
       const { onEvent: _, ...selection } = reflect;
       const source = {
+        version: async () => String(newest(memory)),
         async list() {
           const items = reflecting.lie(reflect.kind, await memory.list(selection)) as readonly T[];
           return { items, resourceVersion: String(newest(memory)), next: undefined };

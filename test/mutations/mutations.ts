@@ -924,6 +924,33 @@ export const mutations: readonly Mutation[] = [
     },
   },
   {
+    id: 'history-not-asked-for',
+    bug: 'after a broken watch the operator goes on from a version that a restored store has not reached',
+    edits: [
+      {
+        file: 'operator/cluster/kubernetes/reflector.ts',
+        find: 'if (this.#inDoubt) await this.#checkHistory();',
+        replace: '',
+      },
+    ],
+    test: {
+      file: 'operator/cluster/kubernetes/reflector-faults.test.ts',
+      name: 'a server that is there and does not answer > is asked for its version when a watch has broken off: a store that was restored',
+    },
+  },
+  {
+    id: 'leads-after-deadline',
+    bug: 'a leader whose renewals are not answered in time goes on leading while its lease looks fresh',
+    edits: [
+      { file: 'operator/lease.ts', find: ' && this.#options.monotonicMs() < this.#term.deadlineMs', replace: '' },
+      { file: 'operator/lease.ts', find: 'if (term.ending.signal.aborted) return;', replace: 'return;' },
+    ],
+    test: {
+      file: 'operator/lease-faults.test.ts',
+      name: 'leader election over a slow network > a renewal that is answered after the deadline prolongs nothing',
+    },
+  },
+  {
     id: 'write-after-the-lease',
     bug: 'a write that has waited for a throttling server is sent although the process leads no more',
     edits: [{ file: 'operator/cluster/kubernetes/client.ts', find: 'if (writes && !this.#options.mayWrite())', replace: 'if (false)' }],

@@ -22,7 +22,12 @@ export const expired = { kind: 'Status', code: 410, reason: 'Expired', message: 
 
 export type Answer = (exchange: Exchange) => void;
 
+/** A history that has come further than any test. */
+const farAhead: Answer = ({ json }) => json(200, list(999_999_999));
+
 export interface ReflectSetup {
+  /** how the question is answered which version the server has */
+  readonly version?: Answer;
   readonly onEvent?: (event: ReflectedEvent<SecretObject>) => void;
   readonly server?: ScriptedServerOptions;
   readonly kubeconfig?: (server: ScriptedServer) => string;
@@ -32,9 +37,10 @@ export interface ReflectSetup {
 export async function reflect(
   lists: Answer[],
   watches: Answer[],
-  { onEvent, server: options, kubeconfig = (started) => started.kubeconfig() }: ReflectSetup = {},
+  { onEvent, server: options, kubeconfig = (started) => started.kubeconfig(), version = farAhead }: ReflectSetup = {},
 ) {
   const server = await startScriptedServer((exchange) => {
+    if (exchange.query.get('limit') === '1') return version(exchange);
     const script = exchange.query.has('watch') ? watches : lists;
     const answer = script.length > 1 ? script.shift() : script[0];
     answer?.(exchange);

@@ -71,7 +71,7 @@ describe('Kubernetes client', () => {
   it('lets a lease pass the queue', async () => {
     const held: Exchange[] = [];
     const { cluster, server, until } = await start((exchange) => {
-      if (exchange.path.includes('/leases/')) exchange.json(404, {});
+      if (exchange.path.includes('/leases/')) exchange.json(404, { kind: 'Status', code: 404, reason: 'NotFound', details: { name: 'l' } });
       else held.push(exchange);
     });
     const calls = Array.from({ length: 30 }, () => cluster.get(reference));

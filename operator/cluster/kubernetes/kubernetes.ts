@@ -56,6 +56,7 @@ class KubernetesCluster implements Cluster {
   reflect<T extends ClusterObject>(reflect: ReflectOptions<T>): Reflector {
     const { clock, random, log } = this.#options;
     const source: ReflectorSource<T> = {
+      version: async (signal) => (await this.#listPage(reflect, { next: undefined, signal, limit: 1 }, parseReflected<T>)).resourceVersion,
       list: (next, signal) => this.#listPage(reflect, { next, signal }, parseReflected<T>),
       watch: ({ resourceVersion, timeoutSeconds, signal }) => this.#watch(reflect, { resourceVersion, timeoutSeconds, signal }),
     };
@@ -142,13 +143,13 @@ class KubernetesCluster implements Cluster {
 
   async #listPage<T extends ClusterObject>(
     selection: Omit<ReflectOptions<T>, 'onEvent'>,
-    { next, signal }: { next: string | undefined; signal?: AbortSignal },
+    { next, signal, limit = pageSize }: { next: string | undefined; signal?: AbortSignal; limit?: number },
     parse: (value: unknown, kind: Kind) => T | undefined,
   ): Promise<Page<T>> {
     const { kind, namespace } = selection;
     const request: ApiRequest = {
       ...this.#request('list', { kind, name: '*', ...(namespace === undefined ? {} : { namespace }) }, toCollectionPath(kind, namespace)),
-      query: { ...toSelectors(selection), limit: String(pageSize), ...(next === undefined ? {} : { continue: next }) },
+      query: { ...toSelectors(selection), limit: String(limit), ...(next === undefined ? {} : { continue: next }) },
       accept: toAccept('PartialObjectMetadataList', selection.metadataOnly),
       ...(signal === undefined ? {} : { signal }),
     };

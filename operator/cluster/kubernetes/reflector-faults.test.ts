@@ -119,6 +119,18 @@ describe('a server that is there and does not answer', () => {
     expect(test.told).toEqual(['+a@800', 'Synced', '+a@40']);
   });
 
+  it.each([
+    { how: 'was restored', version: 50, watched: ['900', '50'], told: ['+a@800', 'Synced', '+a@40'] },
+    { how: 'is as it was', version: 900, watched: ['900', '900'], told: ['+a@800', 'Synced'] },
+  ])('is asked for its version when a watch has broken off: a store that $how', async ({ version, watched, told }) => {
+    const breaks: Answer = ({ response, reset }) => void response.writeHead(200).write('\n', () => reset());
+    const test = await reflect([lists(900, object('a', 800)), lists(50, object('a', 40))], [breaks, silent], { version: lists(version) });
+    await test.recover(1);
+    await test.until(() => test.watched().length === 2);
+    expect(test.told).toEqual(told);
+    expect(test.watched().map(versionOf)).toEqual(watched);
+  });
+
   it('a bookmark from before the beginning of the watch shows a restored store: everything is listed at once', async () => {
     const test = await reflect([lists(900, object('a', 800)), lists(50, object('a', 40))], [tells(bookmark(45)), silent]);
     await test.until(() => test.watched().length === 2);

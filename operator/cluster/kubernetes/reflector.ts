@@ -18,8 +18,10 @@ export interface Page<T> {
   readonly next: string | undefined;
 }
 
-/** The two requests of a reflector; both throw ClusterError. */
+/** The requests of a reflector; all throw ClusterError. */
 export interface ReflectorSource<T extends ClusterObject> {
+  /** the resource version of the server as of now */
+  version(signal: AbortSignal): Promise<string>;
   list(next: string | undefined, signal: AbortSignal): Promise<Page<T>>;
   watch(options: { resourceVersion: string; timeoutSeconds: number; signal: AbortSignal }): Promise<AsyncIterable<Uint8Array>>;
 }
@@ -60,6 +62,8 @@ class RunningReflector<T extends ClusterObject> implements Reflector {
   #relistAtMs = 0;
   #synced = false;
   #failures = 0;
+  /** the watch has failed: when it goes on, the server may live in another history */
+  #inDoubt = false;
   /** since the last watch that lived for a while: versions that had expired, watches that ended at once */
   #expiries = 0;
   #shortWatches = 0;
@@ -88,6 +92,7 @@ class RunningReflector<T extends ClusterObject> implements Reflector {
     await Promise.resolve();
     while (!this.#stopped) {
       try {
+        if (this.#inDoubt) await this.#checkHistory();
         if (this.#resourceVersion === undefined || this.#options.clock.now() >= this.#relistAtMs) await this.#list();
         if (!this.#stopped) await this.#watch(this.#resourceVersion ?? '');
       } catch (error) {
@@ -107,6 +112,7 @@ class RunningReflector<T extends ClusterObject> implements Reflector {
     const expired = isExpired(error);
     const attempt = this.#failures;
     this.#failures += 1;
+    this.#inDoubt = true;
     // Also when watching from there has failed again and again: perhaps it is an event that we cannot read.
     if (expired || this.#failures >= failuresBeforeRelist) this.#resourceVersion = undefined;
     // An expired version is no trouble of the server; only when listing anew does not mend it there is something to wait for.
@@ -115,6 +121,17 @@ class RunningReflector<T extends ClusterObject> implements Reflector {
     const waitMs = Math.max(askedMs, toBackoffMs({ attempt, ...backoff, random: this.#options.random }));
     this.#options.log.warn({ kind, namespace, waitMs, error: describeError(error) }, 'the watch of the API server is interrupted');
     await sleep(this.#options.clock, waitMs, this.#stopping.signal);
+  }
+
+  /**
+   * A store that was restored from a backup counts from an older version again, and a watch from one that it has not reached is held silently. Connections break
+   * with a restore, so the question is asked once for each failure; it costs a page of one object.
+   */
+  async #checkHistory(): Promise<void> {
+    const known = this.#resourceVersion;
+    if (known !== undefined && liesBefore(await this.#options.source.version(this.#stopping.signal), known))
+      this.#resourceVersion = undefined;
+    this.#inDoubt = false;
   }
 
   async #list(): Promise<void> {

@@ -1,12 +1,14 @@
 import type { Channel, VirtualKey } from '../core/resources.ts';
 import type { Secret } from '../core/secret.ts';
 import type { Clock } from '../runtime/clock.ts';
+import type { Log } from '../runtime/log.ts';
 import type { Cluster, SecretObject } from './cluster/cluster.ts';
 import type { DeliveryFacts } from './delivery-secret.ts';
 import { deliveryLabel, toDeliveryFacts, toDeliveryName, toOwner } from './delivery-secret.ts';
 import { toSecretNames } from './translate/channel.ts';
 import type { SourceEntry } from './translate/key-input.ts';
 import { isReadable, toSourceEntries, toValues } from './translate/source-entries.ts';
+import { describeError } from './describe-error.ts';
 import type { Watches } from './watches.ts';
 
 /** How long it is believed that a name without our label is free, or taken: nobody tells us when that changes. */
@@ -147,6 +149,15 @@ export class Gatherer {
   async #readLabelled(namespace: string, name: string): Promise<SecretObject | undefined> {
     const secret = await this.#cluster.get<SecretObject>({ kind: 'Secret', namespace, name });
     return secret !== undefined && isReadable(secret) ? secret : undefined;
+  }
+}
+
+/** What cannot be read together is read by itself later. */
+export async function prefetchDeliveries(gatherer: Gatherer, namespaces: readonly string[], log: Log): Promise<void> {
+  try {
+    await gatherer.prefetch(namespaces);
+  } catch (error) {
+    log.warn({ error: describeError(error) }, 'the delivery Secrets could not be read together; each is read by itself');
   }
 }
 

@@ -10,7 +10,7 @@ import type { Cluster, ReflectedEvent, SecretObject } from './cluster/cluster.ts
 import { findOutdatedCrds } from './crd-check.ts';
 import { describeError } from './describe-error.ts';
 import { toNamespaceOf } from './fair-line.ts';
-import { Gatherer } from './gather.ts';
+import { Gatherer, prefetchDeliveries } from './gather.ts';
 import { keepHouse } from './housekeeping.ts';
 import { housekeepingItem } from './housekeeping-item.ts';
 import { loadInstallationSecret, readInstallationSecret } from './installation.ts';
@@ -144,17 +144,12 @@ class RunningOperator implements Operator {
     return [
       ...this.#watches.waiting().map((name) => `waits for the list of ${name}`),
       ...this.#outdated.map((name) => `the CRD ${name} in the cluster is missing or older than this version needs`),
-      ...this.#troubles(),
+      ...[this.#cluster.trouble()].filter((trouble) => trouble !== undefined),
     ];
   }
 
   mayLead(): boolean {
     return this.#cluster.trouble() === undefined;
-  }
-
-  #troubles(): readonly string[] {
-    const trouble = this.#cluster.trouble();
-    return trouble === undefined ? [] : [trouble];
   }
 
   async stop(): Promise<void> {
@@ -233,11 +228,7 @@ class RunningOperator implements Operator {
     });
     await publisher.load();
     const gatherer = new Gatherer({ cluster: this.#cluster, watches: this.#watches, clock });
-    await gatherer
-      .prefetch(settings.watchNamespaces)
-      .catch((error: unknown) =>
-        log.warn({ error: describeError(error) }, 'the delivery Secrets could not be read together; each is read by itself'),
-      );
+    await prefetchDeliveries(gatherer, settings.watchNamespaces, log);
     const parts = {
       cluster: this.#cluster,
       watches: this.#watches,

@@ -53,9 +53,9 @@ export class CredentialStore {
     return [...new Set([record.keyId, ...rivals.flatMap((rival) => toReadable(this.#records.get(rival))?.keyId ?? [])])];
   }
 
-  /** Ids of the keys that are not known to be gone. */
-  *livingKeys(): Iterable<string> {
-    for (const record of this.#records.values()) if (record !== 'invalid' && record.deletedAt === undefined) yield record.keyId;
+  /** Of the keys that are not known to be gone. */
+  *living(): Iterable<CredentialRecord> {
+    for (const record of this.#records.values()) if (record !== 'invalid' && record.deletedAt === undefined) yield record;
   }
 
   firstOwner(hash: string, besides: string): { createdAt: number; uid: string } | undefined {

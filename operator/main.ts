@@ -10,6 +10,8 @@ import { makeRedisLink } from '../runtime/redis-link.ts';
 import { followSealFile } from '../runtime/seal-file.ts';
 import { makeKubernetesCluster } from './cluster/kubernetes/kubernetes.ts';
 import { parseOperatorConfig, toOperatorSettings } from './config.ts';
+import { followHeartbeats } from './heartbeats.ts';
+import { makeRedisLastUsed } from './last-used.ts';
 import type { LeaderElection } from './lease.ts';
 import { runLeaderElection } from './lease.ts';
 import { startOperator } from './operator.ts';
@@ -44,6 +46,8 @@ export async function runOperator(environment: Readonly<Record<string, string | 
       ? undefined
       : makeRedisLink({ url: config.redisUrl, name: 'keywright-operator', random: Math.random, log });
   lifecycle.onStop('redis', () => link?.close());
+  const heartbeats = link && followHeartbeats({ ...common, link });
+  lifecycle.onStop('heartbeats', () => heartbeats?.stop());
 
   const operator = startOperator({
     ...common,
@@ -52,6 +56,8 @@ export async function runOperator(environment: Readonly<Record<string, string | 
     random: (bytes) => randomBytes(bytes),
     settleMs: config.settle,
     board: link && makeRedisBoard(link),
+    heartbeats,
+    lastUsed: link && makeRedisLastUsed(link),
     mayWrite,
     seal,
   });

@@ -7,10 +7,11 @@ import type { SealSource } from '../runtime/seal-file.ts';
 import { makeFixedSeal } from '../runtime/seal-file.ts';
 import { Absences } from './absences.ts';
 import type { Cluster, ReflectedEvent, SecretObject } from './cluster/cluster.ts';
-import { findOutdatedCrds } from './crd-check.ts';
+import { waitForCrds } from './crd-check.ts';
 import { describeError } from './describe-error.ts';
 import { toNamespaceOf } from './fair-line.ts';
 import { Gatherer, prefetchDeliveries } from './gather.ts';
+import type { Heartbeats } from './heartbeats.ts';
 import { keepHouse } from './housekeeping.ts';
 import { housekeepingItem } from './housekeeping-item.ts';
 import { loadInstallationSecret, readInstallationSecret } from './installation.ts';
@@ -22,8 +23,10 @@ import { ChannelReconciler } from './reconcile-channel.ts';
 import { KeyReconciler } from './reconcile-key.ts';
 import { addSealMetrics, startResealing } from './reseal.ts';
 import type { RevocationBoard } from './revocation-board.ts';
-import { keepRevocations } from './revocation-keeper.ts';
+import type { LastUsedSource } from './last-used.ts';
+import { startLeaderDuties } from './leader-duties.ts';
 import { Revocations } from './revocations.ts';
+import type { Settling } from './settling.ts';
 import { SealedCluster } from './sealed-cluster.ts';
 import { wait, whenAborted } from './wait.ts';
 import { Watches } from './watches.ts';
@@ -63,6 +66,10 @@ export interface OperatorOptions {
   readonly settleMs: number;
   /** where revocations stand beside the snapshot; undefined: there is no Redis */
   readonly board?: RevocationBoard | undefined;
+  /** what the proxies tell of themselves; undefined: there is no Redis */
+  readonly heartbeats?: Heartbeats | undefined;
+  /** where the proxies note the use of retiring credentials; undefined: nowhere */
+  readonly lastUsed?: LastUsedSource | undefined;
   /** asked before every write; default: always */
   readonly mayWrite?: () => boolean;
   /** the keys of our own Secrets; default: they are not sealed */
@@ -88,7 +95,6 @@ export function startOperator(options: OperatorOptions): Operator {
 }
 
 const concurrency = 8;
-const crdRetryMs = 30_000;
 const installationRetryMs = 10_000;
 
 class RunningOperator implements Operator {
@@ -101,7 +107,7 @@ class RunningOperator implements Operator {
   readonly #stopping = new AbortController();
   #outdated: readonly string[] = [];
   readonly #crdsFit: Promise<void>;
-  #term: { readonly queue: WorkQueue; readonly publisher: Publisher; readonly locked: () => void } | undefined;
+  #term: { readonly queue: WorkQueue; readonly publisher: Publisher; readonly settling: Settling; readonly locked: () => void } | undefined;
   #leading: Promise<void> = Promise.resolve();
 
   constructor(options: OperatorOptions) {
@@ -131,7 +137,18 @@ class RunningOperator implements Operator {
       onConnected: () => this.#seeAll(),
     });
     void this.#watches.whenSynced().then(() => this.#startToRevoke());
-    this.#crdsFit = this.#waitForCrds(this.#stopping.signal);
+    options.heartbeats?.onChange(() => this.#term?.settling.review());
+    this.#crdsFit = settings.crdCheck
+      ? waitForCrds({
+          ...options,
+          cluster: this.#cluster,
+          signal: this.#stopping.signal,
+          onOutdated: (names) => {
+            this.#outdated = names;
+            this.#metrics.crdOutdated(names.length > 0);
+          },
+        })
+      : Promise.resolve();
   }
 
   lead(signal?: AbortSignal): Promise<void> {
@@ -229,14 +246,16 @@ class RunningOperator implements Operator {
     await publisher.load();
     const gatherer = new Gatherer({ cluster: this.#cluster, watches: this.#watches, clock });
     await prefetchDeliveries(gatherer, settings.watchNamespaces, log);
+    const shared = { watches: this.#watches, publisher, revocations: this.#revocations };
+    const again = (item: string, delayMs = 0): void => this.#enqueue(item, delayMs);
+    const duties = startLeaderDuties({ ...this.#options, ...shared, installationSecret, again });
     const parts = {
+      ...shared,
       cluster: this.#cluster,
-      watches: this.#watches,
       gatherer,
-      publisher,
       absences,
       attempts: new Attempts(random),
-      revocations: this.#revocations,
+      ...duties,
       clock,
       settings: {
         ...settings,
@@ -245,7 +264,7 @@ class RunningOperator implements Operator {
         installationSecret,
         knowsNamespaces: this.#watches.knowsNamespaces,
       },
-      again: (item: string, delayMs: number) => this.#enqueue(item, delayMs),
+      again,
     };
     const work = this.#toWork(new KeyReconciler(parts), new ChannelReconciler(parts));
     const first = new Set(toWorkItems(this.#watches, publisher));
@@ -266,23 +285,15 @@ class RunningOperator implements Operator {
       onError: (item, error) => log.warn({ item, error: describeError(error) }, 'a run failed and is tried again'),
     });
     const { promise: locked, resolve } = Promise.withResolvers<void>();
-    this.#term = { queue, publisher, locked: resolve };
+    this.#term = { queue, publisher, settling: duties.settling, locked: resolve };
     const resealing = startResealing({ cluster: this.#cluster, clock, random: fraction, log, metrics });
     publisher.start();
     if (first.size === 0) publisher.open();
     for (const item of first) queue.add(item);
     queue.add(housekeepingItem);
-    const keeper = keepRevocations({
-      revocations: this.#revocations,
-      publisher,
-      recordOf: (keyId) => this.#watches.credentials.get(keyId),
-      settlementOf: () => 'unknown',
-      clock,
-      log,
-    });
     log.info({ items: first.size }, 'leading');
     await Promise.race([ended, locked]);
-    keeper.stop();
+    duties.stop();
     this.#term = undefined;
     await Promise.all([queue.stop(), resealing.stop(), absences.stop()]);
     await publisher.stop();
@@ -321,21 +332,5 @@ class RunningOperator implements Operator {
 
   #enqueue(item: string, delayMs = 0): void {
     this.#term?.queue.addAfter(item, delayMs);
-  }
-
-  /** With an older schema the API server drops fields that we enforce, so a key could be published with less than its owner wrote. */
-  async #waitForCrds(ending: AbortSignal): Promise<void> {
-    const { settings, clock, log } = this.#options;
-    while (settings.crdCheck && !ending.aborted) {
-      try {
-        this.#outdated = await findOutdatedCrds(this.#cluster);
-        this.#metrics.crdOutdated(this.#outdated.length > 0);
-        if (this.#outdated.length === 0) return;
-        log.error({ crds: this.#outdated }, 'CRDs are missing or older than this version needs; nothing is published');
-      } catch (error) {
-        log.warn({ error: describeError(error) }, 'the CRDs cannot be read; allow it or set KEYWRIGHT_CRD_CHECK=off');
-      }
-      await wait(clock, crdRetryMs, ending);
-    }
   }
 }

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Registry } from 'prom-client';
+import type { ShardReference } from '../core/heartbeat.ts';
 import type { Secret } from '../core/secret.ts';
 import type { ChannelRecord, KeyRecord, Shard } from '../core/snapshot.ts';
 import { snapshotIndexName } from '../core/snapshot.ts';
@@ -134,6 +135,12 @@ export class Publisher {
   /** What is published of a key. */
   key(id: string): Published<KeyRecord> | undefined {
     return this.#published('keys', id) as Published<KeyRecord> | undefined;
+  }
+
+  /** The shard in which what is published of a key stands, or does not stand any more. */
+  shardOf(keyId: string): ShardReference {
+    const { layout, index, revision } = this.#shards.bucketOf('keys', keyId).shard;
+    return { epoch: layout.epoch, bucket: index, revision };
   }
 
   channel(id: string): Published<ChannelRecord> | undefined {

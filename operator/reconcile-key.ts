@@ -11,8 +11,10 @@ import type { DeliveryPlan } from './delivery-secret.ts';
 import { toDeliverySecret, toOwner } from './delivery-secret.ts';
 import type { Gatherer } from './gather.ts';
 import type { Attempts } from './issue-key.ts';
+import type { LastUsedMirror } from './last-used.ts';
 import type { Publisher } from './publish.ts';
 import type { Revocations } from './revocations.ts';
+import type { Settling } from './settling.ts';
 import { translateKey } from './translate/key.ts';
 import type { KeyInput, KeyOutput, TranslateSettings } from './translate/key-input.ts';
 import { toTombstone } from './translate/lifecycle.ts';
@@ -31,6 +33,8 @@ export interface ReconcileOptions {
   readonly clock: Clock;
   readonly settings: TranslateSettings & { readonly keyPrefix: string };
   readonly revocations: Pick<Revocations, 'standing' | 'see' | 'tell'>;
+  readonly settling: Pick<Settling, 'await'>;
+  readonly lastUsed: Pick<LastUsedMirror, 'of'>;
   readonly again: (item: string, delayMs: number) => void;
 }
 
@@ -87,7 +91,7 @@ export class KeyReconciler {
   }
 
   async #gather(virtualKey: VirtualKey, id: string): Promise<KeyInput> {
-    const { watches, gatherer, publisher, attempts, revocations, settings } = this.#options;
+    const { watches, gatherer, publisher, attempts, revocations, lastUsed, settings } = this.#options;
     const { credential } = virtualKey.spec;
     const isGenerated = credential === undefined || credential.generate !== undefined;
     return {
@@ -98,12 +102,21 @@ export class KeyReconciler {
       record: watches.credentials.get(id),
       channels: watches.channelViews(),
       claims: watches.claims,
-      published: publisher.key(id),
+      published: this.#published(id),
       hindrance: publisher.hindrance('keys', id),
       attempt: attempts.get(id),
       standing: revocations.standing(id),
+      lastUsed: lastUsed.of(id),
       settings,
     };
+  }
+
+  /** Whoever has a key to deliver is told when the proxies have it. */
+  #published(id: string): KeyInput['published'] {
+    const { publisher, attempts, settling } = this.#options;
+    const published = publisher.key(id);
+    if (published === undefined || attempts.get(id) === undefined) return published;
+    return { ...published, settlement: settling.await(id) };
   }
 
   /** @returns whether something was done, so that the world has to be looked at again */

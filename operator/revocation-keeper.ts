@@ -3,11 +3,9 @@ import type { Clock, Timer } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import { describeError } from './describe-error.ts';
 import type { CredentialRecord } from './hashed-secret.ts';
+import type { Settlement } from './heartbeats.ts';
 import type { Publisher } from './publish.ts';
 import type { Revocations } from './revocations.ts';
-
-/** Whether the proxies have what is published of a key; `unknown`: none of them says. */
-export type Settlement = 'settled' | 'waiting' | 'unknown';
 
 export interface RevocationKeeperOptions {
   readonly revocations: Revocations;

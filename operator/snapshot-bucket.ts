@@ -18,6 +18,8 @@ export interface ShardState {
   readonly index: number;
   readonly layout: SnapshotLayout;
   written: ReadonlyMap<string, Written>;
+  /** of the document with just these records; `''` before there is one */
+  revision: string;
   /** it was written in this layout, by us or by who was here before */
   complete: boolean;
   /** the last write failed: it may lack what the shard of the epoch in force has */
@@ -40,7 +42,16 @@ export interface Bucket {
 }
 
 export function makeShardState(layout: SnapshotLayout, kind: Shard['kind'], index: number): ShardState {
-  return { name: shardName(layout.epoch, kind, index), kind, index, layout, written: new Map(), complete: false, behind: false };
+  return {
+    name: shardName(layout.epoch, kind, index),
+    kind,
+    index,
+    layout,
+    written: new Map(),
+    revision: '',
+    complete: false,
+    behind: false,
+  };
 }
 
 export function makeBucket(shard: ShardState): Bucket {

@@ -207,16 +207,18 @@ export class SnapshotShards {
     const { store, clock } = this.#options;
     const secret = store.of(shard.name);
     const publishedAt = clock.now();
-    const { revision } = toShard({ ...shard, bucket: shard.index, records: desired.values(), publishedAt });
+    let { revision } = toShard({ ...shard, bucket: shard.index, records: desired.values(), publishedAt });
     let records = desired;
     if (secret.isForeign || secret.revision !== revision) {
       const fitting = toFitting(store, shard, { records, publishedAt });
       ({ records } = fitting);
+      ({ revision } = fitting.encoded);
       this.#requireWhole(shard, fitting);
       this.#growIfDue(shard, fitting.wantedBytes);
       await store.write(fitting.encoded);
     } else this.#growIfDue(shard, secret.bytes);
     shard.complete = true;
+    shard.revision = revision;
     this.#note(shard, records);
   }
 
@@ -355,5 +357,6 @@ function adopt(bucket: Bucket, document: Shard): void {
     written.set(record.id, { record, atMs: document.publishedAt });
   }
   bucket.shard.written = written;
+  bucket.shard.revision = document.revision;
   bucket.shard.complete = true;
 }

@@ -10,6 +10,8 @@ import { ClusterError } from './cluster/cluster.ts';
 import type { MemoryCluster, MemoryVerb } from './cluster/memory.ts';
 import { makeMemoryCluster } from './cluster/memory.ts';
 import type { CredentialRecord } from './hashed-secret.ts';
+import type { Heartbeats } from './heartbeats.ts';
+import type { LastUsedSource } from './last-used.ts';
 import { parseHashedSecret, toHashedSecretName } from './hashed-secret.ts';
 import type { Operator, OperatorSettings } from './operator.ts';
 import { startOperator } from './operator.ts';
@@ -53,6 +55,10 @@ export class World {
   seal: SealSource | undefined;
   /** set before `start`: where revocations stand */
   board: RevocationBoard | undefined;
+  /** set before `start`: what the proxies tell */
+  heartbeats: Heartbeats | undefined;
+  /** set before `start`: what the proxies note */
+  lastUsed: LastUsedSource | undefined;
   readonly #settings: Partial<OperatorSettings>;
   readonly #timers = new Set<{ atMs: number; run: () => void }>();
   #uids = 0;
@@ -94,7 +100,17 @@ export class World {
     const settings = { ...testSettings, ...this.#settings };
     const seal = this.seal === undefined ? {} : { seal: this.seal };
     this.metrics = new Registry();
-    const options = { cluster: this.through(cluster), settings, clock: this.clock, log, settleMs, board: this.board, ...seal };
+    const options = {
+      cluster: this.through(cluster),
+      settings,
+      clock: this.clock,
+      log,
+      settleMs,
+      board: this.board,
+      heartbeats: this.heartbeats,
+      lastUsed: this.lastUsed,
+      ...seal,
+    };
     return startOperator({ ...options, random: (bytes) => this.#random(bytes), metrics: { registry: this.metrics } });
   }
 

@@ -7,5 +7,5 @@ export function* toWorkItems(watches: Watches, publisher: Publisher): Iterable<s
   for (const { metadata } of watches.virtualKeys.values()) yield `VirtualKey/${metadata.namespace ?? ''}/${metadata.name}`;
   for (const id of publisher.ids('channels')) yield `Channel/${id}`;
   for (const id of publisher.ids('keys')) yield `VirtualKey/${id}`;
-  for (const id of watches.credentials.livingKeys()) yield `VirtualKey/${id}`;
+  for (const { keyId } of watches.credentials.living()) yield `VirtualKey/${keyId}`;
 }

@@ -36,7 +36,8 @@ export const dataPlaneSettings = defineSettings({
     default: '1',
     minimum: 1,
     maximum: 10_000,
-    description: 'how many proxies there are, for their share of a limit while Redis is away',
+    description:
+      'how many proxies there are, for their share of a limit while Redis is away; only until they have heard of each other through Redis',
   },
   trustedProxies: { name: 'KEYWRIGHT_TRUSTED_PROXIES', kind: 'list', description: 'addresses or CIDRs whose X-Forwarded-For is believed' },
   corsOrigins: { name: 'KEYWRIGHT_CORS_ORIGINS', kind: 'list', description: 'origins whose browsers may call the gateway, or *' },

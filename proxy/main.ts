@@ -1,3 +1,5 @@
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
 import { startAdminServer } from '../runtime/admin-server.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { exitWithMistakes, parseSettings, type Settings } from '../runtime/environment.ts';
@@ -9,10 +11,12 @@ import { findRedisMistakes } from '../runtime/redis-url.ts';
 import { followSealFile, openSealFile, type SealFile, sealSettings } from '../runtime/seal-file.ts';
 import { findMistakes, proxySettings, toServerSettings } from './config.ts';
 import { openCounters } from './counters/open-counters.ts';
+import { startHeartbeat } from './heartbeat.ts';
 import { findKubeConfig, type KubeConnection } from './kube-config.ts';
 import { makeKubernetesSource } from './kubernetes-source.ts';
 import { startRevocationFeed } from './revocation-feed.ts';
 import { makeRevocations } from './revocations.ts';
+import { startLastUsed } from './last-used.ts';
 import { type ServerSettings, startProxy } from './server.ts';
 import { withSnapshotCache } from './snapshot-cache.ts';
 import { makeDocumentReader } from './snapshot-document.ts';
@@ -41,19 +45,41 @@ export async function runProxy(environment: Readonly<Record<string, string | und
   lifecycle.onStop('snapshot', () => source.stop());
 
   const revocations = makeRevocations({ now: Date.now, recordOf: (keyId) => index.recordOf(keyId), metrics });
-  if (settings.redisUrl !== undefined) {
-    const link = makeRedisLink({ url: settings.redisUrl, name: 'keywright-proxy', random: Math.random, log });
-    const feed = startRevocationFeed({ link, revocations, clock: systemClock, log, metrics });
-    lifecycle.onStop('revocations', async () => {
-      feed.stop();
-      await link.close();
+  const link = settings.redisUrl && makeRedisLink({ url: settings.redisUrl, name: 'keywright-proxy', random: Math.random, log });
+  const common = { clock: systemClock, log, metrics };
+  const feed = link && startRevocationFeed({ ...common, link, revocations });
+  const heartbeat =
+    link &&
+    startHeartbeat({
+      ...common,
+      link,
+      proxy: `${hostname()}-${randomBytes(6).toString('hex')}`,
+      inForce: () => index.inForce(),
     });
-  }
+  const lastUsed = link && startLastUsed({ ...common, link });
+  index.onApplied = () => heartbeat?.changed();
+  lifecycle.onStop('redis', async () => {
+    feed?.stop();
+    await lastUsed?.stop();
+    await heartbeat?.stop();
+    await link?.close();
+  });
 
-  const counters = await openCounters(settings, log, metrics);
+  const replicas = (): number => heartbeat?.living() ?? settings.replicas;
+  const counters = await openCounters({ ...settings, replicas }, log, metrics);
   lifecycle.onStop('counters', () => counters.close());
 
-  const proxy = await startProxy({ settings: server, index, revocations, counters, log, metrics, clock: systemClock, random: Math.random });
+  const proxy = await startProxy({
+    settings: server,
+    index,
+    revocations,
+    lastUsed,
+    counters,
+    log,
+    metrics,
+    clock: systemClock,
+    random: Math.random,
+  });
   const admin = await startAdminServer({
     listen: settings.adminListen,
     metrics,

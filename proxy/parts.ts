@@ -4,6 +4,7 @@ import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import type { AttemptLimit } from './attempt-limit.ts';
 import type { Counters } from './counters/counters.ts';
+import type { LastUsed } from './last-used.ts';
 import type { ProxyMetrics } from './proxy-metrics.ts';
 import type { BodyBounds } from './read-body.ts';
 import type { Revocations } from './revocations.ts';
@@ -25,6 +26,7 @@ export interface Parts {
   readonly index: KeyIndex;
   /** overrules what the index says */
   readonly revocations: Revocations;
+  readonly lastUsed: LastUsed;
   readonly counters: Counters;
   readonly upstreams: Upstreams;
   readonly metrics: ProxyMetrics;

@@ -12,6 +12,7 @@ import { endExchange } from './exchange.ts';
 import { makeFrontDoor, makeRequestId } from './front-door.ts';
 import { makeInFlight } from './in-flight.ts';
 import { makeKeyEnder } from './key-ender.ts';
+import type { LastUsed } from './last-used.ts';
 import type { KeyIndex, Parts } from './parts.ts';
 import { makeProxyMetrics } from './proxy-metrics.ts';
 import type { Revocations } from './revocations.ts';
@@ -43,6 +44,8 @@ export interface ProxyOptions {
   readonly settings: ServerSettings;
   readonly index: KeyIndex;
   readonly revocations: Revocations;
+  /** default: nobody wants to know */
+  readonly lastUsed?: LastUsed | undefined;
   readonly counters: Counters;
   readonly log: Log;
   readonly metrics: Metrics;
@@ -73,12 +76,23 @@ const forgetEveryMs = 10_000;
 const flushMs = 1000;
 
 /** Starts the data plane on its port. The caller owns index and counters and closes them after `drain`. */
-export async function startProxy({ settings, index, revocations, counters, log, metrics, clock, random }: ProxyOptions): Promise<Proxy> {
+export async function startProxy({
+  settings,
+  index,
+  revocations,
+  lastUsed,
+  counters,
+  log,
+  metrics,
+  clock,
+  random,
+}: ProxyOptions): Promise<Proxy> {
   const inFlight = makeInFlight();
   const upstreams = makeUpstreams({ now: clock.now, allowLinkLocal: settings.allowLinkLocal === true });
   const parts: Parts = {
     index,
     revocations,
+    lastUsed: lastUsed ?? { note: () => {} },
     counters,
     upstreams,
     metrics: makeProxyMetrics({ metrics, maxKeys: settings.maxKeySeries, now: clock.now, inFlight: () => inFlight.count }),

@@ -38,6 +38,8 @@ export class SnapshotIndex implements SnapshotSink {
   readonly #slices: Slices;
   readonly #read: DocumentReader;
   readonly #listeners: EndedListeners;
+  /** called whenever something new is in force */
+  onApplied: () => void = () => {};
   /** newest bytes of each document that wait to be read */
   readonly #pending = new Map<string, Uint8Array>();
   /** digest of the bytes last read of each document, good or bad */
@@ -115,6 +117,12 @@ export class SnapshotIndex implements SnapshotSink {
   /** Calls `listener` for each key (or one credential of it, if `credentialId` is given) whose running streams must end. Gives a function that ends the subscription. */
   onEnded(listener: EndedListener): () => void {
     return this.#listeners.add(listener);
+  }
+
+  /** The epoch in force, and the revision of each of its buckets of keys (they come before the channels); undefined before the first. */
+  inForce(): { epoch: number; revisions: string[] } | undefined {
+    const revisions = this.#servedShards().map(({ header }) => header.revision);
+    return this.#served && { epoch: this.#served.epoch, revisions: revisions.slice(0, this.#served.keyBuckets) };
   }
 
   /** For /debug/snapshot: identities, states and revisions; no hashes, addresses, credentials. */
@@ -243,6 +251,7 @@ export class SnapshotIndex implements SnapshotSink {
     if (after.channels.length > 0 || (before !== undefined && before.channels.length > 0)) this.#tables.setChannels(this.#servedChannels());
     const nowMs = this.#clock.now();
     this.#listeners.tell(keysBefore.flatMap((key) => this.#compare(key, this.#tables, nowMs)));
+    this.onApplied();
   }
 
   /** Takes the announced epoch into force if all its shards are there: new tables are built beside the old ones and replace them in one assignment. */
@@ -282,6 +291,7 @@ export class SnapshotIndex implements SnapshotSink {
       'snapshot in force',
     );
     this.#listeners.tell(ended);
+    this.onApplied();
   }
 
   /** A record whose revocation counter is lower than one seen of the same object is an old one: the newer stays, or, if the key is gone, nothing. */

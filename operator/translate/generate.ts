@@ -16,6 +16,8 @@ import { findRotation, toOverlapMs, toRequests } from './rotation.ts';
 export const pendingMs = 600_000;
 /** A key is delivered only while it has so much time left to become Active. */
 const deliveryMarginMs = 60_000;
+/** How long a new key waits for a proxy that tells that it lives but not that it has the key. */
+const longestSettleMs = 30_000;
 /** How often a name that is taken is looked at: its owner sends us no events. */
 const takenRetryMs = 60_000;
 
@@ -189,9 +191,15 @@ function deliver({ input, layout, nowMs }: StepInput, pending: StoredCredential)
   // A delivered key is always published: whoever reads the Secret the moment it exists is let in by every proxy.
   const isPublished = published?.record.credentials.some((credential) => credential.hash === pending.hash) === true;
   if (published?.atMs === undefined || !isPublished) return {};
-  const settledMs = published.atMs + settings.settleMs;
+  const settledMs = published.atMs + toSettleMs(published.settlement, settings.settleMs);
   if (nowMs < settledMs) return { wakeAt: settledMs };
   return { delivery: { mode: delivery === undefined ? 'create' : 'replace', keyHash: pending.hash, layout } };
+}
+
+/** The proxies' own word is better than any time. One that lives and does not get the snapshot must not keep all keys from being issued. */
+function toSettleMs(settlement: 'settled' | 'waiting' | 'unknown' | undefined, settleMs: number): number {
+  if (settlement === 'settled') return 0;
+  return settlement === 'waiting' ? Math.max(settleMs, longestSettleMs) : settleMs;
 }
 
 /** What was asked for when the key was made is kept with it: what is asked for later needs another one. */

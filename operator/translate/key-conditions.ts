@@ -23,6 +23,8 @@ export interface KeyState {
   readonly notEnforced: readonly string[];
   /** what is wrong with the annotation that asks for a rotation */
   readonly mistake: string | undefined;
+  /** by credential id, milliseconds since 1970 */
+  readonly lastUsed?: ReadonlyMap<string, number> | undefined;
   readonly settings: TranslateSettings;
   readonly nowMs: number;
 }

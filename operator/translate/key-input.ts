@@ -60,12 +60,21 @@ export interface KeyInput {
   readonly channels: readonly ChannelView[];
   readonly claims: Claims;
   /** what is published, and since when the proxies can see it */
-  readonly published: { readonly record: KeyRecord; readonly atMs: number | undefined } | undefined;
+  readonly published:
+    | {
+        readonly record: KeyRecord;
+        readonly atMs: number | undefined;
+        /** whether every living proxy says that it has it; absent or `unknown`: none says, so time has to do */
+        readonly settlement?: 'settled' | 'waiting' | 'unknown';
+      }
+    | undefined;
   /** why the proxies are not told what they should be; undefined: nothing hinders it */
   readonly hindrance?: string | undefined;
   readonly attempt: Attempt | undefined;
   /** what stands of the key beside the snapshot (Redis), whoever wrote it */
   readonly standing?: readonly Revocation[];
+  /** when its retiring credentials were used last, by credential id, as far as it is to be shown */
+  readonly lastUsed?: ReadonlyMap<string, number> | undefined;
   readonly settings: TranslateSettings;
 }
 

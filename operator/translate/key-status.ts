@@ -79,8 +79,13 @@ function toCredentialStatus(credential: StoredCredential, before: VirtualKeyStat
     createdAt: toTimestamp(createdAt),
     notBefore: notBefore === undefined ? undefined : toTimestamp(notBefore),
     notAfter: notAfter === undefined ? undefined : toTimestamp(notAfter),
-    lastUsedTime: before.credentials?.find((known) => known.id === id)?.lastUsedTime,
+    lastUsedTime: toLastUsedTime(before.credentials?.find((known) => known.id === id)?.lastUsedTime, state.lastUsed?.get(id)),
   });
+}
+
+/** The later of what was shown and what is known now: a proxy's clock may be behind. */
+function toLastUsedTime(shown: string | undefined, knownMs: number | undefined): string | undefined {
+  return knownMs === undefined || (shown !== undefined && knownMs <= Date.parse(shown)) ? shown : toTimestamp(knownMs);
 }
 
 function toCredentialState(

@@ -54,13 +54,14 @@ export function translateKey(input: KeyInput, nowMs: number): KeyOutput {
 }
 
 /** What nothing but the key and its neighbours decide. Of a revoked key nothing that it refers to matters any more. */
-function toState({ virtualKey, channels, settings }: KeyInput, record: CredentialRecord) {
+function toState({ virtualKey, channels, lastUsed, settings }: KeyInput, record: CredentialRecord) {
   const isOver = record.revokedAt !== undefined;
   const unserved = isOver ? [] : findUnservedModels({ virtualKey, channels });
   return {
     virtualKey,
     record,
     settings,
+    lastUsed,
     unserved,
     notEnforced: findNotEnforced({ virtualKey }),
     mistake: findAnnotationMistake(virtualKey),

@@ -10,7 +10,7 @@ export interface CountersSettings {
   /** absent = counted by this process alone */
   readonly redisUrl: Hidden | undefined;
   readonly redisFailurePolicy: FailurePolicy;
-  readonly replicas: number;
+  readonly replicas: number | (() => number);
 }
 
 /** How long the first connection may take before the failure policy decides: a process that has just started must not count alone for want of a handshake. */

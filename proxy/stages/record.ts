@@ -47,8 +47,8 @@ interface Outcome {
   readonly durationMs: number;
 }
 
-function count(exchange: Exchange, { metrics }: Parts, { status, refusal, durationMs }: Outcome): void {
-  const { dialect, firstByteMs } = exchange;
+function count(exchange: Exchange, { metrics, lastUsed }: Parts, { status, refusal, durationMs }: Outcome): void {
+  const { credential, dialect, firstByteMs } = exchange;
   const record = exchange.key?.record;
   const key = record === undefined ? '' : metrics.keyLabel(record.id, record.owner);
   if (refusal !== undefined) metrics.refusals.inc({ key, reason: refusal });
@@ -61,6 +61,7 @@ function count(exchange: Exchange, { metrics }: Parts, { status, refusal, durati
   if (exchange.channel !== undefined)
     metrics.channelRequests.inc({ channel: exchange.channel.id, model: toKnownModel(exchange), dialect, status });
   if (record !== undefined) countOfKey(exchange, metrics, { key, status });
+  if (record !== undefined && credential?.state === 'Retiring') lastUsed.note({ keyId: record.id, credentialId: credential.id });
 }
 
 function countOfKey(

@@ -1,0 +1,67 @@
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { tagOf } from '../../core/hash-tag.ts';
+import { lastUsedKey, toLastUsedField } from '../../core/last-used.ts';
+import { makeRedisLastUsed } from '../../operator/last-used.ts';
+import { startLastUsed } from '../../proxy/last-used.ts';
+import { hide } from '../../runtime/environment.ts';
+import { makeLog } from '../../runtime/log.ts';
+import { makeRedisLink, type RedisLink } from '../../runtime/redis-link.ts';
+import { eventually, untilHolds } from '../support/eventually.ts';
+import { type FakeClock, makeFakeClock } from '../support/fake-clock.ts';
+import { startRedis, type TestRedis } from '../support/redis.ts';
+
+let redis: TestRedis;
+let link: RedisLink;
+let clock: FakeClock;
+const log = makeLog({ level: 'silent', name: 'test' });
+const one = { keyId: 'team/a', credentialId: 'aaaaaaaaaaaa' };
+const two = { keyId: 'other/b', credentialId: 'bbbbbbbbbbbb' };
+
+beforeAll(async () => {
+  redis = await startRedis();
+});
+afterAll(() => redis.stop());
+beforeEach(async () => {
+  await redis.cli('FLUSHALL');
+  clock = makeFakeClock();
+  link = makeRedisLink({ url: hide(redis.url), name: 'test', random: Math.random, log });
+  await eventually(() => link.connected);
+});
+afterEach(() => link.close());
+
+const stands = async (): Promise<unknown> => redis.cli('HGET', lastUsedKey(tagOf(one.keyId)), toLastUsedField(one));
+
+it('is noted by proxies at most once a minute for each credential, the latest counts, and the operator reads and forgets it', async () => {
+  const [first, second] = [startLastUsed({ link, clock, log }), startLastUsed({ link, clock, log })];
+  const source = makeRedisLastUsed(link);
+  expect(await source.read([one, two])).toEqual([undefined, undefined]);
+  const startMs = clock.now();
+  first.note(one);
+  first.note(two);
+  await first.stop();
+  expect(await source.read([two, one])).toEqual([startMs, startMs]);
+  clock.advance(30_000);
+  first.note(one);
+  await first.stop();
+  expect(await stands()).toBe(String(startMs));
+  // another proxy has its own minute; a clock that is behind takes nothing back
+  second.note(one);
+  await second.stop();
+  expect(await stands()).toBe(String(startMs + 30_000));
+  clock.advance(31_000);
+  await redis.cli('HSET', lastUsedKey(tagOf(one.keyId)), toLastUsedField(one), String(startMs + 999_000));
+  first.note(one);
+  await first.stop();
+  expect(await stands()).toBe(String(startMs + 999_000));
+  expect(await redis.cli('PTTL', lastUsedKey(tagOf(one.keyId)))).toBeGreaterThan(0);
+  await source.forget([one, two]);
+  expect(await redis.cli('KEYS', '*')).toEqual([]);
+});
+
+it('is sent by itself, off the request', async () => {
+  const noting = startLastUsed({ link, clock, log });
+  noting.note(one);
+  expect(await stands()).toBeNull();
+  clock.advance(2_000);
+  await untilHolds(async () => expect(await stands()).not.toBeNull());
+});

@@ -1,28 +1,18 @@
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { ClusterObject, Reference } from '../operator/cluster/cluster.ts';
 
 /**
  * The durable half of standalone: a folder (0700) of JSON files (0600), one an object, written to a temporary name, synced and renamed, so that a crash leaves
- * the old or the new one. What a person looks for is `secrets/<namespace>/<name>.json`; the rest is ours.
+ * the old or the new one. What a person looks for is `secrets/<namespace>/<name>.json`; the rest is ours. A disk may take tens of milliseconds to sync one file, and the
+ * same process serves clients: nothing here waits for it on the event loop. One write at a time.
  */
 export interface StateStore {
   /** every object kept so far; an unreadable file is a mistake of the whole folder, not a missing object */
   load(): ClusterObject[];
-  save(object: ClusterObject): void;
-  remove(reference: Reference): void;
+  save(object: ClusterObject): Promise<void>;
+  remove(reference: Reference): Promise<void>;
   close(): void;
 }
 
@@ -38,13 +28,13 @@ export function openStateStore(options: StateStoreOptions): StateStore {
   const release = takeFolder(directory);
   return {
     load: () => loadAll(directory),
-    save(object) {
+    async save(object) {
       const file = fileOf(options, object);
-      if (file !== undefined) writeDurably(join(directory, file), `${JSON.stringify(object, null, 2)}\n`);
+      if (file !== undefined) await writeDurably(join(directory, file), `${JSON.stringify(object, null, 2)}\n`);
     },
-    remove(reference) {
+    async remove(reference) {
       for (const folder of ['secrets', 'objects/Secret', `objects/${reference.kind}`]) {
-        rmSync(join(directory, folder, reference.namespace ?? '', `${reference.name}.json`), { force: true });
+        await rm(join(directory, folder, reference.namespace ?? '', `${reference.name}.json`), { force: true });
       }
     },
     close: release,
@@ -89,17 +79,17 @@ function isObjectOf(value: unknown, name: string): value is ClusterObject {
   return isKnown && metadata?.name === name && typeof metadata.namespace === 'string';
 }
 
-function writeDurably(file: string, text: string): void {
-  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+async function writeDurably(file: string, text: string): Promise<void> {
+  await mkdir(dirname(file), { recursive: true, mode: 0o700 });
   const temporary = `${file}.tmp`;
-  const descriptor = openSync(temporary, 'w', 0o600);
+  const handle = await open(temporary, 'w', 0o600);
   try {
-    writeFileSync(descriptor, text);
-    fsyncSync(descriptor);
+    await handle.writeFile(text);
+    await handle.sync();
   } finally {
-    closeSync(descriptor);
+    await handle.close();
   }
-  renameSync(temporary, file);
+  await rename(temporary, file);
 }
 
 function takeFolder(directory: string): () => void {

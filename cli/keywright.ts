@@ -31,6 +31,11 @@ const commands: readonly Command[] = [
     summary: 'check manifests as the API server would, without one',
     run: async (args) => (await import('./lint.ts')).runLint(args),
   },
+  {
+    name: 'revoke',
+    summary: 'end a key through Redis alone, when neither cluster nor operator can be had (--break-glass)',
+    run: async (args) => (await import('./revoke.ts')).runRevoke(args, process.env),
+  },
   { name: 'version', summary: 'print the version', run: async () => print(readVersion()) },
   { name: 'help', summary: 'print this', run: async () => print(usage()) },
 ];

@@ -46,9 +46,11 @@ return { 1 }
 /** Writers that see each other agree at the second try; more are a sign that somebody writes without end. */
 const mostTries = 8;
 
-export function makeRedisBoard(link: RedisLink): RevocationBoard {
+/** `listens`: whether others' revocations are told; one that only writes needs no right to it. */
+export function makeRedisBoard(link: RedisLink, { listens = true } = {}): RevocationBoard {
   const listeners: ((revocation: Revocation) => void)[] = [];
-  link.subscribe(revocationChannel, (message) => {
+  const subscribe = listens ? link.subscribe : () => {};
+  subscribe(revocationChannel, (message) => {
     const revocation = parseRevocationMessage(message);
     if (revocation !== undefined) for (const listener of listeners) listener(revocation);
   });

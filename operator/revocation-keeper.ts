@@ -63,6 +63,9 @@ export function keepRevocations(options: RevocationKeeperOptions): { stop(): voi
   function toConcrete({ keyId, uid }: Revocation): void {
     const record = recordOf(keyId);
     if (uid !== anyObject || !isKnown(record) || record.revokedAt === undefined) return;
+    const isKnownAlready = revocations.standing(keyId).some(({ uid: known, state }) => known === record.uid && state === 'Revoked');
+    if (isKnownAlready) return;
+    log.warn({ audit: true, type: 'KeyRevoked', key: keyId, actor: null, source: 'break-glass' }, 'a key was revoked past the API server');
     revocations.tell({ keyId, uid: record.uid, gen: record.gen, state: 'Revoked', ended: [] });
   }
 

@@ -8,6 +8,8 @@ import { parseRedisUrl } from './redis-url.ts';
 export interface RedisLink {
   /** commands can be sent and channels are listened to */
   readonly connected: boolean;
+  /** why it is not, in a word or two that hold no secret */
+  readonly reason: string;
   /** these commands in one write; rejects when one of them failed */
   send(commands: readonly RedisCommand[]): Promise<unknown[]>;
   /** these scripts in one write; rejects when one of them failed */
@@ -84,6 +86,9 @@ export function makeRedisLink({ url, log, ...options }: RedisLinkOptions): Redis
   return {
     get connected() {
       return connected === true;
+    },
+    get reason() {
+      return reason;
     },
     async send(list) {
       const pipeline = commands.pipeline();

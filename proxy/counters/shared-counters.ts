@@ -49,6 +49,11 @@ interface Options {
   readonly redisClock?: () => number;
 }
 
+/**
+ * More than the least time in which TCP sends a lost packet again (200 ms), and than a fork of a large Redis: an answer that comes is worth waiting for, since without it the
+ * limit is not held for all proxies together. A connection that is lost is known at once (docs/decisions/0017-redis-deadline.md).
+ */
+const longestAnswerMs = 250;
 const batchMs = 50;
 const probeEveryMs = 250;
 /** Longer than any hold: afterwards the reservation is gone, and so is what a settlement could do. */
@@ -72,7 +77,7 @@ export function makeSharedCounters({
   log,
   metrics,
   where,
-  deadlineMs = 50,
+  deadlineMs = longestAnswerMs,
   redisClock,
 }: Options): SharedCounters {
   const measured = makeLimiterMetrics(metrics);

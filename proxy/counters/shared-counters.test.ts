@@ -1,0 +1,70 @@
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { makeLog } from '../../runtime/log.ts';
+import { makeMetrics } from '../../runtime/metrics.ts';
+import type { RedisScriptCall } from '../../runtime/redis-script.ts';
+import type { Admission } from './counters.ts';
+import { makeSharedCounters, type ScriptStore, type SharedCounters } from './shared-counters.ts';
+
+let metrics: ReturnType<typeof makeMetrics>;
+let counters: SharedCounters;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  metrics = makeMetrics();
+});
+afterEach(async () => {
+  vi.useRealTimers();
+  await counters.close();
+  metrics.close();
+});
+
+/** Answers so late that the limit is reached; a settlement is taken at once. */
+function makeSlowStore(admitMs: number): ScriptStore {
+  const refused = [0, 1_000, 1, 500, 1];
+  return {
+    ready: true,
+    run: (call: RedisScriptCall) =>
+      call.parameters.includes('settle') ? Promise.resolve(1) : new Promise((resolve) => void setTimeout(() => resolve(refused), admitMs)),
+    runAll: async (calls) => calls.map(() => ({ status: 'fulfilled', value: 1 })),
+    probe: async () => {},
+    watch: () => {},
+    close: async () => {},
+  };
+}
+
+function start(admitMs: number): void {
+  counters = makeSharedCounters({
+    admissions: makeSlowStore(admitMs),
+    settlements: makeSlowStore(0),
+    failurePolicy: 'LocalShare',
+    replicas: () => 2,
+    now: Date.now,
+    random: () => 0,
+    log: makeLog({ level: 'silent', name: 'test' }),
+    metrics,
+    where: 'nowhere:6379',
+  });
+}
+
+const admission: Admission = {
+  requestId: 'request-1',
+  keyId: 'team-a/app',
+  bearer: { uid: 'one', gen: 0, credentialId: 'aaaaaaaaaaaa' },
+  windows: [{ name: 'rpm', unit: 'requests', span: 'minute', limit: 1, shadow: false }],
+  tokens: 0,
+  holdMs: 30_000,
+};
+
+it('goes by what a Redis says that is slower than usual: a lost packet, a fork, a processor that others have', async () => {
+  start(220);
+  const answer = counters.admit(admission);
+  await vi.advanceTimersByTimeAsync(220);
+  expect(await answer).toMatchObject({ outcome: 'refused', degraded: false });
+});
+
+it('lets its own share decide when Redis says nothing for a quarter of a second', async () => {
+  start(60_000);
+  const answer = counters.admit(admission);
+  await vi.advanceTimersByTimeAsync(260);
+  expect(await answer).toMatchObject({ outcome: 'admitted', degraded: true });
+});

@@ -1,3 +1,4 @@
+import { type RevocationsDocument, revocationsReader } from './revocations-document.ts';
 import { Secret } from './secret.ts';
 import { Flaw, integer, list, map, object, oneOf, optional, type Reader, readShape, text } from './shape.ts';
 import {
@@ -15,7 +16,7 @@ import {
   snapshotReader,
 } from './snapshot.ts';
 
-export type SnapshotDocument = KeyShard | ChannelShard | SnapshotIndexDocument;
+export type SnapshotDocument = KeyShard | ChannelShard | SnapshotIndexDocument | RevocationsDocument;
 
 export type ParsedSnapshotDocument =
   | { readonly ok: true; readonly document: SnapshotDocument }
@@ -110,11 +111,12 @@ const readers: Readonly<Record<SnapshotDocument['kind'], Reader<SnapshotDocument
     keyBuckets: integer(1),
     channelBuckets: integer(1),
   }),
+  revocations: revocationsReader,
 };
 
 /** Read first, so that a document for newer readers is called newer however much its other fields have changed. */
 const newness = object<{ minReader: number }>({ minReader: integer(1) });
-const kindOf = object<{ kind: SnapshotDocument['kind'] }>({ kind: oneOf('keys', 'channels', 'index') });
+const kindOf = object<{ kind: SnapshotDocument['kind'] }>({ kind: oneOf('keys', 'channels', 'index', 'revocations') });
 
 /**
  * Reads a snapshot document (JSON text, already gunzipped); a credential of a channel becomes a `Secret`.

@@ -1,7 +1,9 @@
 import type { Gauge, Registry } from 'prom-client';
 import type { Channel, VirtualKey } from '../core/resources.ts';
 import type { Clock } from '../runtime/clock.ts';
+import type { Log } from '../runtime/log.ts';
 import type { Cluster } from './cluster/cluster.ts';
+import { describeError } from './describe-error.ts';
 import { gaugeOf } from './metric.ts';
 import type { Pace } from './pace.ts';
 import { makePace } from './pace.ts';
@@ -17,7 +19,7 @@ export interface AbsencesOptions {
   readonly metrics: { readonly registry: Registry };
   /** the answer is there: the object has to be looked at again */
   readonly onAnswer: (item: string) => void;
-  readonly onError: (item: string, error: unknown) => void;
+  readonly log: Log;
 }
 
 /** A list that lost 10,000 objects asks for as many: an API server in trouble must not get them all at once. */
@@ -38,9 +40,11 @@ export class Absences {
 
   constructor(options: AbsencesOptions) {
     this.#options = options;
-    const { clock, random, metrics, onError } = options;
+    const { clock, random, metrics, log } = options;
     this.#pace = makePace({ clock, ...pace });
     const work = (item: string): Promise<void> => this.#work(item);
+    const onError = (item: string, error: unknown): void =>
+      log.warn({ item, error: describeError(error) }, 'an object that a list lacked could not be asked for');
     this.#queue = makeWorkQueue({ clock, random, concurrency: askedAtOnce, name: 'absent', metrics, work, onError });
     const help = 'Objects that a list lacked, of which is not known yet whether they were deleted; they stay in force';
     this.#meter = gaugeOf(metrics.registry, 'keywright_absent_objects', help);

@@ -223,26 +223,9 @@ class RunningOperator implements Operator {
       for (const id of ids) this.#enqueue(`${kind === 'keys' ? 'VirtualKey' : 'Channel'}/${id}`);
     };
     const { snapshotNamespace: namespace } = settings;
-    const absences = new Absences({
-      cluster: this.#cluster,
-      watches: this.#watches,
-      clock,
-      random: fraction,
-      metrics,
-      onAnswer: (item) => this.#enqueue(item),
-      onError: (item, error) => log.warn({ item, error: describeError(error) }, 'an object that a list lacked could not be asked for'),
-    });
-    const publisher = new Publisher({
-      cluster: this.#cluster,
-      namespace,
-      installationSecret,
-      clock,
-      random: fraction,
-      log,
-      metrics,
-      onPublished,
-      absentKeys: () => absences.keys,
-    });
+    const tools = { cluster: this.#cluster, clock, random: fraction, log, metrics };
+    const absences = new Absences({ ...tools, watches: this.#watches, onAnswer: (item) => this.#enqueue(item) });
+    const publisher = new Publisher({ ...tools, namespace, installationSecret, onPublished, absentKeys: () => absences.keys });
     await publisher.load();
     const gatherer = new Gatherer({ cluster: this.#cluster, watches: this.#watches, clock });
     await prefetchDeliveries(gatherer, settings.watchNamespaces, log);

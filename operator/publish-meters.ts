@@ -12,6 +12,7 @@ export interface PublishMeters {
   readonly blocked: Gauge;
   readonly withheld: Gauge;
   readonly epoch: Gauge;
+  readonly revocations: Gauge;
 }
 
 export function makePublishMeters(registry: Registry): PublishMeters {
@@ -27,6 +28,11 @@ export function makePublishMeters(registry: Registry): PublishMeters {
       registry,
       'keywright_snapshot_withheld_keys',
       'Keys that stay in the snapshot because too many would leave it at once',
+    ),
+    revocations: gaugeOf(
+      registry,
+      'keywright_snapshot_revocations',
+      'Revocations that stand in a Secret of their own because their shards are not written at present',
     ),
     epoch: gaugeOf(registry, 'keywright_snapshot_epoch', 'The epoch in force'),
   };

@@ -3,6 +3,7 @@ import type { Registry } from 'prom-client';
 import type { ShardReference } from '../core/heartbeat.ts';
 import type { Secret } from '../core/secret.ts';
 import type { ChannelRecord, KeyRecord, Shard } from '../core/snapshot.ts';
+import { revocationsSecretName } from '../core/revocations-document.ts';
 import { snapshotIndexName } from '../core/snapshot.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
@@ -17,6 +18,7 @@ import type { SnapshotLayout, SnapshotRecord } from './snapshot-buckets.ts';
 import { requireReadable } from './snapshot-buckets.ts';
 import { SnapshotShards } from './snapshot-shards.ts';
 import { SnapshotStore } from './snapshot-store.ts';
+import { UnpublishedRevocations } from './unpublished-revocations.ts';
 import { isSameChannelRecord } from './translate/channel.ts';
 import type { WorkQueue } from './work-queue.ts';
 import { makeWorkQueue } from './work-queue.ts';
@@ -82,6 +84,7 @@ export class Publisher {
   readonly #meters: PublishMeters;
   readonly #shards: SnapshotShards;
   readonly #withdrawals: GuardedWithdrawals;
+  readonly #unpublished: UnpublishedRevocations;
   /** what could not be written, and why */
   readonly #failing = new Map<string, string>();
 
@@ -102,6 +105,12 @@ export class Publisher {
     const store = new SnapshotStore({ ...options, meters: this.#meters, largestSecretBytes: secretBytes });
     const shared = { ...options, store, meters: this.#meters, queue: this.#queue };
     this.#shards = new SnapshotShards({ ...shared, largestShardBytes: shardBytes, firstLayout: layout });
+    this.#unpublished = new UnpublishedRevocations({
+      ...shared,
+      failing: () => this.#failingBuckets(),
+      published: (id) => this.key(id)?.record,
+      desired: (id) => this.#shards.bucketOf('keys', id).desired.get(id) as KeyRecord | undefined,
+    });
     this.#withdrawals = new GuardedWithdrawals({
       ...shared,
       published: () => this.#shards.countKeys(),
@@ -113,7 +122,7 @@ export class Publisher {
 
   /** Reads what is published. Before it nothing else may be called. */
   async load(): Promise<void> {
-    await this.#shards.load();
+    this.#unpublished.adopt((await this.#shards.load()).get(revocationsSecretName));
   }
 
   /** Begins to write what is missing. */
@@ -124,6 +133,7 @@ export class Publisher {
   /** Every key has been looked at once: from here on proxies may take the snapshot for complete. */
   open(): void {
     this.#shards.open();
+    this.#queue.add(revocationsSecretName);
     this.#withdrawals.open();
   }
 
@@ -182,6 +192,13 @@ export class Publisher {
     await this.#queue.stop();
   }
 
+  *#failingBuckets(): Iterable<Bucket> {
+    for (const name of this.#failing.keys()) {
+      const bucket = this.#shards.bucket(name);
+      if (bucket !== undefined) yield bucket;
+    }
+  }
+
   #published(kind: Shard['kind'], id: string): Published<SnapshotRecord> | undefined {
     const written = this.#shards.bucketOf(kind, id).shard.written.get(id);
     return written === undefined ? undefined : { record: written.record, atMs: this.#shards.isAnnounced ? written.atMs : undefined };
@@ -204,11 +221,14 @@ export class Publisher {
 
   async #work(name: string): Promise<void> {
     if (this.#withdrawals.isWork(name)) return this.#withdrawals.work();
+    if (name === revocationsSecretName) return this.#unpublished.work();
     const bucket = this.#shards.bucket(name);
     const waitMs = bucket === undefined ? 0 : this.#waitMs(bucket);
     if (waitMs > 0) return this.#queue.addAfter(name, waitMs);
     await (bucket === undefined ? this.#shards.work(name) : this.#shards.write(bucket));
     if (this.#failing.delete(name)) this.#meters.blocked.set({ reason: 'write' }, this.#failing.size > 0 ? 1 : 0);
+    // What has been said beside the shard stands in it now.
+    if (this.#unpublished.size > 0) this.#queue.add(revocationsSecretName);
     if (name === snapshotIndexName) await this.#withdrawals.work();
   }
 
@@ -223,6 +243,7 @@ export class Publisher {
     this.#meters.blocked.set({ reason: 'write' }, 1);
     this.#meters.writes.inc({ outcome: 'failed' });
     this.#options.log.warn({ secret: name, error: describeError(error) }, 'a part of the snapshot could not be written; it is tried again');
+    if (name !== revocationsSecretName) this.#queue.add(revocationsSecretName, { urgent: true });
     if (isNew) this.#tellHindered(name);
   }
 

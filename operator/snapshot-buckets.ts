@@ -1,5 +1,6 @@
 import { gunzipSync, gzipSync } from 'node:zlib';
 import type { Secret } from '../core/secret.ts';
+import { revocationsSecretName } from '../core/revocations-document.ts';
 import { formatSnapshotDocument, parseSnapshotDocument } from '../core/snapshot-parse.ts';
 import type { SnapshotDocument } from '../core/snapshot-parse.ts';
 import type { ChannelRecord, ChannelShard, KeyRecord, KeyShard, Shard, SnapshotIndexDocument } from '../core/snapshot.ts';
@@ -48,9 +49,14 @@ export function toIndex(layout: SnapshotLayout): SnapshotIndexDocument {
 
 /** The Secret that carries a document to the proxies. */
 export function toSnapshotSecret(document: SnapshotDocument, namespace: string): SecretObject {
-  const name = document.kind === 'index' ? snapshotIndexName : shardName(document.epoch, document.kind, document.bucket);
+  const name = toDocumentName(document);
   const data = { [snapshotEntry]: gzipSync(formatSnapshotDocument(document)).toString('base64') };
   return { apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace }, type: snapshotSecretType, data };
+}
+
+function toDocumentName(document: SnapshotDocument): string {
+  if (document.kind === 'revocations') return revocationsSecretName;
+  return document.kind === 'index' ? snapshotIndexName : shardName(document.epoch, document.kind, document.bucket);
 }
 
 /** The document in a snapshot Secret; undefined when there is none that this version can read. */

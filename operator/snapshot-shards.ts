@@ -1,4 +1,5 @@
 import type { Secret } from '../core/secret.ts';
+import type { SnapshotDocument } from '../core/snapshot-parse.ts';
 import type { Shard } from '../core/snapshot.ts';
 import { shardName, snapshotIndexName } from '../core/snapshot.ts';
 import type { Clock } from '../runtime/clock.ts';
@@ -68,7 +69,8 @@ export class SnapshotShards {
     return this.#index !== 'missing';
   }
 
-  async load(): Promise<void> {
+  /** Gives all documents that are there. */
+  async load(): Promise<ReadonlyMap<string, SnapshotDocument | undefined>> {
     const documents = await this.#options.store.load();
     const index = documents.get(snapshotIndexName);
     if (index?.kind === 'index') this.#index = 'written';
@@ -87,6 +89,7 @@ export class SnapshotShards {
     }
     this.#options.meters.epoch.set(this.#layout.epoch);
     this.#options.meters.keys.set(this.countKeys());
+    return documents;
   }
 
   start(): void {

@@ -41,10 +41,11 @@ export async function runProxy(environment: Readonly<Record<string, string | und
   seal.onChange(() => index.unlock());
   const watched = makeKubernetesSource({ connection, namespace: settings.snapshotNamespace, log, clock: systemClock, random: Math.random });
   const source = settings.snapshotCacheDir === undefined ? watched : withSnapshotCache(watched, settings.snapshotCacheDir, log, read);
+  const revocations = makeRevocations({ now: Date.now, recordOf: (keyId) => index.recordOf(keyId), metrics });
+  index.revocations.listen((revocation) => revocations.take(revocation));
   source.start(index);
   lifecycle.onStop('snapshot', () => source.stop());
 
-  const revocations = makeRevocations({ now: Date.now, recordOf: (keyId) => index.recordOf(keyId), metrics });
   const link = settings.redisUrl && makeRedisLink({ url: settings.redisUrl, name: 'keywright-proxy', random: Math.random, log });
   const common = { clock: systemClock, log, metrics };
   const feed = link && startRevocationFeed({ ...common, link, revocations });

@@ -1,5 +1,6 @@
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
+import { revocationsSecretName } from '../core/revocations-document.ts';
 import { type ParsedSnapshotDocument, parseSnapshotDocument, type SnapshotDocument } from '../core/snapshot-parse.ts';
 import { shardName, snapshotEntry, snapshotIndexName, snapshotSecretType } from '../core/snapshot.ts';
 import type { SealSource } from '../runtime/seal-file.ts';
@@ -34,6 +35,7 @@ export async function readSnapshotDocument(name: string, bytes: Uint8Array): Pro
 }
 
 function documentName(document: SnapshotDocument): string {
+  if (document.kind === 'revocations') return revocationsSecretName;
   return document.kind === 'index' ? snapshotIndexName : shardName(document.epoch, document.kind, document.bucket);
 }
 

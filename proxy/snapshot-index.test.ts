@@ -345,6 +345,62 @@ describe('what is shown', () => {
   });
 });
 
+describe('documents of a newer version', () => {
+  const newer = (name: string, document: object): NamedDocument => ({ name, bytes: gzipSync(JSON.stringify(document)) });
+
+  it('leave the last good ones in force, the proxy ready, and are counted', async () => {
+    await tell(indexDocument(), keyShard([keyRecord('a')]), channelShard([]));
+    await tell(indexDocument({ epoch: 2, minReader: 2 }), keyShard([keyRecord('b')], { minReader: 2 }));
+    expect([find('a-key'), find('b-key'), index.ready, index.missing()]).toEqual(['default/a', undefined, true, []]);
+    expect(await metric('incompatible')).toContain('2');
+    await tell(indexDocument(), keyShard([keyRecord('b')]));
+    expect([find('b-key'), await metric('incompatible')]).toEqual(['default/b', expect.arrayContaining(['0'])]);
+  });
+
+  it('of a kind that this one does not know do no harm, whatever their name', async () => {
+    await tell(newer('keywright-snapshot-0-first', { kind: 'first', schema: 2, minReader: 1, entries: [1] }));
+    await tell(indexDocument(), keyShard([keyRecord('a')]), channelShard([]));
+    await tell(newer('keywright-snapshot-policies', { kind: 'policies', schema: 2, minReader: 1 }));
+    expect([find('a-key'), index.ready]).toEqual(['default/a', true]);
+  });
+});
+
+describe('revocations beside the shards', () => {
+  const entry = { keyId: 'default/a', uid: 'uid-of-a', gen: 1, state: 'Revoked', ended: [] };
+  const document = (entries: readonly object[], name = 'keywright-snapshot-revocations'): NamedDocument => ({
+    name,
+    bytes: gzipSync(JSON.stringify({ kind: 'revocations', schema: 1, minReader: 1, entries })),
+  });
+
+  it('are told before the shards that come in the same burst make the proxy ready', async () => {
+    const told: string[] = [];
+    index.revocations.listen(({ keyId, state }) => void told.push(`${keyId} ${state} ready=${index.ready}`));
+    await tell(indexDocument(), keyShard([keyRecord('a')]), channelShard([]), document([entry]));
+    expect(told).toEqual(['default/a Revoked ready=false']);
+  });
+
+  it('are told also to who asks later, and stay when their Secret goes', async () => {
+    await tell(document([entry]));
+    await remove('keywright-snapshot-revocations');
+    const told: string[] = [];
+    index.revocations.listen(({ keyId }) => void told.push(keyId));
+    expect(told).toEqual(['default/a']);
+  });
+
+  it.each([
+    ['an unknown state', document([{ ...entry, state: 'Gone' }])],
+    ['a name alone', document([{ ...entry, uid: '*' }])],
+    ['too many', document(Array.from({ length: 5_001 }, () => entry))],
+    ['under another name', document([entry], 'keywright-snapshot-index')],
+  ])('are refused as a whole: %s', async (_, bad) => {
+    const told: string[] = [];
+    index.revocations.listen(({ keyId }) => void told.push(keyId));
+    await tell(bad);
+    expect(told).toEqual([]);
+    expect(await metric('incompatible')).toContain('1');
+  });
+});
+
 describe('sealed documents', () => {
   const [first, second] = [makeSealKey(), makeSealKey()];
   let seal: FakeSeal;

@@ -9,9 +9,10 @@ import { type EndedListener, EndedListeners } from './ended-listeners.ts';
 import { makeSlices, type Slices } from './slices.ts';
 import { describeMissing, describeSnapshot } from './snapshot-description.ts';
 import { type DocumentReader, readSnapshotDocument } from './snapshot-document.ts';
-import { bucketsOf, type HeldShard, isSameLayout, type RefusedDocument, shardNames } from './snapshot-layout.ts';
+import { bucketsOf, type HeldShard, isSameLayout, nextName, type RefusedDocument, shardNames } from './snapshot-layout.ts';
 import { makeSnapshotMetrics, type SnapshotMetrics } from './snapshot-metrics.ts';
 import type { SnapshotSink } from './snapshot-source.ts';
+import { ToldRevocations } from './told-revocations.ts';
 import { type EndedKey, findEnded, type FoundKey, SnapshotTables } from './snapshot-tables.ts';
 
 export interface SnapshotIndexOptions {
@@ -32,6 +33,8 @@ const rememberedGone = 10_000;
  * no key changes but by the content of a document (a removed Secret removes no key); a key's revocation counter never goes back.
  */
 export class SnapshotIndex implements SnapshotSink {
+  /** those that stand beside the shards */
+  readonly revocations = new ToldRevocations();
   readonly #log: Log;
   readonly #clock: Clock;
   readonly #metrics: SnapshotMetrics;
@@ -181,8 +184,8 @@ export class SnapshotIndex implements SnapshotSink {
   async #drain(): Promise<void> {
     // what comes in one burst is told in one go before any of it is read
     await this.#slices.next();
-    for (let first = this.#pending.entries().next(); !first.done; first = this.#pending.entries().next()) {
-      const [name, bytes] = first.value;
+    for (let name = nextName(this.#pending); name !== undefined; name = nextName(this.#pending)) {
+      const bytes = this.#pending.get(name) ?? new Uint8Array();
       this.#pending.delete(name);
       try {
         await this.#take(name, bytes);
@@ -206,8 +209,9 @@ export class SnapshotIndex implements SnapshotSink {
     this.#digests.set(name, digest);
     if (!read.ok) return this.#refuse(name, read);
     const { document } = read;
-    if (document.kind !== 'index') return this.#takeShard(name, document);
+    if (document.kind === 'keys' || document.kind === 'channels') return this.#takeShard(name, document);
     this.#refused.delete(name);
+    if (document.kind === 'revocations') return this.revocations.tell(document.entries);
     this.#announced = document;
     await this.#serveAnnounced();
   }

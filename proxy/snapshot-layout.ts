@@ -1,3 +1,4 @@
+import { revocationsSecretName } from '../core/revocations-document.ts';
 import type { CompiledKey } from '../core/authorize.ts';
 import { type ChannelRecord, type Shard, shardName, type SnapshotIndexDocument } from '../core/snapshot.ts';
 
@@ -35,4 +36,11 @@ export function isSameLayout(left: SnapshotIndexDocument, right: SnapshotIndexDo
     left.keyBuckets === right.keyBuckets &&
     left.channelBuckets === right.channelBuckets
   );
+}
+
+/** Which document is read next. Revocations before everything else: a proxy that starts must know them when the shards make it ready. */
+export function nextName(pending: ReadonlyMap<string, unknown>): string | undefined {
+  if (pending.has(revocationsSecretName)) return revocationsSecretName;
+  const [first] = pending.keys();
+  return first;
 }

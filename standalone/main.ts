@@ -59,6 +59,7 @@ export async function runStandalone(argv: readonly string[], environment: Readon
   source.start(index);
   lifecycle.onStop('snapshot', () => source.stop());
   const revocations = makeRevocations({ now: Date.now, recordOf: (keyId) => index.recordOf(keyId), metrics });
+  index.revocations.listen((revocation) => revocations.take(revocation));
   const counters = await openCounters(settings, log, metrics);
   lifecycle.onStop('counters', () => counters.close());
   const proxy = await startProxy({ settings: server, index, revocations, counters, log, metrics, clock: systemClock, random: Math.random });

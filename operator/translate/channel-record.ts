@@ -4,6 +4,7 @@ import type { Secret } from '../../core/secret.ts';
 import type { ChannelCredential, ChannelRecord, Provider } from '../../core/snapshot.ts';
 import { compact } from './compact.ts';
 import { identify } from './identity.ts';
+import type { Problem } from './problem.ts';
 
 interface ProviderDefaults {
   readonly baseUrl?: string;
@@ -23,6 +24,12 @@ export const providerDefaults: Readonly<Record<Exclude<Provider, 'Bedrock' | 'Ve
 const timeoutDefaultsMs = { connect: 5_000, firstByte: 120_000, idle: 120_000, total: 900_000 } as const;
 
 const worthRetrying = ['ConnectFailure', 'Reset', 'RateLimited', 'ServerError', 'Timeout'] as const;
+
+/**
+ * The bound of one Channel's part of the snapshot, encoded: room for a bundle of public authorities or thousands of namespaces, and still several fit into one shard, so that
+ * nobody's Channel stands in the way of a neighbour's.
+ */
+const largestChannelBytes = 262_144;
 
 export interface ChannelParts {
   readonly channel: Channel;
@@ -78,6 +85,16 @@ function toTimeouts({ connect, firstByte, idle, total }: NonNullable<ChannelSpec
 /** The record as something that can be compared and shown: a credential is what `show` makes of it. */
 export function toComparable(record: ChannelRecord, show: (secret: Secret) => string): unknown {
   return { ...record, credentials: record.credentials.map(({ name, weight, secret }) => ({ name, weight, secret: show(secret) })) };
+}
+
+export function checkChannelSize(record: ChannelRecord): Problem | undefined {
+  const bytes = Buffer.byteLength(JSON.stringify(toComparable(record, (secret) => secret.reveal())));
+  if (bytes <= largestChannelBytes) return undefined;
+  return {
+    reason: 'RecordTooLarge',
+    message: `the Channel takes ${bytes} bytes of the snapshot; allowed: ${largestChannelBytes}. Shorten its models, headers, CA bundle or the namespaces that it admits`,
+    stalled: true,
+  };
 }
 
 function toMs(text: string | undefined, fallback: number): number {

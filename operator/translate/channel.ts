@@ -3,7 +3,7 @@ import type { Channel, ChannelStatus } from '../../core/resources.ts';
 import type { Secret } from '../../core/secret.ts';
 import type { ChannelCredential, ChannelRecord } from '../../core/snapshot.ts';
 import { sha256Hex } from '../../runtime/digest.ts';
-import { providerDefaults, toChannelRecord, toComparable } from './channel-record.ts';
+import { checkChannelSize, providerDefaults, toChannelRecord, toComparable } from './channel-record.ts';
 import { toChannelStatus } from './channel-status.ts';
 import type { NamespaceView } from './channel-view.ts';
 import { resolveNamespaces } from './channel-view.ts';
@@ -35,7 +35,7 @@ export interface ChannelOutput {
 
 /** From a Channel and what it refers to, to what the proxies are told of it. When something is wrong with it, what was good last stays in force. Pure. */
 export function translateChannel(input: ChannelInput, nowMs: number): ChannelOutput {
-  const problem = firstProblem([checkProvider, checkNamespaces, checkAddress, checkCredentials, checkCa], input);
+  const problem = firstProblem([checkProvider, checkNamespaces, checkAddress, checkCredentials, checkCa, checkSize], input);
   const record = decide(input, problem);
   const holds = isSameChannelRecord(input.published, record);
   const hindrance = holds ? undefined : input.hindrance;
@@ -132,6 +132,11 @@ function checkCa({ channel, secrets }: ChannelInput): Problem | undefined {
   const reference = channel.spec.tls?.caSecretRef;
   if (reference === undefined || secrets.get(reference.name)?.has(reference.key ?? defaultCaEntry) === true) return undefined;
   return secretNotFound(reference.name, reference.key ?? defaultCaEntry);
+}
+
+/** Of all checks the last one: only what is right has a record. A suspended Channel takes no room. */
+function checkSize(input: ChannelInput): Problem | undefined {
+  return input.channel.spec.suspended === true ? undefined : checkChannelSize(toRecord(input));
 }
 
 function toRecord({ channel, secrets, namespaces }: ChannelInput): ChannelRecord {

@@ -24,7 +24,7 @@ export const reasons = {
   ModelNotServed: 'no Channel that the key may use serves a model that it lists',
   SelectorUnsupported: 'allowedNamespaces.from: Selector needs an operator that watches all namespaces',
   PolicyViolation: 'the delivery template names what the operator does not write for others',
-  RecordTooLarge: 'the key’s part of the snapshot is larger than 8 KiB',
+  RecordTooLarge: 'the part of the snapshot is larger than 8 KiB (of a key) or 256 KiB (of a Channel)',
   ProviderUnsupported: 'this version has no support for the provider yet',
   AddressNotAllowed: 'baseURL points to a link-local or metadata address',
   RotateAnnotationInvalid: 'the annotation keywright.dev/rotate cannot be read: nothing is rotated by it',

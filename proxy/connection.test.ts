@@ -52,6 +52,12 @@ describe('Host', () => {
     client.socket.destroy();
   });
 
+  it('says nothing of another version, which is refused', async () => {
+    const client = openRaw(proxy.port, toChat('Host: a\r\n', text, '2.0'));
+    expect(await client.until((seen) => seen.includes('}}'))).toMatch(/^HTTP\/1\.1 400 .*"code":"invalid_request"/s);
+    client.socket.destroy();
+  });
+
   it('may be missing in HTTP/1.0', async () => {
     const client = openRaw(proxy.port, `GET /v1/models HTTP/1.0\r\n${auth}\r\n`);
     expect(await client.closed).toMatch(/^HTTP\/1\.1 200 /);

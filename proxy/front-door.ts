@@ -8,7 +8,7 @@ import { toClientDialect } from './client-dialect.ts';
 import { toCorsHeaders, toPreflightHeaders } from './cors.ts';
 import { makeExchange } from './exchange.ts';
 import type { InFlight } from './in-flight.ts';
-import { refusePath } from './known-paths.ts';
+import { isModelCall, refusePath } from './known-paths.ts';
 import type { Parts } from './parts.ts';
 import { runPipeline } from './pipeline.ts';
 import { drivers, type Endpoint, type PathEndpoints } from './router.ts';
@@ -111,7 +111,7 @@ export function makeFrontDoor({ parts, inFlight, maxInFlight, trustedProxies, co
   return {
     turnsAway(request, response) {
       const target = parseTarget(request.url ?? '');
-      const refusal = isRefusal(target) ? target : checkHost(request);
+      const refusal = isRefusal(target) ? target : (checkVersion(request) ?? checkHost(request));
       if (refusal === undefined) return false;
       refuse(request, response, refusal);
       return true;
@@ -120,6 +120,7 @@ export function makeFrontDoor({ parts, inFlight, maxInFlight, trustedProxies, co
       const target = parseTarget(request.url ?? '');
       if (isRefusal(target)) return refuse(request, response, target);
       if (endpoints === undefined) return refuse(request, response, refusePath(target.path));
+      if (isModelCall(request.method, target.path)) return refuse(request, response, refusePath(target.path));
       const endpoint = findEndpoint(request, target, endpoints);
       if (endpoint === undefined) return refuseMethod(request, response, endpoints);
       if (inFlight.count < maxInFlight) return start(request, response, { endpoint, target });
@@ -132,6 +133,12 @@ export function makeFrontDoor({ parts, inFlight, maxInFlight, trustedProxies, co
 /** Chosen here and never taken over from the client: admission is idempotent by it. */
 export function makeRequestId(): string {
   return `req_${randomUUID().replaceAll('-', '')}`;
+}
+
+/** Node's parser also takes `HTTP/2.0` in a request line, where a peer that speaks it would send something else. */
+function checkVersion({ httpVersion }: IncomingMessage): Refusal | undefined {
+  if (httpVersion === '1.1' || httpVersion === '1.0') return undefined;
+  return { code: 'invalid_request', message: 'only HTTP/1.1 is spoken here' };
 }
 
 /** RFC 9112 section 3.2: HTTP/1.1 needs a Host, and nobody may send two: two readers could go by different ones. */

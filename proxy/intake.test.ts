@@ -90,6 +90,7 @@ describe('targets', () => {
     ['POST', '/openai/deployments/a/chat/completions', 404, 'endpoint_not_supported'],
     ['GET', '/v1beta/cachedContents', 404, 'endpoint_not_supported'],
     ['POST', '/v1/chat/completions/', 404, 'endpoint_not_supported'],
+    ['POST', '/v1/models/gemini-2.5-pro:generateContent', 404, 'endpoint_not_supported'],
     ['GET', '/', 404, 'not_found'],
     ['GET', '/V1/chat/completions', 404, 'not_found'],
     ['GET', '/metrics', 404, 'not_found'],

@@ -32,6 +32,11 @@ const unsupported: ReadonlySet<string> = new Set([
   'videos',
 ]);
 
+/** `POST /v1/models/{model}:{method}` is Gemini's way to call a model, and no wrong method of the list of models, whose names may have a colon too. */
+export function isModelCall(method: string | undefined, path: string): boolean {
+  return method === 'POST' && /\/models\/[^/]+:[A-Za-z]+$/.test(path);
+}
+
 /** Why a path that is no surface is refused: an endpoint of a provider that is not offered, or nothing at all. */
 export function refusePath(path: string): Refusal {
   const match = /^(?:\/(?:anthropic|gemini|openai))?\/v1(?:beta|alpha)?\/([^/:]+)/.exec(path);

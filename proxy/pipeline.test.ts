@@ -305,6 +305,13 @@ describe('limits', () => {
     expect(proxy.counters.settlements).toHaveLength(1);
   });
 
+  it('of 0 are never retried: nothing frees them', async () => {
+    const upstream = await upstreamThat(answering);
+    const keys = [makeKeyRecord({ limits: { rpm: 0 } })];
+    const refused = await postChat((await proxyFor([makeChannelRecord(upstream.url)], { keys })).url);
+    expect([refused.status, refused.headers.get('x-should-retry')]).toEqual([429, 'false']);
+  });
+
   it('count a model by the first entry that matches it, on top of the key', async () => {
     const upstream = await upstreamThat(answering);
     const limits = {

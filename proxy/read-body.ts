@@ -145,14 +145,16 @@ export function parseCoding(header: string | undefined): Coding | 'identity' | u
 function decode(bytes: Buffer, coding: Coding, sink: Sink): Promise<Refusal | undefined> {
   const { promise, resolve } = Promise.withResolvers<Refusal | undefined>();
   const decoder = makeDecoder(coding, bytes);
+  const undecodable: Refusal = { code: 'invalid_request', message: `the request body is not valid ${coding}` };
   decoder.on('data', (chunk: Buffer) => {
     const refusal = sink.add(chunk);
     if (refusal === undefined) return;
     resolve(refusal);
     decoder.destroy();
   });
-  decoder.on('end', () => resolve(undefined));
-  decoder.on('error', () => resolve({ code: 'invalid_request', message: `the request body is not valid ${coding}` }));
+  // what follows the coded body is not part of it, and another reader might take it for some
+  decoder.on('end', () => resolve(decoder.bytesWritten === bytes.length ? undefined : undecodable));
+  decoder.on('error', () => resolve(undecodable));
   decoder.end(bytes);
   return promise;
 }
@@ -160,7 +162,7 @@ function decode(bytes: Buffer, coding: Coding, sink: Sink): Promise<Refusal | un
 /**
  * Undoes one content coding (RFC 9110 section 8.4.1). `deflate` is the zlib format, but many senders send raw deflate: the first two bytes tell (RFC 1950 section 2.2).
  */
-export function makeDecoder(coding: Coding, start: Buffer): Transform {
+export function makeDecoder(coding: Coding, start: Buffer): Transform & { readonly bytesWritten: number } {
   if (coding === 'gzip') return createGunzip();
   if (coding === 'br') return createBrotliDecompress();
   if (coding === 'zstd') return createZstdDecompress();

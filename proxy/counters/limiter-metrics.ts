@@ -9,7 +9,12 @@ export interface LimiterMetrics {
 }
 
 /** What a proxy tells about its limiter. */
-export function makeLimiterMetrics(metrics: Metrics): LimiterMetrics {
+export function makeLimiterMetrics(metrics: Metrics, settleQueueDepth: () => number): LimiterMetrics {
+  metrics.gauge({
+    name: 'settle_queue_depth',
+    help: 'Settlements, renewals and releases that wait for Redis.',
+    collect: (gauge) => gauge.set(settleQueueDepth()),
+  });
   return {
     degraded: metrics.gauge({ name: 'limiter_degraded', help: '1 while the failure policy decides because Redis is away or slow.' }),
     timeouts: metrics.counter({ name: 'limiter_timeouts_total', help: 'Admissions that Redis did not answer in time.' }),
@@ -17,7 +22,7 @@ export function makeLimiterMetrics(metrics: Metrics): LimiterMetrics {
     duration: metrics.histogram({
       name: 'limiter_duration_seconds',
       help: 'How long an admission waited for Redis.',
-      buckets: [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1],
+      buckets: [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25],
     }),
   };
 }

@@ -80,7 +80,7 @@ export function makeSharedCounters({
   deadlineMs = longestAnswerMs,
   redisClock,
 }: Options): SharedCounters {
-  const measured = makeLimiterMetrics(metrics);
+  const measured = makeLimiterMetrics(metrics, () => queue.depth);
   const local = failurePolicy === 'LocalShare' ? makeLocalShare({ replicas, now }) : undefined;
   const clock = (): string => (redisClock === undefined ? '' : String(redisClock()));
   const immediate = new Set<Promise<unknown>>();

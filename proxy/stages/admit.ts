@@ -82,8 +82,8 @@ function toRefusal(answer: Extract<AdmitAnswer, { outcome: 'refused' }>): Refusa
     message: `The limit ${limitName} of this key is reached: ${limit} ${nouns[unit]}${spans[span]}. Try again in ${toSeconds(retryAfterMs)}.`,
     unit,
     retryAfterMs,
-    // SDKs would wait for hours in silence
-    ...(span === 'day' ? { shouldRetry: false } : {}),
+    // SDKs would wait for hours in silence, or ask again for what is never admitted
+    ...(span === 'day' || limit === 0 ? { shouldRetry: false } : {}),
   };
 }
 

@@ -4,6 +4,7 @@ import { get } from 'node:https';
 import { join } from 'node:path';
 import { type Child, makeTemporaryDirectory, runCommand, startChild } from './child.ts';
 import { eventually } from './eventually.ts';
+import { startEtcd } from './etcd.ts';
 import { freePort } from './free-port.ts';
 
 export interface ControlPlane {
@@ -29,6 +30,10 @@ export interface ControlPlane {
   startApiServer(): Promise<void>;
   /** takes the history out of etcd, so that a watch from an older version is told that it has expired */
   compactEtcd(): Promise<void>;
+  /** a backup of all that is stored; only one is kept */
+  saveStore(): Promise<void>;
+  /** puts the backup back, as an administrator would: the API server and etcd stop and start; versions go on from the older ones */
+  restoreStore(): Promise<void>;
   /** garbage collector and namespace controller; they end with the control plane */
   startControllers(): Promise<void>;
   /** every key and value of etcd as they are stored */
@@ -48,10 +53,10 @@ export async function startControlPlane(): Promise<ControlPlane> {
   const programs = await findPrograms();
   const directory = makeTemporaryDirectory('control-plane');
   const adminToken = randomUUID();
-  const { etcd, url: etcdUrl } = await startEtcd(programs, directory);
+  const etcd = await startEtcd(programs, directory);
   const port = await freePort();
   const url = `https://127.0.0.1:${port}`;
-  const flags = toApiServerFlags({ directory, etcdUrl, port, adminToken });
+  const flags = toApiServerFlags({ directory, etcdUrl: etcd.url, port, adminToken });
   const certificatePath = join(directory, 'certificates', 'apiserver.crt');
 
   let apiServer: Child;
@@ -93,21 +98,28 @@ export async function startControlPlane(): Promise<ControlPlane> {
       await apiServer.ended;
     },
     startApiServer,
-    compactEtcd: () => compactEtcd(etcdUrl),
+    compactEtcd: () => etcd.compact(),
+    saveStore: () => etcd.save(),
+    async restoreStore() {
+      apiServer.signal('SIGKILL');
+      await apiServer.ended;
+      await etcd.restore();
+      await startApiServer();
+    },
     async startControllers() {
       controllers = await startControllers(kubeconfigPath);
     },
-    etcdEntries: () => readEtcd(etcdUrl),
+    etcdEntries: () => etcd.entries(),
     async etcdDump() {
       const newline = Buffer.from('\n');
-      return Buffer.concat((await readEtcd(etcdUrl)).flatMap(({ key, value }) => [Buffer.from(key), newline, value, newline]));
+      return Buffer.concat((await etcd.entries()).flatMap(({ key, value }) => [Buffer.from(key), newline, value, newline]));
     },
     async stop() {
       // it is ours alone and keeps nothing, so it need not drain for the ten seconds that it would like to
       controllers?.signal('SIGKILL');
       apiServer.signal('SIGKILL');
       await Promise.all([apiServer.ended, controllers?.ended]);
-      await etcd.stop(2000);
+      await etcd.stop();
     },
   };
 }
@@ -115,29 +127,6 @@ export async function startControlPlane(): Promise<ControlPlane> {
 /** The tools' own script knows where they may be; here it only looks and never builds, because a build takes minutes. */
 async function findPrograms(): Promise<string> {
   return (await runCommand('bash', [join(testDirectory, 'tools', 'control-plane.sh'), '--find'])).trim();
-}
-
-async function startEtcd(programs: string, directory: string): Promise<{ etcd: Child; url: string }> {
-  const url = `http://127.0.0.1:${await freePort()}`;
-  const peer = `http://127.0.0.1:${await freePort()}`;
-  const etcd = startChild(join(programs, 'etcd'), [
-    `--data-dir=${join(directory, 'etcd')}`,
-    `--listen-client-urls=${url}`,
-    `--advertise-client-urls=${url}`,
-    `--listen-peer-urls=${peer}`,
-    `--initial-advertise-peer-urls=${peer}`,
-    `--initial-cluster=default=${peer}`,
-    '--unsafe-no-fsync', // nothing here is to survive the machine
-    '--log-level=warn',
-  ]);
-  await eventually(
-    async () => {
-      if (!etcd.running) throw new Error(`etcd ended: ${etcd.lastWords()}`);
-      return (await fetch(`${url}/health`)).ok;
-    },
-    { withinMs: 60_000 },
-  );
-  return { etcd, url };
 }
 
 function toApiServerFlags({
@@ -206,22 +195,4 @@ async function startControllers(kubeconfigPath: string): Promise<Child> {
     '--leader-elect=false',
     '--secure-port=0',
   ]);
-}
-
-async function compactEtcd(url: string): Promise<void> {
-  const ask = async (path: string, body: object): Promise<{ header?: { revision?: string } }> => {
-    const answer = await fetch(`${url}/v3/kv/${path}`, { method: 'POST', body: JSON.stringify(body) });
-    if (!answer.ok) throw new Error(`etcd answered ${answer.status} to ${path}`);
-    return (await answer.json()) as { header?: { revision?: string } };
-  };
-  const { header } = await ask('range', { key: 'AA==', limit: 1 });
-  await ask('compaction', { revision: header?.revision, physical: true });
-}
-
-/** etcd's JSON gateway: the range from the smallest key to the end; both are a zero byte in base64. */
-async function readEtcd(url: string): Promise<{ key: string; value: Buffer }[]> {
-  const answer = await fetch(`${url}/v3/kv/range`, { method: 'POST', body: JSON.stringify({ key: 'AA==', range_end: 'AA==' }) });
-  if (!answer.ok) throw new Error(`etcd answered ${answer.status}`);
-  const { kvs = [] } = (await answer.json()) as { kvs?: { key: string; value?: string }[] };
-  return kvs.map(({ key, value = '' }) => ({ key: Buffer.from(key, 'base64').toString(), value: Buffer.from(value, 'base64') }));
 }

@@ -219,7 +219,7 @@ describe('Kubernetes client', () => {
   it('sends no write that has waited for longer than we lead, neither at first nor once more', async () => {
     let leads = true;
     const { cluster, server, clock, until } = await start(
-      ({ json }) => json(429, {}, { 'retry-after': '20' }),
+      ({ path, json }) => (path.endsWith('/events') ? json(201, {}) : json(429, {}, { 'retry-after': '20' })),
       undefined,
       () => leads,
     );
@@ -237,6 +237,9 @@ describe('Kubernetes client', () => {
     const lease = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { name: 'l', namespace: 'a' } };
     await expect(cluster.create(lease)).rejects.toMatchObject({ reason: 'Throttled' });
     expect(server.requests).toHaveLength(2);
+    // What was recorded while it led may still be told.
+    cluster.recordEvent({ regarding: secret, type: 'Normal', reason: 'KeyIssued', message: 'm' });
+    await until(() => server.requests.length === 3);
   });
 
   it('ends everything with close', async () => {

@@ -25,6 +25,8 @@ export interface ApiRequest {
   readonly confidential: boolean;
   /** a lease: passes the queue and does not wait when throttled, since its owner has a deadline */
   readonly urgent?: boolean;
+  /** a note that harms nobody when it comes from a process that leads no more */
+  readonly harmless?: boolean;
   /** ends the call */
   readonly signal?: AbortSignal;
 }
@@ -43,7 +45,7 @@ export interface ApiClientOptions {
   readonly log: Log;
   readonly clock: Clock;
   readonly random: () => number;
-  /** asked whenever a write is about to be sent; urgent ones (the lease itself) are not asked about */
+  /** asked whenever a write is about to be sent; the lease itself and Events are not asked about */
   readonly mayWrite: () => boolean;
 }
 
@@ -150,7 +152,7 @@ class Client implements ApiClient {
   async #dispatch(request: ApiRequest, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
     try {
       const connection = await this.#options.connections.current();
-      const writes = methods[request.verb] !== 'GET' && request.urgent !== true;
+      const writes = methods[request.verb] !== 'GET' && request.urgent !== true && request.harmless !== true;
       if (writes && !this.#options.mayWrite())
         throw new ClusterError('Unavailable', `${request.subject}: this process does not lead any more`);
       const response = await this.#pool.of(connection).request({

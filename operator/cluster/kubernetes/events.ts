@@ -177,7 +177,7 @@ class Recorder implements EventRecorder {
     // An Event about an object without a namespace lives in `default`, as everybody's do.
     const namespace = metadata.namespace ?? 'default';
     const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/events`;
-    const common = { subject: `Event in ${namespace}`, confidential: true };
+    const common = { subject: `Event in ${namespace}`, confidential: true, harmless: true };
     if (aggregate.name !== undefined) {
       const body = { count: aggregate.count, lastTimestamp: toTimestamp(aggregate.lastMs), message: aggregate.message };
       const answer = await this.#options.client.call({ verb: 'patch', path: `${path}/${aggregate.name}`, body, ...common });

@@ -127,7 +127,9 @@ describe('operators', () => {
     installation.operator = second;
     await second.process.waitForEvent('leading');
     await untilQuiet(second);
-    expect(await findChanged(installation, before)).toEqual([]);
+    // Revoked hashes are filed at most every five minutes, and by a new leader at once: what the first one had still to file is no idle write.
+    const idle = (await findChanged(installation, before)).filter((name) => !name.startsWith('Secret/keywright-system/revoked-'));
+    expect(idle).toEqual([]);
 
     await installation.apply(virtualKey('of-the-second'));
     await untilStatus(proxy, await installation.deliveredKey('of-the-second'), 200);

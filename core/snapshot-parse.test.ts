@@ -215,6 +215,21 @@ describe('a document', () => {
     expect(formatSnapshotDocument(reversed)).toBe(formatSnapshotDocument(shardOf(channel)));
   });
 
+  it('has its names in alphabetical order everywhere, also where a record was formatted before', () => {
+    fc.assert(
+      fc.property(documents, (document) => {
+        const text = formatSnapshotDocument(document);
+        const sorted = JSON.stringify(JSON.parse(text), (_name, value: unknown) =>
+          typeof value === 'object' && value !== null && !Array.isArray(value)
+            ? Object.fromEntries(Object.entries(value).toSorted(([one], [other]) => (one < other ? -1 : 1)))
+            : value,
+        );
+        expect(text).toBe(sorted);
+        expect(formatSnapshotDocument(document)).toBe(text);
+      }),
+    );
+  });
+
   it('keeps the credential of a channel, where nothing that prints can see it', () => {
     const document = parsed(formatSnapshotDocument(shardOf(channel)));
     expect(document.kind === 'channels' && document.records[0]?.credentials[0]?.secret.reveal()).toBe(secretText);

@@ -140,7 +140,24 @@ export function parseSnapshotDocument(json: string): ParsedSnapshotDocument {
  * The only place that writes the plaintext of a provider credential.
  */
 export function formatSnapshotDocument(document: SnapshotDocument): string {
-  return JSON.stringify(toPlain(document));
+  if (document.kind !== 'keys') return JSON.stringify(toPlain(document));
+  const { records, ...header } = document;
+  const fields = Object.entries({ ...header, records: undefined }).toSorted(([one], [other]) => (one < other ? -1 : 1));
+  const texts = fields.map(
+    ([name, value]) => `"${name}":${name === 'records' ? `[${records.map(formatKey).join(',')}]` : JSON.stringify(value)}`,
+  );
+  return `{${texts.join(',')}}`;
+}
+
+/** Records are replaced, never changed, and a shard is written again for each change of one of its hundreds: so each is formatted once. Keys hold no secret; Channels do, and are not kept. */
+const keyTexts = new WeakMap<KeyRecord, string>();
+
+function formatKey(record: KeyRecord): string {
+  const known = keyTexts.get(record);
+  if (known !== undefined) return known;
+  const text = JSON.stringify(toPlain(record));
+  keyTexts.set(record, text);
+  return text;
 }
 
 function toPlain(value: unknown): unknown {

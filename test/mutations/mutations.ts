@@ -762,6 +762,26 @@ export const mutations: readonly Mutation[] = [
     },
   },
 
+  // Scale
+  {
+    id: 'restart-reads-each',
+    bug: 'a new leader asks for every delivery Secret by itself',
+    edits: [{ file: 'operator/operator.ts', find: 'await prefetchDeliveries(gatherer, settings.watchNamespaces, log);', replace: '' }],
+    test: { file: 'operator/restart.test.ts', name: 'reads the delivery Secrets together, and writes nothing' },
+  },
+  {
+    id: 'users-by-all-keys',
+    bug: 'a key that is revoked still counts as a user of its Channels',
+    edits: [
+      {
+        file: 'operator/user-groups.ts',
+        find: 'if (spec.revoked === true || metadata.deletionTimestamp !== undefined) return undefined;',
+        replace: 'if (metadata.deletionTimestamp !== undefined) return undefined;',
+      },
+    ],
+    test: { file: 'operator/user-groups.test.ts', name: 'follows edits, ends and returns, and tells which of them matter' },
+  },
+
   // Sealing
   {
     id: 'locked-is-damaged',

@@ -2,7 +2,7 @@ import type { Registry } from 'prom-client';
 import type { Clock, Timer } from '../../../runtime/clock.ts';
 import { counterOf } from '../../metric.ts';
 import { FairLine } from '../../fair-line.ts';
-import type { ClusterEvent } from '../cluster.ts';
+import type { ClusterEvent, ClusterObject } from '../cluster.ts';
 import type { ApiClient } from './client.ts';
 import { fieldOf } from './answer.ts';
 import { sleep } from './sleep.ts';
@@ -76,8 +76,9 @@ class Recorder implements EventRecorder {
     this.#dropped = counterOf(options.metrics.registry, 'keywright_events_dropped_total', 'Kubernetes Events that were not written');
   }
 
-  record(event: ClusterEvent): void {
+  record(told: ClusterEvent): void {
     if (this.#closed) return;
+    const event = { ...told, regarding: toReference(told.regarding) };
     const key = toKey(event);
     const aggregate = this.#aggregate(key, event);
     const restMs = aggregate.restUntilMs - this.#options.clock.now();
@@ -231,4 +232,19 @@ function toSuffix(nowMs: number, random: () => number): string {
 
 function toTimestamp(ms: number): string {
   return new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
+}
+
+/** What an Event says of the object that it is about: thousands are remembered, and their specs and statuses would be with them. */
+function toReference({ apiVersion, kind, metadata }: ClusterObject): ClusterObject {
+  const { name, namespace, uid, resourceVersion } = metadata;
+  return {
+    apiVersion,
+    kind,
+    metadata: {
+      name,
+      ...(namespace === undefined ? {} : { namespace }),
+      ...(uid === undefined ? {} : { uid }),
+      ...(resourceVersion === undefined ? {} : { resourceVersion }),
+    },
+  };
 }

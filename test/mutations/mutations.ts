@@ -985,8 +985,8 @@ export const mutations: readonly Mutation[] = [
     edits: [
       {
         file: 'operator/fair-line.ts',
-        find: 'this.#groups.delete(name);',
-        replace: 'if (group.size <= 1) this.#groups.delete(name);',
+        find: 'const [first] = group;\n    this.#groups.delete(name);',
+        replace: 'const [first] = group;\n    if (group.size <= 1) this.#groups.delete(name);',
       },
     ],
     test: { file: 'operator/fair-line.test.ts', name: 'a fair line > lets groups take turns, each in the order of arrival' },

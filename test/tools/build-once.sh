@@ -36,3 +36,35 @@ run() {
   "$@" >"$build/log" 2>&1 || { tail -20 "$build/log" >&2; say "$what failed"; exit 1; }
   say "$what: $((SECONDS - begin)) s"
 }
+
+# k8s.io/kubernetes names its staging modules by relative paths: each gets the published version of the same release.
+# kubernetes_module VERSION PROGRAM...: a small module in the current folder from which the programs can be built
+kubernetes_module() {
+  local version=$1 go_mod staging program
+  shift
+  go_mod=$(go mod download -json "k8s.io/kubernetes@v$version" | sed -n 's/.*"GoMod": "\(.*\)".*/\1/p')
+  {
+    printf 'module keywright.dev/test/kubernetes\n\n%s\n\nrequire k8s.io/kubernetes v%s\n\n' "$(grep '^go ' "$go_mod")" "$version"
+    for staging in $(sed -nE 's,^[[:space:]]*(replace )?(k8s\.io/[a-z0-9-]+) => \./staging/.*,\2,p' "$go_mod" | sort -u); do
+      echo "replace $staging => $staging v0.${version#*.}"
+    done
+  } >go.mod
+  printf '//go:build tools\n\npackage tools\n\n' >tools.go
+  for program in "$@"; do printf 'import _ "k8s.io/kubernetes/cmd/%s"\n' "$program" >>tools.go; done
+  go mod tidy
+}
+
+# build_kubernetes VERSION PROGRAM...: into $build/out
+build_kubernetes() {
+  local version=$1 package=k8s.io/component-base/version major minor flags program
+  shift
+  mkdir -p "$build/kubernetes"
+  cd "$build/kubernetes"
+  run 'fetching Kubernetes' kubernetes_module "$version" "$@"
+  # without the version flags they take themselves for v0.0.0 and CRD features misbehave
+  major=${version%%.*} minor=${version#*.} minor=${minor%%.*}
+  flags="-s -w -X $package.gitVersion=v$version -X $package.gitMajor=$major -X $package.gitMinor=$minor"
+  for program in "$@"; do
+    run "building $program" go build -trimpath -ldflags "$flags" -o "$build/out/$program" "k8s.io/kubernetes/cmd/$program"
+  done
+}

@@ -42,7 +42,7 @@ if complete "$directory"; then
   exit
 fi
 
-mkdir -p "$build/kubernetes" "$build/etcd"
+mkdir -p "$build/etcd"
 say "the tests run against a real API server: building $programs (Kubernetes $kubernetes_version, etcd $etcd_version) from Go modules"
 say "this happens once for you: about 8 minutes on two cores, seconds when Go's build cache has them; kept in $directory"
 
@@ -53,33 +53,11 @@ etcd_module() {
   go mod tidy
 }
 
-# k8s.io/kubernetes names its staging modules by relative paths: each gets the published version of the same release.
-kubernetes_module() {
-  local go_mod staging
-  go_mod=$(go mod download -json "k8s.io/kubernetes@v$kubernetes_version" | sed -n 's/.*"GoMod": "\(.*\)".*/\1/p')
-  {
-    printf 'module keywright.dev/test/kubernetes\n\n%s\n\nrequire k8s.io/kubernetes v%s\n\n' "$(grep '^go ' "$go_mod")" "$kubernetes_version"
-    for staging in $(sed -nE 's,^[[:space:]]*(replace )?(k8s\.io/[a-z0-9-]+) => \./staging/.*,\2,p' "$go_mod" | sort -u); do
-      echo "replace $staging => $staging v0.${kubernetes_version#*.}"
-    done
-  } >go.mod
-  printf '//go:build tools\n\npackage tools\n\nimport _ "k8s.io/kubernetes/cmd/kube-apiserver"\nimport _ "k8s.io/kubernetes/cmd/kubectl"\n' >tools.go
-  go mod tidy
-}
-
 cd "$build/etcd"
 run 'fetching etcd' etcd_module
 run 'building etcd' go build -trimpath -ldflags '-s -w' -o "$build/out/etcd" go.etcd.io/etcd/server/v3
 
-cd "$build/kubernetes"
-run 'fetching Kubernetes' kubernetes_module
-# without the version flags the server takes itself for v0.0.0 and CRD features misbehave
-version=k8s.io/component-base/version
-major=${kubernetes_version%%.*} minor=${kubernetes_version#*.} minor=${minor%%.*}
-flags="-s -w -X $version.gitVersion=v$kubernetes_version -X $version.gitMajor=$major -X $version.gitMinor=$minor"
-for program in kube-apiserver kubectl; do
-  run "building $program" go build -trimpath -ldflags "$flags" -o "$build/out/$program" "k8s.io/kubernetes/cmd/$program"
-done
+build_kubernetes "$kubernetes_version" kube-apiserver kubectl
 
 # all or nothing: whoever finds the directory finds it whole
 rm -rf "$directory"

@@ -26,29 +26,11 @@ if [ "${1:-}" = --find ]; then
 fi
 command -v go >/dev/null || { say "set KEYWRIGHT_CONTROLLER_MANAGER to a kube-controller-manager, or install Go (https://go.dev/dl) to build it"; exit 1; }
 
-# k8s.io/kubernetes names its staging modules by relative paths: each gets the published version of the same release.
-kubernetes_module() {
-  local go_mod staging
-  go_mod=$(go mod download -json "k8s.io/kubernetes@v$version" | sed -n 's/.*"GoMod": "\(.*\)".*/\1/p')
-  {
-    printf 'module keywright.dev/test/controller-manager\n\n%s\n\nrequire k8s.io/kubernetes v%s\n\n' "$(grep '^go ' "$go_mod")" "$version"
-    for staging in $(sed -nE 's,^[[:space:]]*(replace )?(k8s\.io/[a-z0-9-]+) => \./staging/.*,\2,p' "$go_mod" | sort -u); do
-      echo "replace $staging => $staging v0.${version#*.}"
-    done
-  } >go.mod
-  printf '//go:build tools\n\npackage tools\n\nimport _ "k8s.io/kubernetes/cmd/kube-controller-manager"\n' >tools.go
-  go mod tidy
-}
-
 lock_build "$directory"
 if [ ! -x "$program" ]; then
   say "building kube-controller-manager $version from Go modules"
   say "this happens once for you: about three minutes on two cores, if an API server was built before; kept in $directory"
-  mkdir -p "$build/kubernetes"
-  cd "$build/kubernetes"
-  run 'fetching Kubernetes' kubernetes_module
-  flags="-s -w -X k8s.io/component-base/version.gitVersion=v$version"
-  run 'building kube-controller-manager' go build -trimpath -ldflags "$flags" -o "$build/out/kube-controller-manager" k8s.io/kubernetes/cmd/kube-controller-manager
+  build_kubernetes "$version" kube-controller-manager
   # all or nothing: whoever finds the directory finds it whole
   rm -rf "$directory"
   mv "$build/out" "$directory"

@@ -5,7 +5,7 @@ NODE := node_modules/node/bin/node --disable-warning=ExperimentalWarning
 BIN := node_modules/.bin
 VITEST := $(BIN)/vitest run
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo test test-unit test-redis test-crds test-cluster test-dataplane test-chart test-e2e prove-api-faults mutations prove-scale build images prove-install golden format generate \
+.PHONY: help setup tools demo test test-unit test-redis test-crds test-cluster test-dataplane test-chart test-e2e prove-api-faults mutations prove-scale build images prove-install prove-helm3 golden format generate \
 	check check-format check-types check-lint check-unused check-generated check-docs
 
 help: ## list the targets
@@ -48,8 +48,7 @@ test-dataplane: setup ## run the tests of the HTTP surface with official SDKs
 	@bash test/tools/redis.sh
 	$(VITEST) --project dataplane
 
-test-chart: setup tools ## run the tests of the charts: lint, golden renderings, refusals of the schema, rights of every account
-	@bash test/tools/helm.sh 3
+test-chart: setup tools ## run the tests of the charts: lint, golden renderings, refusals of the schema, rights of every account, images
 	$(VITEST) --project chart
 
 test-e2e: setup tools ## run the tests of the whole: API server, Redis, processes, SDKs
@@ -70,6 +69,10 @@ build: setup ## write JavaScript that runs with plain Node to dist/, and what ea
 
 images: ## build the images with docker: REGISTRY=… TAG=… NODE_BUILD_IMAGE=…@sha256:… NODE_RUNTIME_IMAGE=…@sha256:…
 	@bash build/images.sh
+
+prove-helm3: setup tools ## render and lint the charts with Helm 3 as well (builds it once: three minutes)
+	@bash test/tools/helm.sh 3
+	KEYWRIGHT_PROVE=1 $(VITEST) --project prove test/prove/helm3.test.ts
 
 prove-install: setup tools ## install the chart into the cluster of KUBECONFIG, call, upgrade under load, uninstall, reinstall: IMAGE_REGISTRY=… [IMAGE_TAG=…] [REDIS_IMAGE=…]
 	@bash test/install/prove.sh

@@ -8,6 +8,7 @@ import { refusals } from '../core/refusals.ts';
 import { operatorSettings } from '../operator/config.ts';
 import { proxySettings } from '../proxy/config.ts';
 import { type SettingsTable, toSettingsRows } from '../runtime/environment.ts';
+import { type Grant, grantsInCluster, grantsInNamespaces, toGrantRows } from '../test/chart/grants.ts';
 import { mutations } from '../test/mutations/mutations.ts';
 import { toMutationRows } from '../test/mutations/plant.ts';
 import { readMetrics } from './read-metrics.ts';
@@ -16,6 +17,7 @@ const check = process.argv.includes('--check');
 const tables: Readonly<Record<string, Readonly<Record<string, () => string[]>>>> = {
   'settings.md': { proxy: () => toSettings(proxySettings), operator: () => toSettings(operatorSettings) },
   'refusals.md': { refusals: toRefusals },
+  'rbac.md': { cluster: () => toRights(grantsInCluster), namespaces: () => toRights(grantsInNamespaces) },
   'mutations.md': { mutations: () => toMutationRows(mutations) },
   'metrics.md': { proxy: () => toMetrics(['runtime', 'proxy']), operator: () => toMetrics(['runtime', 'operator']) },
 };
@@ -44,6 +46,10 @@ function withTable(text: string, name: string, lines: readonly string[]): string
 
 function toSettings(table: SettingsTable): string[] {
   return ['| setting | kind | default | meaning |', '| --- | --- | --- | --- |', ...toSettingsRows(table)];
+}
+
+function toRights(grants: readonly Grant[]): string[] {
+  return ['| who | where | resource | verb | the test that fails without it |', '| --- | --- | --- | --- | --- |', ...toGrantRows(grants)];
 }
 
 function toRefusals(): string[] {

@@ -103,7 +103,7 @@ say 'helm uninstall'
 key=$(k -n $proof get secret my-app-virtualkey -o jsonpath='{.data.apiKey}' | sha256sum)
 installation=$(k -n $system get secret keywright-installation -o jsonpath='{.metadata.uid}')
 "$helm" uninstall keywright -n $system --wait --timeout 120s
-k get crd virtualkeys.keywright.dev channels.keywright.dev namespace/$snapshot -o name
+k get crd/virtualkeys.keywright.dev crd/channels.keywright.dev namespace/$snapshot -o name
 k -n $proof get virtualkey/my-app secret/my-app-virtualkey -o name
 k -n $system get secrets -o custom-columns=NAME:.metadata.name,TYPE:.type
 k -n $snapshot get secrets -o name | wc -l | sed 's/$/ snapshot Secrets/'

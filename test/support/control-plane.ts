@@ -25,6 +25,8 @@ export interface ControlPlane {
   createToken(serviceAccount: string): Promise<string>;
   /** writes a kubeconfig for a token and gives its path */
   kubeconfigFor(token: string): string;
+  /** the same for a file with a token, as a pod has it */
+  kubeconfigForFile(tokenFile: string): string;
   /** without notice (SIGKILL); etcd goes on */
   killApiServer(): Promise<void>;
   startApiServer(): Promise<void>;
@@ -66,11 +68,12 @@ export async function startControlPlane(): Promise<ControlPlane> {
     await eventually(() => isReady(apiServer, { url, certificatePath, adminToken }), { withinMs: 120_000, everyMs: 200 });
   }
 
-  function kubeconfigFor(token: string): string {
+  function writeKubeconfig(user: { token: string } | { tokenFile: string }): string {
     const path = join(directory, `kubeconfig-${randomUUID()}.json`);
-    writeFileSync(path, toKubeconfig({ url, certificatePath, token }), { mode: 0o600 });
+    writeFileSync(path, toKubeconfig({ url, certificatePath, user }), { mode: 0o600 });
     return path;
   }
+  const kubeconfigFor = (token: string): string => writeKubeconfig({ token });
 
   await startApiServer();
   const kubeconfigPath = kubeconfigFor(adminToken);
@@ -93,6 +96,7 @@ export async function startControlPlane(): Promise<ControlPlane> {
       return (await runKubectl(['create', 'token', name, '--namespace', namespace])).trim();
     },
     kubeconfigFor,
+    kubeconfigForFile: (tokenFile) => writeKubeconfig({ tokenFile }),
     async killApiServer() {
       apiServer.signal('SIGKILL');
       await apiServer.ended;
@@ -161,13 +165,13 @@ function toApiServerFlags({
   ];
 }
 
-function toKubeconfig({ url, certificatePath, token }: { url: string; certificatePath: string; token: string }): string {
+function toKubeconfig({ url, certificatePath, user }: { url: string; certificatePath: string; user: object }): string {
   const certificate = readFileSync(certificatePath).toString('base64');
   return JSON.stringify({
     apiVersion: 'v1',
     kind: 'Config',
     clusters: [{ name: 'test', cluster: { server: url, 'certificate-authority-data': certificate } }],
-    users: [{ name: 'test', user: { token } }],
+    users: [{ name: 'test', user }],
     contexts: [{ name: 'test', context: { cluster: 'test', user: 'test', namespace: 'default' } }],
     'current-context': 'test',
   });

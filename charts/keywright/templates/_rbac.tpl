@@ -9,6 +9,10 @@
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, list, watch, create, update]
+{{ include "keywright.eventRule" . }}
+{{- end -}}
+
+{{- define "keywright.eventRule" -}}
 - apiGroups: [""]
   resources: [events]
   verbs: [create, patch]
@@ -86,10 +90,17 @@ subjects:
   verbs: [create]
 {{- end -}}
 
-{{- define "keywright.systemSecretRule" -}}
+{{- define "keywright.ownSecretRule" -}}
 - apiGroups: [""]
   resources: [secrets]
-  verbs: [get, list, watch, create, update]
+  verbs: [get, list, watch, create, update, delete]
+{{- end -}}
+
+{{/* Secrets of its own are deleted, never a tenant's: records of keys that are long gone, shards of an old epoch */}}
+{{- define "keywright.deleteRule" -}}
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [delete]
 {{- end -}}
 
 {{- define "keywright.proxyRule" -}}

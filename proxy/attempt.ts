@@ -25,6 +25,8 @@ export type AttemptOutcome =
   | { readonly outcome: 'answered' }
   /** the client went away or the gateway ended the request before there was an answer */
   | { readonly outcome: 'interrupted' }
+  /** the answer broke off before a byte of it reached the client; the provider may bill it, so it is not tried again */
+  | { readonly outcome: 'refused'; readonly refusal: Refusal }
   /** no byte has reached the client */
   | FailedAttempt;
 
@@ -78,6 +80,8 @@ class Attempt implements Dispatcher.DispatchHandler {
   #collectedBytes = 0;
   #meter: Meter | undefined;
   #isEventStream = false;
+  /** of an answer whose first byte is still to come: until then a refusal can take its place */
+  #head: string[] | undefined;
 
   constructor(options: AttemptOptions) {
     this.#options = options;
@@ -157,6 +161,7 @@ class Attempt implements Dispatcher.DispatchHandler {
   #finish(): void {
     if (this.#phase === 'collecting') this.#judge();
     if (this.#phase !== 'passing') return;
+    this.#sendHead();
     for (const piece of this.#meter?.end() ?? []) this.#response.write(piece);
     this.#response.end();
     boundFlush(this.#response);
@@ -193,14 +198,23 @@ class Attempt implements Dispatcher.DispatchHandler {
     const length = firstValue(this.#headers['content-length']);
     if (length !== undefined && this.#coding === undefined && !this.#isEventStream) headers.push('content-length', length);
     headers.push(...toAnswerHeaders(exchange));
-    exchange.firstByteMs = performance.now() - exchange.startedMs;
-    this.#response.writeHead(this.#status, headers);
+    this.#head = headers;
+    if (!this.#isEventStream) return;
+    this.#sendHead();
     // the first event may be a long time coming, and the client wants to know that it was let in
-    if (this.#isEventStream) this.#response.flushHeaders();
+    this.#response.flushHeaders();
+  }
+
+  #sendHead(): void {
+    if (this.#head === undefined) return;
+    this.#exchange.firstByteMs = performance.now() - this.#exchange.startedMs;
+    this.#response.writeHead(this.#status, this.#head);
+    this.#head = undefined;
   }
 
   #pass(chunk: Buffer): void {
     let isFull = false;
+    this.#sendHead();
     for (const piece of this.#meter?.push(chunk) ?? [chunk]) isFull = !this.#response.write(piece) || isFull;
     if (isFull && this.#response.writableNeedDrain) this.#pauseUpstream();
   }
@@ -260,6 +274,7 @@ class Attempt implements Dispatcher.DispatchHandler {
     const { dialect, requestId } = this.#exchange;
     this.#exchange.abortedBy ??= side;
     if (side === 'upstream') this.#count(refusal === timedOut ? 'timeout' : 'broken');
+    if (this.#head !== undefined) return this.#close({ outcome: 'refused', refusal });
     if (this.#isEventStream) this.#response.end(`\n\n${toStreamRefusal(refusal, dialect, requestId)}`);
     else this.#response.destroy();
     boundFlush(this.#response);

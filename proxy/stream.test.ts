@@ -205,6 +205,27 @@ describe('a stream', () => {
     expect(proxy.counters.settlements).toHaveLength(1);
   });
 
+  it.each([
+    ['cut', {}, 503, 'upstream_unavailable'],
+    ['silent', {}, 504, 'upstream_timeout'],
+    ['garbled', { 'content-encoding': 'gzip' }, 503, 'upstream_unavailable'],
+  ])('that is %s before its first byte is a refusal, counted and not tried again', async (fault, coding, status, code) => {
+    const timeouts = { connectMs: 500, firstByteMs: 500, idleMs: 300, totalMs: 5_000 };
+    const { proxy, upstream } = await start(
+      (_request, response) => {
+        response.writeHead(200, { 'content-type': 'application/json', 'content-length': '100', ...coding }).flushHeaders();
+        if (fault === 'cut') setTimeout(() => response.destroy(), 20);
+        if (fault === 'garbled') response.write('this is no gzip');
+      },
+      { timeouts },
+    );
+    const response = await postChat(proxy.url);
+    expect([response.status, ((await response.json()) as { error: { code: string } }).error.code]).toEqual([status, code]);
+    expect(upstream.requests).toHaveLength(1);
+    expect(proxy.counters.settlements).toEqual([expect.objectContaining({ refundRequest: false })]);
+    expect(proxy.counters.settlements[0]?.tokens).toBeGreaterThan(0);
+  });
+
   it('books as it goes and renews its slot', async () => {
     const { proxy } = await start((_request, response) => {
       response.writeHead(200, eventStream).write(delta('one'));

@@ -26,6 +26,7 @@ export async function forward(exchange: Exchange, parts: Parts): Promise<Refusal
     if (outcome === undefined) continue;
     if (outcome.outcome === 'answered') return undefined;
     if (outcome.outcome === 'interrupted') return exchange.ended;
+    if (outcome.outcome === 'refused') return outcome.refusal;
     failures.push(outcome);
     if (exchange.attempts >= maxAttempts || !mayMoveOn(outcome, candidate.channel)) break;
   }

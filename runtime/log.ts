@@ -1,4 +1,5 @@
 import { type ChildLoggerOptions, type DestinationStream, type Logger, pino } from 'pino';
+import { openStandardOutput } from './log-output.ts';
 
 export type Log = Logger;
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
@@ -26,7 +27,7 @@ export function makeLog({ level, name, destination }: { level: LogLevel | 'silen
       },
     },
   };
-  const log = destination === undefined ? pino(options) : pino(options, destination);
+  const log = pino(options, destination ?? openStandardOutput());
   // pino hands the bindings of children to no formatter; children inherit what is set here
   const child = log.child as unknown as (this: Log, bindings: Record<string, unknown>, childOptions?: ChildLoggerOptions) => Log;
   log.child = function (this: Log, bindings: Record<string, unknown>, childOptions?: ChildLoggerOptions) {

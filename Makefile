@@ -5,7 +5,7 @@ NODE := node_modules/node/bin/node --disable-warning=ExperimentalWarning
 BIN := node_modules/.bin
 VITEST := $(BIN)/vitest run
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo test test-unit test-redis test-crds test-cluster test-dataplane test-chart test-e2e prove-api-faults mutations prove-scale build images prove-install prove-helm3 golden format generate \
+.PHONY: help setup tools demo test test-unit test-redis test-crds test-cluster test-dataplane test-chart test-e2e prove-api-faults prove-interleavings prove-rotation mutations prove-scale build images prove-install prove-helm3 golden format generate \
 	check check-format check-types check-lint check-unused check-generated check-docs
 
 help: ## list the targets
@@ -73,6 +73,11 @@ images: ## build the images with docker: REGISTRY=… TAG=… NODE_BUILD_IMAGE=�
 prove-helm3: setup tools ## render and lint the charts with Helm 3 as well (builds it once: three minutes)
 	@bash test/tools/helm.sh 3
 	KEYWRIGHT_PROVE=1 $(VITEST) --project prove test/prove/helm3.test.ts
+prove-interleavings: setup ## 5,000 random interleavings of users, time, crashes and two operators; KEYWRIGHT_INTERLEAVINGS=…, KEYWRIGHT_SEED=…
+	KEYWRIGHT_PROVE=1 $(VITEST) --project prove test/prove/interleavings.test.ts
+
+prove-rotation: setup tools ## 20 rotations under 200 requests/s through three proxies, then the same while operators are killed; prints its figures
+	KEYWRIGHT_PROVE=1 $(VITEST) --project prove test/prove/rotation.test.ts
 
 prove-install: setup tools ## install the chart into the cluster of KUBECONFIG, call, upgrade under load, uninstall, reinstall: IMAGE_REGISTRY=… [IMAGE_TAG=…] [REDIS_IMAGE=…]
 	@bash test/install/prove.sh

@@ -111,9 +111,12 @@ function toHeldHash(
 /** The last step, also of somebody else's attempt: what is delivered is in force, and what was in force is retiring. */
 function adopt(step: StepInput, delivered: StoredCredential): Step {
   const { input, record, credentials, nowMs } = step;
-  const endsMs = nowMs + (delivered.overlapMs ?? toOverlapMs(input.virtualKey));
+  // A request that another key has answered meanwhile has no say in how this one's predecessor ends.
+  const isAnswered = delivered.rotate !== undefined && delivered.rotate === record.handledRotate;
+  const endsMs = nowMs + ((isAnswered ? undefined : delivered.overlapMs) ?? toOverlapMs(input.virtualKey));
   const replaced = credentials.find((credential) => credential.state === 'Active');
   const endsAtOnce = replaced !== undefined && endsMs <= nowMs;
+  const endsEarly = endsAtOnce || (replaced !== undefined && credentials.some(({ state }) => state === 'Retiring'));
   const next = credentials.flatMap((credential) => {
     if (credential.hash === delivered.hash) return toActive(delivered, nowMs);
     if (credential === replaced) return endsAtOnce ? [] : { ...credential, state: 'Retiring' as const, notAfter: endsMs };
@@ -127,7 +130,8 @@ function adopt(step: StepInput, delivered: StoredCredential): Step {
     changes: {
       ...compact({ handledTrigger: delivered.trigger, handledRotate: delivered.rotate }),
       ...(replaced === undefined ? {} : { rotatedAt: nowMs }),
-      ...(endsAtOnce ? { gen: record.gen + 1 } : {}),
+      // An older shard must bring back nothing that ends before its time.
+      ...(endsEarly ? { gen: record.gen + 1 } : {}),
     },
     dropAttempt: true,
     notices: [toAdoptionNotice(delivered, replaced, endsAtOnce ? undefined : endsMs)],

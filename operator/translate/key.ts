@@ -42,7 +42,7 @@ export function translateKey(input: KeyInput, nowMs: number): KeyOutput {
   };
   return {
     record: toTell,
-    urgent: !holds && (life.restricts || outcome.removes || takesAway(published?.record, toTell)),
+    urgent: !holds && (life.restricts || outcome.removes || cannotWait(published?.record, toTell)),
     hashedSecret: isDeepStrictEqual(record, input.record) ? undefined : { record, notices: [...life.notices, ...outcome.notices] },
     delivery: outcome.delivery,
     issue: outcome.issue === true,
@@ -118,8 +118,18 @@ function isSettling({ refused, credentialProblem, published, progress }: KeyStat
   return refused === undefined && credentialProblem === undefined && (!published.holds || progress !== undefined);
 }
 
-function takesAway(before: KeyRecord | undefined, after: KeyRecord | undefined): boolean {
-  if (before === undefined) return false;
+function cannotWait(before: KeyRecord | undefined, after: KeyRecord | undefined): boolean {
+  return before !== undefined && (takesAway(before, after) || replaces(before, after));
+}
+
+/** A rotated key that is delivered is known to the proxies as Pending, with an end: should this process die now, nobody else would take that end away in time. */
+function replaces({ credentials }: KeyRecord, after: KeyRecord | undefined): boolean {
+  const active = after?.credentials.find(({ state }) => state === 'Active');
+  const isPending = credentials.some(({ hash, state }) => hash === active?.hash && state === 'Pending');
+  return isPending && credentials.some(({ state }) => state === 'Active');
+}
+
+function takesAway(before: KeyRecord, after: KeyRecord | undefined): boolean {
   return after === undefined || before.credentials.some(({ hash }) => !after.credentials.some((credential) => credential.hash === hash));
 }
 

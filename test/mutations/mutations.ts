@@ -5,6 +5,11 @@ const memory = (name: string): Mutation['test'] => ({ file: 'proxy/counters/memo
 const redis = (name: string): Mutation['test'] => ({ file: 'proxy/counters/redis.test.ts', name: `counters: Redis > ${name}` });
 const golden = (file: string): Mutation['test'] => ({ file: 'operator/translate/translate.test.ts', name: `translate > ${file}` });
 
+const interleavings: Mutation['test'] = {
+  file: 'operator/interleavings/interleavings.test.ts',
+  name: 'any interleaving of users, time, crashes at any write, and two leaders of which one lags behind > never delivers what is refused, never accepts what is planted, undelivered or over, and comes to rest',
+};
+
 /**
  * Bugs that would break a promise, each with the test that is there to catch it. A change of the code that moves one of these places brings its new text here; a place that
  * is gone for good takes its bug with it.
@@ -521,6 +526,56 @@ export const mutations: readonly Mutation[] = [
       },
     ],
     test: { file: 'operator/revoked-hashes.test.ts', name: 'a tombstone > does not go while its hashes cannot be filed' },
+  },
+  {
+    id: 'interleaved-publish-after-deliver',
+    bug: 'a key is delivered before it is published',
+    edits: [
+      {
+        file: 'operator/translate/generate.ts',
+        find: 'if (published?.atMs === undefined || !isPublished) return {};',
+        replace:
+          "if (published?.atMs === undefined || !isPublished) return { delivery: { mode: delivery === undefined ? 'create' : 'replace', keyHash: pending.hash, layout } };",
+      },
+    ],
+    test: interleavings,
+  },
+  {
+    id: 'interleaved-planted-adopted',
+    bug: 'a planted value becomes a key',
+    edits: [
+      {
+        file: 'operator/translate/generate.ts',
+        find: 'const current = endOverdue(record.credentials, nowMs, toHeldHash(input.delivery, layout, record.credentials));',
+        replace:
+          "const seen = Object.values(input.delivery?.entries ?? {}).slice(0, 1).filter((hash) => !record.credentials.some((known) => known.hash === hash)).map((hash) => ({ hash, prefix: '', state: 'Pending' as const, createdAt: nowMs, until: nowMs + pendingMs })); const current = endOverdue([...record.credentials, ...seen], nowMs, undefined);",
+      },
+    ],
+    test: interleavings,
+  },
+  {
+    id: 'interleaved-foreign-pending-dropped',
+    bug: 'a successor drops what somebody else may have delivered by now',
+    edits: [
+      {
+        file: 'operator/translate/generate.ts',
+        find: 'credentials: [...credentials, toPending(step)]',
+        replace: "credentials: [...credentials.filter(({ state }) => state !== 'Pending'), toPending(step)]",
+      },
+    ],
+    test: interleavings,
+  },
+  {
+    id: 'interleaved-overlap-cut',
+    bug: 'a rotated key ends at once',
+    edits: [
+      {
+        file: 'operator/translate/generate.ts',
+        find: 'if (credential === replaced) return endsAtOnce ? [] :',
+        replace: 'if (credential === replaced) return endsAtOnce || nowMs > 0 ? [] :',
+      },
+    ],
+    test: interleavings,
   },
   {
     id: 'foreign-pending-barred',

@@ -3,7 +3,7 @@
  * After `tsc` has written JavaScript to DIST: puts the files beside it that are read at run time, and gathers what each image holds in DIST/images/<name>: only the
  * modules that its command loads, and of node_modules only what those need. So a proxy's image has no Kubernetes client in it, not even unused.
  */
-import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { readImports } from './imports.ts';
 
@@ -104,7 +104,9 @@ function findPackage(name: string, from: string, required: boolean): string | un
 }
 
 /** Without its own node_modules, whose packages are listed themselves, and without what only compilers and debuggers read. */
-function copyPackage(from: string, to: string): void {
+function copyPackage(installed: string, to: string): void {
+  // a package may be linked into node_modules
+  const from = realpathSync(installed);
   cpSync(from, to, {
     recursive: true,
     filter: (path) => !relative(from, path).split(sep).includes('node_modules') && !/\.(map|d\.[cm]?ts)$/.test(path),

@@ -12,11 +12,13 @@ import { type Grant, grantsInCluster, grantsInNamespaces, toGrantRows } from '..
 import { mutations } from '../test/mutations/mutations.ts';
 import { toMutationRows } from '../test/mutations/plant.ts';
 import { readMetrics } from './read-metrics.ts';
+import { readValues } from './read-values.ts';
 
 const check = process.argv.includes('--check');
 const tables: Readonly<Record<string, Readonly<Record<string, () => string[]>>>> = {
   'settings.md': { proxy: () => toSettings(proxySettings), operator: () => toSettings(operatorSettings) },
   'refusals.md': { refusals: toRefusals },
+  'install.md': { values: toValues },
   'rbac.md': { cluster: () => toRights(grantsInCluster), namespaces: () => toRights(grantsInNamespaces) },
   'mutations.md': { mutations: () => toMutationRows(mutations) },
   'metrics.md': { proxy: () => toMetrics(['runtime', 'proxy']), operator: () => toMetrics(['runtime', 'operator']) },
@@ -46,6 +48,14 @@ function withTable(text: string, name: string, lines: readonly string[]): string
 
 function toSettings(table: SettingsTable): string[] {
   return ['| setting | kind | default | meaning |', '| --- | --- | --- | --- |', ...toSettingsRows(table)];
+}
+
+function toValues(): string[] {
+  const rows = readValues().map(
+    ({ path, default: value, meaning }) =>
+      `| \`${path}\` | ${['', '""', 'null'].includes(value) ? '' : `\`${value.replaceAll('|', '\\|')}\``} | ${meaning.replaceAll('|', '\\|')} |`,
+  );
+  return ['| value | default | meaning |', '| --- | --- | --- |', ...rows];
 }
 
 function toRights(grants: readonly Grant[]): string[] {

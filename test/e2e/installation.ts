@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import Anthropic from '@anthropic-ai/sdk';
 import OpenAI from 'openai';
 import { startFakeProvider } from '../../standalone/fake-provider.ts';
-import { type ChartObject, environmentOf, leastValues, renderObjects, toAccess, toManifest } from '../support/chart.ts';
+import { environmentOf, leastValues, renderObjects } from '../support/chart.ts';
+import { installAccess } from '../support/chart-access.ts';
 import { type ControlPlane, startControlPlane } from '../support/control-plane.ts';
 import { eventually, untilHolds } from '../support/eventually.ts';
 import { type KeywrightProcess, spawnKeywright } from '../support/process.ts';
@@ -52,8 +53,6 @@ export interface InstallationOptions {
   readonly values?: object;
 }
 
-const system = 'keywright-system';
-
 export async function startInstallation(options: InstallationOptions): Promise<Installation> {
   const directory = mkdtempSync(join(tmpdir(), 'keywright-e2e-'));
   const [controlPlane, redis] = await Promise.all([startControlPlane(), startRedis()]);
@@ -65,12 +64,12 @@ export async function startInstallation(options: InstallationOptions): Promise<I
   const chart = await renderObjects({ values: { ...leastValues, publicUrl: 'https://gateway.example.com', ...options.values } });
 
   // asked for once: a process may be started while the API server is away
-  const kubeconfigs = new Map<string, string>();
+  const kubeconfigs = await installAccess(controlPlane, chart);
 
   async function run(word: 'operator' | 'proxy', environment: Record<string, string>): Promise<RunningProcess> {
     const process = spawnKeywright([word], {
       ...environmentOf(chart, `keywright-${word}`),
-      KUBECONFIG: kubeconfigs.get(word) ?? '',
+      KUBECONFIG: kubeconfigs[word],
       KEYWRIGHT_ADMIN_LISTEN: '127.0.0.1:0',
       ...environment,
     });
@@ -114,25 +113,11 @@ export async function startInstallation(options: InstallationOptions): Promise<I
     },
   };
 
-  for (const namespace of [system, 'team-b']) await controlPlane.kubectl('create', 'namespace', namespace);
-  await applyAccess(controlPlane, chart);
-  for (const word of ['operator', 'proxy']) kubeconfigs.set(word, await kubeconfigOf(controlPlane, `keywright-${word}`));
+  await controlPlane.kubectl('create', 'namespace', 'team-b');
   installation.operator = await installation.startOperator();
   for (let count = 0; count < options.proxies; count += 1) installation.proxies.push(await installation.startProxy());
   await Promise.all(installation.proxies.map((proxy) => untilReady(proxy)));
   return installation;
-}
-
-async function applyAccess(controlPlane: ControlPlane, chart: readonly ChartObject[]): Promise<void> {
-  const objects = toAccess(chart);
-  // by the server: what kubectl keeps of an object otherwise would make the resources twice as large
-  await controlPlane.applyWith(['--server-side'], toManifest(objects));
-  const names = objects.filter(({ kind }) => kind === 'CustomResourceDefinition').map(({ metadata }) => `crd/${metadata.name}`);
-  await controlPlane.kubectl('wait', '--for=condition=Established', ...names, '--timeout=30s');
-}
-
-async function kubeconfigOf(controlPlane: ControlPlane, account: string): Promise<string> {
-  return controlPlane.kubeconfigFor(await controlPlane.createToken(`${system}/${account}`));
 }
 
 /** A labelled provider Secret and one Channel per provider, all leading to the fake. */

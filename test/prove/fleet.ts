@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { startFakeProvider } from '../../standalone/fake-provider.ts';
 import { type ControlPlane, startControlPlane } from '../support/control-plane.ts';
+import { renderObjects } from '../support/chart.ts';
+import { installAccess } from '../support/chart-access.ts';
 import { startChild } from '../support/child.ts';
 import { type KeywrightProcess, spawnKeywright } from '../support/process.ts';
 import { startRedis } from '../support/redis.ts';
@@ -24,7 +26,6 @@ export interface Running {
   readonly startedMs: number;
 }
 
-const namespaces = ['keywright-system', 'keywright-snapshot', 'platform'];
 const root = join(import.meta.dirname, '..', '..');
 /** What Node gives itself in containers with the memory limits of the chart, 512 and 768 MiB; on a large machine it would let garbage lie for gigabytes. */
 const heaps: Readonly<Record<string, string>> = {
@@ -47,24 +48,23 @@ export async function startFleet(command: readonly [string, ...string[]]): Promi
     return { process: started, address: String(line['address']), admin: String(line['admin']), startedMs };
   }
 
+  // The chart's service accounts; what an administrator asks for would also pass the API server's priority and fairness unseen.
+  const accounts = await installAccess(controlPlane, await renderObjects());
   await prepare(controlPlane, provider.address);
-  // Service accounts, because what an administrator asks for passes the API server's priority and fairness unseen.
-  const operatorConfig = controlPlane.kubeconfigFor(await controlPlane.createToken('keywright-system/operator'));
-  const proxyConfig = controlPlane.kubeconfigFor(await controlPlane.createToken('keywright-snapshot/proxy'));
   const admin = { KEYWRIGHT_ADMIN_LISTEN: '127.0.0.1:0' };
   return {
     api,
     startOperator: () =>
       run(['operator'], {
         ...admin,
-        KUBECONFIG: operatorConfig,
+        KUBECONFIG: accounts.operator,
         KEYWRIGHT_PUBLIC_URL: 'https://gateway.example.com',
         KEYWRIGHT_API_LISTEN: '127.0.0.1:0',
       }),
     startProxy: () =>
       run(['proxy'], {
         ...admin,
-        KUBECONFIG: proxyConfig,
+        KUBECONFIG: accounts.proxy,
         KEYWRIGHT_LISTEN: '127.0.0.1:0',
         KEYWRIGHT_REDIS_URL: redis.url,
         KEYWRIGHT_REPLICAS: '2',
@@ -78,37 +78,8 @@ export async function startFleet(command: readonly [string, ...string[]]): Promi
 }
 
 async function prepare(controlPlane: ControlPlane, provider: string): Promise<void> {
-  const crds = ['virtualkey', 'channel'];
-  for (const crd of crds) await controlPlane.kubectl('apply', '-f', join(root, 'crds', `${crd}.crd.yaml`));
-  const names = ['crd/virtualkeys.keywright.dev', 'crd/channels.keywright.dev'];
-  await controlPlane.kubectl('wait', '--for=condition=Established', ...names, '--timeout=30s');
-  for (const namespace of namespaces) await controlPlane.kubectl('create', 'namespace', namespace);
+  await controlPlane.kubectl('create', 'namespace', 'platform');
   await controlPlane.apply(`apiVersion: v1
-kind: ServiceAccount
-metadata: { name: operator, namespace: keywright-system }
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: { name: operator }
-roleRef: { apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin }
-subjects: [{ kind: ServiceAccount, name: operator, namespace: keywright-system }]
----
-apiVersion: v1
-kind: ServiceAccount
-metadata: { name: proxy, namespace: keywright-snapshot }
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata: { name: proxy, namespace: keywright-snapshot }
-rules: [{ apiGroups: [""], resources: [secrets], verbs: [list, watch] }]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: { name: proxy, namespace: keywright-snapshot }
-roleRef: { apiGroup: rbac.authorization.k8s.io, kind: Role, name: proxy }
-subjects: [{ kind: ServiceAccount, name: proxy, namespace: keywright-snapshot }]
----
-apiVersion: v1
 kind: Secret
 metadata: { name: provider-key, namespace: platform, labels: { keywright.dev/credential: "true" } }
 stringData: { apiKey: sk-provider }

@@ -87,6 +87,37 @@ describe('watchManifestFolder', () => {
     await untilNames();
   });
 
+  it('is told at once of a file that is renamed over another, again and again', async () => {
+    put('a.yaml', secret('a'));
+    // so seldom that only a notice can make it look
+    const watch = watchManifestFolder({
+      directory,
+      log,
+      intervalMs: 3_600_000,
+      settleMs: 20,
+      onChange: (content) => void contents.push(content),
+    });
+    running.push(watch);
+    await watch.ready;
+    for (const name of ['b', 'c', 'd']) {
+      put('.next', secret(name));
+      renameSync(join(directory, '.next'), join(directory, 'a.yaml'));
+      await untilNames(name);
+    }
+  });
+
+  it('looks also while something else in the folder is written all the time', async () => {
+    put('a.yaml', secret('a'));
+    await start(300);
+    const noise = setInterval(() => put('noise.txt', String(Math.random())), 5);
+    try {
+      put('a.yaml', secret('b'));
+      await untilNames('b');
+    } finally {
+      clearInterval(noise);
+    }
+  });
+
   it('keeps the last good objects of a file that became invalid', async () => {
     put('a.yaml', secret('a'));
     await start();

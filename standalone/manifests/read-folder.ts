@@ -17,7 +17,7 @@ export interface WatchFolderOptions {
   readonly log: Log;
   /** called with the first content and then whenever it changed; never twice at the same time */
   readonly onChange: (content: FolderContent) => void | Promise<void>;
-  /** how often the folder is looked at even if nothing told of a change; default 1000 */
+  /** how often the folder is looked at even if nothing told of a change; default 500, so that with `settleMs` an edit holds within a second */
   readonly intervalMs?: number;
   /** how long a file must stay as it is before it is read, and stay away before it counts as deleted; default 200 */
   readonly settleMs?: number;
@@ -69,7 +69,8 @@ class ManifestFolderWatch implements FolderWatch {
   /** the last content was not taken over, so it is given again */
   #hasFailed = false;
   #timer: NodeJS.Timeout | undefined;
-  #watcher: FSWatcher | undefined;
+  #dueMs = 0;
+  readonly #watchers: FSWatcher[] = [];
   #looking: Promise<void>;
   #stopped = false;
 
@@ -86,25 +87,35 @@ class ManifestFolderWatch implements FolderWatch {
   async stop(): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#timer);
-    this.#watcher?.close();
+    for (const watcher of this.#watchers) watcher.close();
     await this.#looking.catch(() => {});
   }
 
+  /** Node's recursive watch misses files that are renamed into place (on Linux it watches each file it has seen), so the folder itself is watched on its own. */
   #watch(): void {
     try {
-      this.#watcher = watch(this.#options.directory, { recursive: true, persistent: false }, () =>
-        this.#schedule(Math.min(50, this.#settleMs)),
-      );
-      this.#watcher.on('error', () => this.#watcher?.close());
+      for (const recursive of [false, true]) {
+        const watcher = watch(this.#options.directory, { recursive, persistent: false }, () =>
+          this.#schedule(Math.min(50, this.#settleMs)),
+        );
+        this.#watchers.push(watcher);
+        watcher.on('error', () => watcher.close());
+      }
     } catch {
       // no notices here (limit reached, file system without them): looking regularly is enough
     }
   }
 
+  /** Sooner, never later: a folder in which something is written all the time would otherwise never be looked at. */
   #schedule(delayMs: number): void {
-    if (this.#stopped) return;
+    const dueMs = performance.now() + delayMs;
+    if (this.#stopped || (this.#timer !== undefined && this.#dueMs <= dueMs)) return;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#lookAgain(), delayMs);
+    this.#dueMs = dueMs;
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#lookAgain();
+    }, delayMs);
   }
 
   #lookAgain(): void {
@@ -118,7 +129,7 @@ class ManifestFolderWatch implements FolderWatch {
   }
 
   #nextMs(): number {
-    const intervalMs = this.#options.intervalMs ?? 1000;
+    const intervalMs = this.#options.intervalMs ?? 500;
     return this.#pending.size > 0 ? Math.min(this.#settleMs, intervalMs) : intervalMs;
   }
 

@@ -175,3 +175,30 @@ describe('shrinkBody', () => {
     expect(spliceJson(shrinkBody(result.body), [{ field: 'n', json: '1' }]).toString()).toBe('{"n":1,"a":1,"b":2}');
   });
 });
+
+describe('bounds', () => {
+  const fields = (count: number): string => Array.from({ length: count }, (_, index) => `"k${index}":1`).join(',');
+
+  it('refuses an object of more fields than any API has, and a tool of as many, whose model nobody would look at', () => {
+    expect(scanJson(Buffer.from(`{"model":"a",${fields(999)}}`)).ok).toBe(true);
+    expect(scanJson(Buffer.from(`{${fields(1001)}}`))).toMatchObject({ refusal: { code: 'invalid_request' } });
+    expect(scanJson(Buffer.from(`{"model":"a","tools":[{${fields(999)},"model":"b"}]}`)).ok).toBe(true);
+    expect(scanJson(Buffer.from(`{"model":"a","tools":[{${fields(1001)},"model":"b","model":"c"}]}`))).toMatchObject({
+      refusal: { code: 'invalid_request', param: 'tools' },
+    });
+  });
+
+  it('finds the end of a text of escaped quotes and backslashes, however long', () => {
+    const piece = fc.constantFrom('\\"', '\\\\', 'a', '\\n', 'x'.repeat(63), '\\"'.repeat(40));
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 60 }), (pieces) => {
+        const text = `"${pieces.join('')}"`;
+        const scan = scanJson(Buffer.from(`{"first":${text},"model":"a"}`));
+        if (!scan.ok) throw new Error(scan.refusal.message);
+        const [first, model] = scan.body.members;
+        expect(scan.body.bytes.toString('utf8', first?.valueStart, first?.valueEnd)).toBe(text);
+        expect(model?.name).toBe('model');
+      }),
+    );
+  });
+});

@@ -10,7 +10,7 @@ export const everything = {
   },
   commonLabels: { 'example.com/team': 'platform' },
   publicUrl: 'https://llm.example.com',
-  redis: { existingSecret: { name: 'redis', key: 'address' } },
+  redis: { existingSecret: { name: 'redis', key: 'address', operatorKey: 'operator-address' } },
   tls: { existingSecret: 'keywright-tls' },
   sealKey: { existingSecret: { name: 'keywright-seal' } },
   operator: {

@@ -95,9 +95,11 @@ readinessProbe:
 {{- end }}
 {{- end -}}
 
-{{/* KEYWRIGHT_REDIS_URL: from an existing Secret where it may hold a password */}}
+{{/* (dict "root" $ "component" "proxy"): KEYWRIGHT_REDIS_URL, from an existing Secret where it may hold a password; the operator may have a user of its own */}}
 {{- define "keywright.redisUrl" -}}
-{{- $redis := .Values.redis -}}
+{{- $redis := .root.Values.redis -}}
+{{- $secret := $redis.existingSecret -}}
+{{- $key := ternary (default $secret.key $secret.operatorKey) $secret.key (eq .component "operator") -}}
 {{- $given := list -}}
 {{- if $redis.enabled }}{{ $given = append $given "redis.enabled" }}{{ end -}}
 {{- if $redis.url }}{{ $given = append $given "redis.url" }}{{ end -}}
@@ -108,18 +110,18 @@ readinessProbe:
 {{- if and $redis.url (not (regexMatch "^rediss?://[^@]+$" $redis.url)) -}}
 {{- fail "redis.url: must be redis://host:port or rediss://host:port without user and password; an address with a password belongs into a Secret, named by redis.existingSecret.name" -}}
 {{- end -}}
-{{- if and (empty $given) (ne (include "keywright.mostProxies" .) "1") -}}
+{{- if and (empty $given) (ne (include "keywright.mostProxies" .root) "1") -}}
 {{- fail "redis: limits are shared through Redis: set redis.existingSecret.name (a Secret that holds its address), or redis.enabled=true for a small one to try out, or proxy.replicas=1 to run a single proxy without" -}}
 {{- end -}}
 {{- if $redis.existingSecret.name }}
 - name: KEYWRIGHT_REDIS_URL
   valueFrom:
-    secretKeyRef: { name: {{ $redis.existingSecret.name }}, key: {{ $redis.existingSecret.key }} }
+    secretKeyRef: { name: {{ $secret.name }}, key: {{ $key }} }
 {{- else if $redis.url }}
 - name: KEYWRIGHT_REDIS_URL
   value: {{ $redis.url | quote }}
 {{- else if $redis.enabled }}
 - name: KEYWRIGHT_REDIS_URL
-  value: {{ printf "redis://%s-redis.%s.svc:6379" (include "keywright.fullname" .) (include "keywright.namespace" .) | quote }}
+  value: {{ printf "redis://%s-redis.%s.svc:6379" (include "keywright.fullname" .root) (include "keywright.namespace" .root) | quote }}
 {{- end }}
 {{- end -}}

@@ -5,7 +5,7 @@ NODE := node_modules/node/bin/node --disable-warning=ExperimentalWarning
 BIN := node_modules/.bin
 VITEST := $(BIN)/vitest run
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo test test-unit test-redis test-crds test-cluster test-dataplane test-chart test-e2e prove-api-faults prove-interleavings prove-rotation mutations prove-scale build images prove-install prove-helm3 golden format generate \
+.PHONY: help setup tools demo test test-unit test-redis test-crds test-cluster test-dataplane test-chart test-e2e prove-api-faults prove-revocation prove-interleavings prove-rotation mutations prove-scale build images prove-install prove-helm3 golden format generate \
 	check check-format check-types check-lint check-unused check-generated check-docs
 
 help: ## list the targets
@@ -53,6 +53,10 @@ test-chart: setup tools ## run the tests of the charts: lint, golden renderings,
 
 test-e2e: setup tools ## run the tests of the whole: API server, Redis, processes, SDKs
 	$(VITEST) --project e2e
+
+prove-revocation: setup tools ## revoke 100 keys with each way alone and print how long the slowest of three proxies took; takes minutes
+	@bash test/tools/redis.sh
+	KEYWRIGHT_PROVE=1 $(VITEST) --project prove test/prove/revocation.test.ts
 
 prove-api-faults: setup tools ## restart the API server under load again and again, compact etcd, collect garbage; takes minutes
 	@bash test/tools/controller-manager.sh >/dev/null

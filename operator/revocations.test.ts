@@ -4,6 +4,7 @@ import type { KeyRecord } from '../core/snapshot.ts';
 import { makeLateCluster } from '../test/fake/late-cluster.ts';
 import { makeSharedRevocations, type SharedRevocations } from '../test/fake/revocation-board.ts';
 import { type Cluster, ClusterError } from './cluster/cluster.ts';
+import type { Settlement } from './heartbeats.ts';
 import type { Operator } from './operator.ts';
 import { World } from './test-world.ts';
 
@@ -163,6 +164,21 @@ describe('the leader', () => {
     const writes = world.writes.length;
     await world.advance(300_000);
     expect([world.writes.length, standing()]).toEqual([writes, []]);
+  });
+
+  it('leaves in Redis what a living proxy still needs, however long', async () => {
+    let settlement: Settlement = 'waiting';
+    world.heartbeats = { settlementOf: () => settlement, onChange: () => {}, stop() {} };
+    await issue({ credential: { hashes: [{ hash: `sha256:${'a'.repeat(64)}` }] } });
+    await world.applyKey('a', { revoked: true });
+    await world.advance(600_000);
+    expect(standing()).toHaveLength(1);
+    shared.entries.clear();
+    await world.advance(6_000);
+    expect(standing()).toHaveLength(1);
+    settlement = 'settled';
+    await world.advance(6_000);
+    expect(standing()).toEqual([]);
   });
 
   it('puts back what Redis has forgotten while the snapshot cannot be written', async () => {

@@ -67,8 +67,8 @@ function suspendOrResume(life: Life, { virtualKey, standing }: LifeInput): Life 
 
 /** Above everything that says otherwise, so that another replica's view of a moment that is over suspends no key for ever. */
 function toSuspensionGen(record: CredentialRecord, suspended: boolean, standing: readonly Revocation[] = []): number {
-  const highest = standing.find(({ uid, gen, state }) => uid === record.uid && !isFinal(state) && gen > record.gen);
-  if (highest === undefined) return suspended === record.suspended ? record.gen : record.gen + 1;
+  const highest = standing.find(({ uid, state }) => uid === record.uid && !isFinal(state));
+  if (highest === undefined || highest.gen < record.gen) return suspended === record.suspended ? record.gen : record.gen + 1;
   return (highest.state === 'Suspended') === suspended ? highest.gen : highest.gen + 1;
 }
 

@@ -26,10 +26,10 @@ export interface RevocationInput {
  * Secret as the leader's, so that all of them say the same. Gives only what is not known yet.
  */
 export function toRevocations(input: RevocationInput): Revocation[] {
-  const { standing, known } = input;
+  const { known } = input;
   // without a record nothing was ever accepted of this key
   if (known === undefined) return [];
-  return (known === 'invalid' ? toOfUnreadable(input) : toOfRecord(input, known)).filter((revocation) => isNews(revocation, standing));
+  return (known === 'invalid' ? toOfUnreadable(input) : toOfRecord(input, known)).filter((revocation) => isNews(revocation, input));
 }
 
 /** What ends at once by a change of what the proxies are told: credentials that were good and are not there any more. */
@@ -50,7 +50,8 @@ function toOfRecord(input: RevocationInput, known: CredentialRecord): Revocation
 function toOfLiving({ virtualKey, standing, installationSecret, mayLift }: RevocationInput, known: CredentialRecord): Revocation[] {
   const { record } = advanceLife({ virtualKey, known, published: undefined, standing, nowMs: 0 });
   const ended = record.revokedAt === undefined ? toEndedByEdit(virtualKey, known, installationSecret) : [];
-  if (record.gen === known.gen && ended.length === 0) return [];
+  const lifts = mayLift && !record.suspended && standing.some(({ uid, state }) => uid === known.uid && state === 'Suspended');
+  if (record.gen === known.gen && ended.length === 0 && !lifts) return [];
   const state = record.revokedAt !== undefined ? 'Revoked' : record.suspended ? 'Suspended' : 'Active';
   // an old view must not take back what somebody with a newer one has said
   const gen = state === 'Active' && !mayLift ? known.gen : record.gen;
@@ -66,7 +67,7 @@ export function isContradicted(
   if (known === undefined || known === 'invalid') return false;
   const suspended = virtualKey.spec.suspended === true;
   return standing.some(
-    ({ uid, gen, state }) => uid === known.uid && gen > known.gen && !isFinal(state) && (state === 'Suspended') !== suspended,
+    ({ uid, gen, state }) => uid === known.uid && gen >= known.gen && !isFinal(state) && (state === 'Suspended') !== suspended,
   );
 }
 
@@ -92,9 +93,12 @@ function toEndedByEdit({ spec }: VirtualKey, known: CredentialRecord, installati
   return gone.map(({ hash }) => toCredentialId(hash, { installationSecret })).toSorted();
 }
 
-/** An Active one only lifts what stands, and what stands already need not be told again. */
-function isNews(revocation: Revocation, standing: readonly Revocation[]): boolean {
-  const known = standing.find(({ uid }) => uid === revocation.uid);
-  if (known === undefined) return revocation.state !== 'Active' || revocation.ended.length > 0;
-  return !isSameRevocation(known, mergeRevocations(known, revocation));
+/**
+ * What stands already need not be told again. An Active one is told to lift a suspension, also where nothing stands of it any more: a proxy may still hold it in memory.
+ */
+function isNews(revocation: Revocation, { standing, known }: RevocationInput): boolean {
+  const stands = standing.find(({ uid }) => uid === revocation.uid);
+  if (stands !== undefined) return !isSameRevocation(stands, mergeRevocations(stands, revocation));
+  const isLift = known !== undefined && known !== 'invalid' && revocation.gen > known.gen;
+  return revocation.state !== 'Active' || revocation.ended.length > 0 || isLift;
 }

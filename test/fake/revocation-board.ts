@@ -49,7 +49,10 @@ export function makeSharedRevocations(): SharedRevocations {
         return isSame;
       },
       onTold: (listener) => void told.push(listener),
-      onConnected: (listener) => void connected.push(listener),
+      onConnected(listener) {
+        connected.push(listener);
+        if (shared.reachable) queueMicrotask(listener);
+      },
     }),
   };
   return shared;

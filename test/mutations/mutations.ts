@@ -1132,4 +1132,121 @@ export const mutations: readonly Mutation[] = [
       name: 'what is built > leaves no Kubernetes client in the image of the proxy, and nothing of the operator',
     },
   },
+
+  // Revocation
+  {
+    id: 'revocation-taken-back',
+    bug: 'a later revocation of the same key replaces what is final',
+    edits: [
+      {
+        file: 'core/revocation.ts',
+        find: 'left.gen === right.gen || isFinal(left.state) || isFinal(right.state)',
+        replace: 'left.gen === right.gen',
+      },
+    ],
+    test: {
+      file: 'core/revocation.test.ts',
+      name: 'merging revocations > never takes back a revocation, a deletion, an ended credential, or a higher gen',
+    },
+  },
+  {
+    id: 'revocation-forgotten',
+    bug: 'a proxy lets go of a revocation although its snapshot does not say it yet',
+    edits: [
+      {
+        file: 'proxy/revocations.ts',
+        find: 'nowMs - seenMs < keepMs || !isSuperseded(revocation, record)',
+        replace: 'nowMs - seenMs < keepMs',
+      },
+    ],
+    test: {
+      file: 'proxy/revocations.test.ts',
+      name: 'revocations held by a proxy > overrule the record of the same object until the snapshot says it itself',
+    },
+  },
+  {
+    id: 'standby-silent',
+    bug: 'only the leader tells of revocations',
+    edits: [
+      {
+        file: 'operator/operator.ts',
+        find: 'onVirtualKey: (event) => this.#see(event)',
+        replace: 'onVirtualKey: (event) => void (this.#term && this.#see(event))',
+      },
+    ],
+    test: { file: 'operator/revocations.test.ts', name: 'every replica > tells at once that a key was revoked, with nobody leading' },
+  },
+  {
+    id: 'short-list-revokes',
+    bug: 'a key that a list merely lacks is told as deleted',
+    edits: [{ file: 'operator/operator.ts', find: "if (event.type === 'Deleted' && !event.seen) return;", replace: '' }],
+    test: { file: 'operator/revocations.test.ts', name: 'every replica > tells nothing of a key that a false empty list lacks' },
+  },
+  {
+    id: 'flicker-for-ever',
+    bug: 'a suspension that another replica saw for a moment is never lifted',
+    edits: [
+      {
+        file: 'operator/translate/lifecycle.ts',
+        find: "return (highest.state === 'Suspended') === suspended ? highest.gen : highest.gen + 1;",
+        replace: 'return record.gen;',
+      },
+    ],
+    test: {
+      file: 'operator/revocations.test.ts',
+      name: 'the leader > lifts a suspension that only another replica has seen: it is over already',
+    },
+  },
+  {
+    id: 'old-view-lifts',
+    bug: 'a replica whose view is old takes back a suspension that somebody else has told',
+    edits: [
+      { file: 'operator/translate/revocation.ts', find: "state === 'Active' && !mayLift ? known.gen : record.gen", replace: 'record.gen' },
+    ],
+    test: {
+      file: 'operator/revocation-property.test.ts',
+      name: 'a leader and a standby whose views lag > agree in the end, and never let a revoked key live on',
+    },
+  },
+  {
+    id: 'break-glass-hits-next',
+    bug: 'a revocation for a name stays, and ends the next key of that name',
+    edits: [
+      { file: 'operator/revocation-keeper.ts', find: 'toConcrete(revocation);', replace: 'if (revocation.uid === anyObject) continue;' },
+    ],
+    test: {
+      file: 'operator/revocations.test.ts',
+      name: 'the leader > makes of a break-glass revocation one for ever, and keeps it off the next key of that name',
+    },
+  },
+  {
+    id: 'swept-before-settled',
+    bug: 'a revocation leaves Redis although a living proxy has not the snapshot that says it',
+    edits: [{ file: 'operator/revocation-keeper.ts', find: "settlement === 'unknown' ? unknownMs : Infinity", replace: 'unknownMs' }],
+    test: { file: 'operator/revocations.test.ts', name: 'the leader > leaves in Redis what a living proxy still needs, however long' },
+  },
+  {
+    id: 'admission-not-asked',
+    bug: 'an admission passes over what stands in Redis',
+    edits: [{ file: 'proxy/counters/admit.lua', find: 'if overrules(stands[1]) or overrules(stands[2]) then', replace: 'if false then' }],
+    test: {
+      file: 'test/redis/admission-check.test.ts',
+      name: 'an admission in Redis > is refused by what stands there, although nobody has told the proxy, and reserves nothing',
+    },
+  },
+  {
+    id: 'delivered-before-all',
+    bug: 'a new key is delivered although a living proxy does not have it yet',
+    edits: [
+      {
+        file: 'operator/translate/generate.ts',
+        find: "return settlement === 'waiting' ? Math.max(settleMs, longestSettleMs) : settleMs;",
+        replace: 'return settleMs;',
+      },
+    ],
+    test: {
+      file: 'operator/settling.test.ts',
+      name: 'a new key is delivered > as soon as every living proxy says that it has it, and not before',
+    },
+  },
 ];

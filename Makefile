@@ -5,7 +5,7 @@ NODE := node_modules/node/bin/node --disable-warning=ExperimentalWarning
 BIN := node_modules/.bin
 VITEST := $(BIN)/vitest run
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo test test-unit test-redis test-crds test-cluster test-dataplane test-chart test-e2e prove-api-faults prove-revocation prove-interleavings prove-rotation mutations prove-scale build images prove-install prove-helm3 golden format generate \
+.PHONY: help setup tools demo test test-unit test-redis test-crds test-cluster test-dataplane test-chart test-e2e prove-api-faults prove-revocation prove-interleavings prove-rotation mutations prove-scale prove-snapshot build images prove-install prove-helm3 golden format generate \
 	check check-format check-types check-lint check-unused check-generated check-docs
 
 help: ## list the targets
@@ -85,6 +85,9 @@ prove-rotation: setup tools ## 20 rotations under 200 requests/s through three p
 
 prove-install: setup tools ## install the chart into the cluster of KUBECONFIG, call, upgrade under load, uninstall, reinstall: IMAGE_REGISTRY=… [IMAGE_TAG=…] [REDIS_IMAGE=…]
 	@bash test/install/prove.sh
+
+prove-snapshot: setup ## hundreds of epochs with a process that dies at any write, and lists that lose 10,000 keys; takes minutes
+	KEYWRIGHT_PROVE_RUNS=300 KEYWRIGHT_PROVE_KEYS=10000 $(VITEST) --project unit operator/snapshot-epochs.test.ts operator/snapshot-guard.test.ts
 
 prove-scale: setup tools ## measure the control plane with 10,000 and 20,000 VirtualKeys (about ten minutes) and write docs/scale.md
 	@bash test/tools/redis.sh

@@ -754,7 +754,12 @@ export const mutations: readonly Mutation[] = [
     id: 'snapshot-at-rest',
     bug: 'a shard with equal content is written again',
     edits: [
-      { file: 'operator/publish.ts', find: 'if (bucket.secret?.revision !== shard.revision) await', replace: 'await' },
+      {
+        file: 'operator/snapshot-shards.ts',
+        find: 'if (secret.isForeign || secret.revision !== revision) {',
+        replace: 'if (shard.name !== "") {',
+      },
+      { file: 'operator/snapshot-secret.ts', find: 'if (this.#known?.revision === revision) return;', replace: '' },
       // a key that stays as it is does not come so far otherwise
       {
         file: 'operator/publish.ts',
@@ -1247,6 +1252,145 @@ export const mutations: readonly Mutation[] = [
     test: {
       file: 'operator/settling.test.ts',
       name: 'a new key is delivered > as soon as every living proxy says that it has it, and not before',
+    },
+  },
+
+  // Snapshot: guard, epochs, revocations beside the shards
+  {
+    id: 'guard-off',
+    bug: 'keys that would vanish unasked leave the snapshot, however many',
+    edits: [{ file: 'operator/shrink-guard.ts', find: 'const blocked = vanished > mostKeys &&', replace: 'const blocked = false &&' }],
+    test: {
+      file: 'operator/snapshot-guard.test.ts',
+      name: 'keys that would vanish though nobody has asked for it > more than 30 % and more than 20: all stay, and it is told on the index, on the keys and in metrics',
+    },
+  },
+  {
+    id: 'guard-forgets',
+    bug: 'a wave that comes in small parts is not added up',
+    edits: [
+      {
+        file: 'operator/shrink-guard.ts',
+        find: 'this.#held.size + this.#letThrough.size + this.#options.absent()',
+        replace: 'this.#held.size',
+      },
+    ],
+    test: {
+      file: 'operator/snapshot-guard.test.ts',
+      name: 'keys that would vanish though nobody has asked for it > one after the other, each wave too small to be noticed: they count together',
+    },
+  },
+  {
+    id: 'drop-for-ever',
+    bug: 'the permission to drop keys is not used up',
+    edits: [
+      {
+        file: 'operator/guarded-withdrawals.ts',
+        find: 'if (!(await index.removeAnnotation(allowDropAnnotation))) return false;',
+        replace: '',
+      },
+    ],
+    test: {
+      file: 'operator/snapshot-guard.test.ts',
+      name: 'keys that would vanish though nobody has asked for it > go when somebody allows it for this epoch, once',
+    },
+  },
+  {
+    id: 'absences-in-a-storm',
+    bug: 'objects that a list lacked are asked for as fast as the API server answers',
+    edits: [{ file: 'operator/absences.ts', find: 'await this.#pace.turn();', replace: '' }],
+    test: {
+      file: 'operator/snapshot-guard.test.ts',
+      name: 'a list of VirtualKeys that comes back too short > empty: none is removed, each is asked for, and never more than 50 a second',
+    },
+  },
+  {
+    id: 'found-and-forgotten',
+    bug: 'of a key that a list lacked and that was found by name the later end is not told',
+    edits: [{ file: 'operator/watches.ts', find: 'reflector.keep(object);', replace: 'continue;' }],
+    test: {
+      file: 'operator/snapshot-guard.test.ts',
+      name: 'a list of VirtualKeys that comes back too short > in part: what is there stays, what was really deleted meanwhile goes',
+    },
+  },
+  {
+    id: 'index-before-shards',
+    bug: 'the index names an epoch whose shards are not all there',
+    edits: [
+      {
+        file: 'operator/snapshot-shards.ts',
+        find: 'children.every(({ complete, behind }) => complete && !behind)',
+        replace: 'children.length > 0',
+      },
+    ],
+    test: {
+      file: 'operator/snapshot-epochs.test.ts',
+      name: 'while epochs change, with a process that dies at any write and writes that fail > no key is unpublished, none goes back, none comes back, and in the end all is as wanted',
+    },
+  },
+  {
+    id: 'next-epoch-behind',
+    bug: 'a change reaches the epoch in force before the next one, which the index may name at any moment',
+    edits: [
+      {
+        file: 'operator/snapshot-shards.ts',
+        find: 'const trouble = await this.#writeChildren(bucket, desired, true);',
+        replace: 'const trouble: unknown = undefined;',
+      },
+    ],
+    test: {
+      file: 'operator/snapshot-epochs.test.ts',
+      name: 'while epochs change, with a process that dies at any write and writes that fail > no key is unpublished, none goes back, none comes back, and in the end all is as wanted',
+    },
+  },
+  {
+    id: 'old-epoch-too-early',
+    bug: 'the shards of the former epoch go before proxies had their time',
+    edits: [{ file: 'operator/former-epochs.ts', find: 'const followMs = 600_000;', replace: 'const followMs = 60_000;' }],
+    test: {
+      file: 'operator/snapshot-epochs.test.ts',
+      name: 'a shard that grows too large > begins an epoch with twice the shards: all of them, then the index; the former goes 10 minutes later',
+    },
+  },
+  {
+    id: 'revocations-not-first',
+    bug: 'a proxy that starts is ready before it knows the revocations that stand beside the shards',
+    edits: [
+      { file: 'proxy/snapshot-layout.ts', find: 'if (pending.has(revocationsSecretName)) return revocationsSecretName;', replace: '' },
+    ],
+    test: {
+      file: 'proxy/snapshot-index.test.ts',
+      name: 'revocations beside the shards > are told before the shards that come in the same burst make the proxy ready',
+    },
+  },
+  {
+    id: 'revocations-wait-for-shards',
+    bug: 'what ends while its shard cannot be written is told by nothing but the shard',
+    edits: [
+      {
+        file: 'operator/publish.ts',
+        find: 'if (name !== revocationsSecretName) this.#queue.add(revocationsSecretName, { urgent: true });',
+        replace: '',
+      },
+    ],
+    test: {
+      file: 'standalone/snapshot-following.test.ts',
+      name: 'while shards cannot be written > a key that is resumed meanwhile is resumed',
+    },
+  },
+  {
+    id: 'any-404-ends',
+    bug: 'an answer that says nothing of the object (its kind is not served yet) counts as its end',
+    edits: [
+      {
+        file: 'operator/cluster/kubernetes/kubernetes.ts',
+        find: "code === 404 && fieldOf(fieldOf(body, 'details'), 'name') === name",
+        replace: 'code === 404',
+      },
+    ],
+    test: {
+      file: 'operator/cluster/kubernetes/client.test.ts',
+      name: 'Kubernetes client > takes for absent only what the server says of this very object, not any 404',
     },
   },
 ];

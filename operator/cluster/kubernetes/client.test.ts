@@ -48,6 +48,19 @@ async function start(
 }
 
 describe('Kubernetes client', () => {
+  it('takes for absent only what the server says of this very object, not any 404', async () => {
+    const answers = [
+      { kind: 'Status', code: 404, reason: 'NotFound', details: { name: 's', kind: 'secrets' } },
+      { kind: 'Status', code: 404, reason: 'NotFound', details: {} },
+      { kind: 'Status', code: 404, reason: 'NotFound', details: { name: 'other', kind: 'secrets' } },
+      '404 page not found',
+    ];
+    const { cluster } = await start(({ json }) => json(404, answers.shift()));
+    expect(await cluster.get(reference)).toBeUndefined();
+    for (let left = answers.length; left > 0; left -= 1)
+      await expect(cluster.get(reference)).rejects.toMatchObject({ reason: 'Unavailable' });
+  });
+
   it('makes few connections for many calls, and not too many calls at once', async () => {
     let now = 0;
     let most = 0;

@@ -29,12 +29,13 @@ export function answerParserError(error: ParserError, socket: Socket, requestId:
 }
 
 /**
- * An answer to an earlier request of this connection is half written: whatever we wrote would become part of it. Node's own handler of parser errors looks at the same
- * field.
+ * An answer to an earlier request of this connection is half written, and whatever we wrote would become part of it, or is still to come, and the client would take ours for
+ * it. Node's own handler of parser errors looks at the same field.
  */
 function isAnswering(socket: Socket & { readonly _httpMessage?: ServerResponse | null }): boolean {
   // eslint-disable-next-line no-underscore-dangle -- Node's own name
-  return socket._httpMessage?.headersSent === true;
+  const pending = socket._httpMessage;
+  return pending !== undefined && pending !== null && (pending.headersSent || pending.req.complete);
 }
 
 function toRefusal({ code }: ParserError): Refusal {

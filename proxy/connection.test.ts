@@ -41,6 +41,18 @@ const text = JSON.stringify(chatBody);
 const toChat = (headers: string, body = text, version = '1.1'): string =>
   `POST /v1/chat/completions HTTP/${version}\r\n${auth}Content-Type: application/json\r\nContent-Length: ${body.length}\r\n${headers}\r\n${body}`;
 
+describe('what is no request', () => {
+  it('is refused when it asks for a tunnel', async () => {
+    const client = openRaw(proxy.port, 'CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n');
+    expect(await client.closed).toMatch(/^HTTP\/1\.1 400 .*x-request-id: req_.*"code":"invalid_request"/s);
+  });
+
+  it('behind a request that is still to be answered ends the connection, since its refusal would be taken for that answer', async () => {
+    const client = openRaw(proxy.port, `${toChat('Host: a\r\n')}no request at all\r\n\r\n`);
+    expect(await client.closed).not.toContain('invalid_request');
+  });
+});
+
 describe('Host', () => {
   it.each([
     ['none', ''],

@@ -1,5 +1,6 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
+import type { Socket } from 'node:net';
 import type { Clock } from '../runtime/clock.ts';
 import type { Address } from '../runtime/environment.ts';
 import type { Log } from '../runtime/log.ts';
@@ -122,6 +123,8 @@ export async function startProxy({
       server.on('checkContinue', listener);
       // any other expectation may be ignored (RFC 9110 section 10.1.1); Node would answer 417 without a body or a request id
       server.on('checkExpectation', listener);
+      // without a listener Node closes the connection and says nothing
+      server.on('connect', (_request, socket) => answerParserError(new Error('no tunnels here'), socket as Socket, makeRequestId()));
       return server;
     },
   });

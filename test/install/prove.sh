@@ -74,13 +74,16 @@ until_answered() {
 }
 only_ok() { case $1 in *'"counts":{"200":'[0-9]*'},'*) ;; *) fail "not every call was answered with 200: $1" ;; esac; }
 
+for namespace in $system $proof; do
+  k create namespace $namespace
+  k label namespace $namespace pod-security.kubernetes.io/enforce=restricted >/dev/null
+done
+
 say "helm $("$helm" version --template '{{ .Version }}') install"
-"$helm" install keywright charts/keywright -n $system --create-namespace "${values[@]}" --wait --timeout 180s
+"$helm" install keywright charts/keywright -n $system "${values[@]}" --wait --timeout 180s
 k -n $system get pods
 
 say 'a provider, a labelled Secret, a Channel, a VirtualKey'
-k create namespace $proof
-k label namespace $proof pod-security.kubernetes.io/enforce=restricted >/dev/null
 sed "s#KEYWRIGHT_IMAGE#$IMAGE_REGISTRY/keywright:$tag#" test/install/provider.yaml | k -n $proof apply -f -
 k -n $proof rollout status deployment/provider --timeout=120s
 sed "s/NAMESPACE/$proof/" test/install/objects.yaml | k -n $proof apply -f -

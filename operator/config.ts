@@ -79,6 +79,15 @@ export const operatorSettings = defineSettings({
     description:
       'the Redis of the proxies: revocations also go through it, so that they arrive without the API server and without a leader; without it through the snapshot alone',
   },
+  leaseDuration: {
+    name: 'KEYWRIGHT_LEASE_DURATION',
+    kind: 'duration',
+    default: '60s',
+    minimum: 6_000,
+    maximum: 600_000,
+    description:
+      'after so long without a sign of the leader another replica takes over; the leader stops at two thirds of it. The same for all replicas',
+  },
   tombstoneRetention: {
     name: 'KEYWRIGHT_TOMBSTONE_RETENTION',
     kind: 'duration',

@@ -19,6 +19,11 @@ import { makeRedisBoard } from './revocation-board.ts';
 
 const leaseName = 'keywright-operator';
 
+/** 60, 40 and 15 s in the proportions of the default. */
+function toLeaseTimes(durationMs: number): { durationMs: number; renewDeadlineMs: number; retryMs: number } {
+  return { durationMs, renewDeadlineMs: Math.round((durationMs * 2) / 3), retryMs: Math.round(durationMs / 4) };
+}
+
 /** `keywright operator`: settings → cluster → watches → election → one line that says what listens where. */
 export async function runOperator(environment: Readonly<Record<string, string | undefined>>): Promise<void> {
   const parsed = parseOperatorConfig(environment);
@@ -68,6 +73,7 @@ export async function runOperator(environment: Readonly<Record<string, string | 
     cluster,
     namespace: config.namespace,
     name: leaseName,
+    ...toLeaseTimes(config.leaseDuration),
     identity: `${hostname()}_${randomBytes(6).toString('hex')}`,
     random: Math.random,
     mayLead: () => operator.mayLead(),

@@ -51,6 +51,8 @@ export interface InstallationOptions {
   readonly behaviour?: FakeBehaviour;
   /** of the chart, over those of this installation */
   readonly values?: object;
+  /** settings of the first operator, over those of the chart */
+  readonly operator?: Readonly<Record<string, string>>;
 }
 
 export async function startInstallation(options: InstallationOptions): Promise<Installation> {
@@ -114,7 +116,7 @@ export async function startInstallation(options: InstallationOptions): Promise<I
   };
 
   await controlPlane.kubectl('create', 'namespace', 'team-b');
-  installation.operator = await installation.startOperator();
+  installation.operator = await installation.startOperator(options.operator);
   for (let count = 0; count < options.proxies; count += 1) installation.proxies.push(await installation.startProxy());
   await Promise.all(installation.proxies.map((proxy) => untilReady(proxy)));
   return installation;

@@ -290,16 +290,20 @@ function makeDice(seed: number): (sides: number) => number {
 }
 
 /** One step of the world while the epoch changes: a key comes, is edited, revoked, deleted. */
-function change(dice: (sides: number) => number): void {
+function change(dice: (sides: number) => number, ended: Set<string>): void {
   const id = `team/k${dice(160)}`;
+  // a name that was used before comes back only with a higher gen, which this model does not do
+  if (ended.has(id)) return;
   const known = wanted.get(id);
   const kind = dice(6);
   if (known === undefined || kind < 2)
     set(id, makeRecord(id, 500 + dice(200), { gen: (known?.gen ?? 0) + 1, state: known?.state ?? 'Active' }));
   else if (kind < 5) set(id, { ...known, gen: known.gen + 1, state: 'Revoked' }, true);
-  // a name that was used before comes back only with a higher gen, which this model does not do
   else if (!id.endsWith('7')) set(id, { ...known, gen: known.gen + 1 });
-  else set(id, undefined, true);
+  else {
+    ended.add(id);
+    set(id, undefined, true);
+  }
 }
 
 /** A run in which the process dies at its n-th write and some writes fail, with changes all the while; a successor follows each time. */
@@ -311,6 +315,7 @@ async function live(seed: number): Promise<string[]> {
   await start();
   await world.advance(2_000);
   const watcher = new Watcher();
+  const ended = new Set<string>();
   let untilDeath = 20 + dice(300);
   world.onWrite = () => {
     watcher.look();
@@ -320,7 +325,7 @@ async function live(seed: number): Promise<string[]> {
   };
   for (let number = 0; number < 110; number += 1) set(`team/k${number}`, makeRecord(`team/k${number}`));
   for (let step = 0; step < 120; step += 1) {
-    change(dice);
+    change(dice, ended);
     await world.advance([0, 5, 20, 20, 50, 300][dice(6)] ?? 0);
     if (untilDeath >= 0) continue;
     await die();

@@ -1208,10 +1208,7 @@ export const mutations: readonly Mutation[] = [
     edits: [
       { file: 'operator/translate/revocation.ts', find: "state === 'Active' && !mayLift ? known.gen : record.gen", replace: 'record.gen' },
     ],
-    test: {
-      file: 'operator/revocation-property.test.ts',
-      name: 'a leader and a standby whose views lag > agree in the end, and never let a revoked key live on',
-    },
+    test: { file: 'operator/translate/revocation.test.ts', name: 'what a replica tells > by an old view nothing that lifts' },
   },
   {
     id: 'break-glass-hits-next',

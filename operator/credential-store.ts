@@ -2,6 +2,7 @@ import type { Cluster, ReflectedEvent, SecretObject } from './cluster/cluster.ts
 import { ClusterError } from './cluster/cluster.ts';
 import type { CredentialRecord } from './hashed-secret.ts';
 import { parseHashedSecret, toHashedSecret, toHashedSecretName } from './hashed-secret.ts';
+import { MultiMap } from './multi-map.ts';
 import { ReflectedStore } from './reflected-store.ts';
 
 /**
@@ -15,8 +16,8 @@ export class CredentialStore {
   readonly #secrets = new ReflectedStore<SecretObject>();
   /** name of the Secret → what it says, or is about to say */
   readonly #records = new Map<string, CredentialRecord | 'invalid'>();
-  readonly #owners = new Map<string, Set<string>>();
-  readonly #revoked = new Map<string, Set<string>>();
+  readonly #owners = new MultiMap();
+  readonly #revoked = new MultiMap();
   readonly #onBarred: () => void;
   /** names of the records of which hashes were filed */
   readonly #filed = new Set<string>();
@@ -49,7 +50,7 @@ export class CredentialStore {
     const after = this.#records.get(name);
     const record = after === undefined || after === 'invalid' ? before : after;
     if (record === undefined || record === 'invalid') return [];
-    const rivals = record.credentials.flatMap(({ hash }) => [...(this.#owners.get(hash) ?? [])]);
+    const rivals = record.credentials.flatMap(({ hash }) => [...this.#owners.of(hash)]);
     return [...new Set([record.keyId, ...rivals.flatMap((rival) => toReadable(this.#records.get(rival))?.keyId ?? [])])];
   }
 
@@ -60,7 +61,7 @@ export class CredentialStore {
 
   firstOwner(hash: string, besides: string): { createdAt: number; uid: string } | undefined {
     let first: { createdAt: number; uid: string } | undefined;
-    for (const name of this.#owners.get(hash) ?? []) {
+    for (const name of this.#owners.of(hash)) {
       const record = this.#records.get(name);
       if (record === undefined || record === 'invalid' || record.keyId === besides) continue;
       const createdAt = record.credentials.find((credential) => credential.hash === hash)?.createdAt ?? 0;
@@ -76,7 +77,7 @@ export class CredentialStore {
 
   /** Every hash that a record bars. */
   revokedHashes(): Iterable<string> {
-    return this.#revoked.keys();
+    return this.#revoked.names();
   }
 
   /** Some record says that hashes of it were filed among the revoked ones of all keys. */
@@ -148,15 +149,15 @@ export class CredentialStore {
   }
 
   #list(name: string, { credentials, revokedHashes, filedHashes }: CredentialRecord, known: readonly string[]): void {
-    for (const { hash } of credentials) addTo(this.#owners, hash, name);
-    for (const hash of revokedHashes) addTo(this.#revoked, hash, name);
+    for (const { hash } of credentials) this.#owners.add(hash, name);
+    for (const hash of revokedHashes) this.#revoked.add(hash, name);
     if (filedHashes !== undefined) this.#filed.add(name);
     if (revokedHashes.some((hash) => !known.includes(hash))) this.#onBarred();
   }
 
   #unlist(name: string, record: CredentialRecord): void {
-    for (const { hash } of record.credentials) removeFrom(this.#owners, hash, name);
-    for (const hash of record.revokedHashes) removeFrom(this.#revoked, hash, name);
+    for (const { hash } of record.credentials) this.#owners.delete(hash, name);
+    for (const hash of record.revokedHashes) this.#revoked.delete(hash, name);
     this.#filed.delete(name);
   }
 }
@@ -172,16 +173,4 @@ function toReadable(record: CredentialRecord | 'invalid' | undefined): Credentia
 
 function withoutData({ apiVersion, kind, metadata, type }: SecretObject): SecretObject {
   return { apiVersion, kind, metadata, ...(type === undefined ? {} : { type }) };
-}
-
-function addTo(index: Map<string, Set<string>>, hash: string, name: string): void {
-  const names = index.get(hash);
-  if (names === undefined) index.set(hash, new Set([name]));
-  else names.add(name);
-}
-
-function removeFrom(index: Map<string, Set<string>>, hash: string, name: string): void {
-  const names = index.get(hash);
-  names?.delete(name);
-  if (names?.size === 0) index.delete(hash);
 }

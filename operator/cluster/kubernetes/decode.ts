@@ -1,24 +1,27 @@
 import type { ClusterObject, Kind } from '../cluster.ts';
 import { kinds } from '../kinds.ts';
 import { fieldOf } from './answer.ts';
+import { internTexts } from './intern.ts';
 
 const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';
 
 /**
- * An object of an answer. The field sets of `managedFields` (half of a small object, and read by nobody here) are left out; the managers stay.
- * Undefined for what is no object.
+ * An object of an answer. The field sets of `managedFields` (half of a small object, and read by nobody here) are left out; the managers stay,
+ * but of Secrets: there nobody asks who wrote them, and of what is kept of a Secret they would be the larger half. Undefined for what is no object.
  */
 export function parseObject<T extends ClusterObject>(value: unknown, kind: Kind): T | undefined {
   const metadata = fieldOf(value, 'metadata');
   if (typeof fieldOf(metadata, 'name') !== 'string') return undefined;
-  const managedFields = fieldOf(metadata, 'managedFields');
-  const managers = Array.isArray(managedFields) ? { managedFields: managedFields.map(withoutFieldSet) } : {};
+  const { managedFields, ...rest } = metadata as Record<string, unknown>;
+  const managers = Array.isArray(managedFields) && kind !== 'Secret' ? { managedFields: managedFields.map(withoutFieldSet) } : {};
+  for (const part of [managers.managedFields, rest['ownerReferences'], rest['labels']]) internTexts(part);
+  for (const part of ['spec', 'status']) internTexts(fieldOf(value, part));
   // Items of a LIST have no kind, and metadata-only ones are PartialObjectMetadata: the caller asked for a Secret and gets one.
   return {
     ...(value as object),
     apiVersion: kinds[kind].apiVersion,
     kind,
-    metadata: { ...(metadata as object), ...managers },
+    metadata: { ...rest, ...managers },
   } as unknown as T;
 }
 

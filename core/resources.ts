@@ -335,6 +335,7 @@ export interface ChannelTimeouts {
 export interface ChannelRetries {
   /** further attempts on this Channel before the next one; default 1 */
   readonly attempts?: number;
+  /** what is worth another attempt; default all but Timeout */
   readonly on?: readonly ('ConnectFailure' | 'Reset' | 'RateLimited' | 'ServerError' | 'Timeout')[];
 }
 

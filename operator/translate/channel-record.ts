@@ -23,7 +23,8 @@ export const providerDefaults: Readonly<Record<Exclude<Provider, 'Bedrock' | 'Ve
 
 const timeoutDefaultsMs = { connect: 5_000, firstByte: 120_000, idle: 120_000, total: 900_000 } as const;
 
-const worthRetrying = ['ConnectFailure', 'Reset', 'RateLimited', 'ServerError', 'Timeout'] as const;
+/** Without `Timeout`: a provider that has not answered in two minutes may still be at work, and would be paid twice; who wants that says so. */
+const worthRetrying = ['ConnectFailure', 'Reset', 'RateLimited', 'ServerError'] as const;
 
 /**
  * The bound of one Channel's part of the snapshot, encoded: room for a bundle of public authorities or thousands of namespaces, and still several fit into one shard, so that

@@ -64,6 +64,22 @@ describe('work queue', () => {
     expect(keys()).toEqual(['a1', 'b1', 'a2', 'a3']);
   });
 
+  it('takes what is urgent before everything that is not, also what waited already or runs', async () => {
+    const gate = makeGate();
+    const { queue, keys } = make({ work: gate.work });
+    for (const key of ['a', 'b', 'c', 'd']) queue.add(key);
+    await settle();
+    queue.add('d', { urgent: true });
+    queue.add('a', { urgent: true });
+    queue.add('d');
+    expect(queue.depth).toBe(3);
+    for (let turn = 0; turn < 6; turn += 1) {
+      gate.open();
+      await settle();
+    }
+    expect(keys()).toEqual(['a', 'd', 'a', 'b', 'c']);
+  });
+
   it('never works twice at once on a key, and once more when it was added meanwhile', async () => {
     const gate = makeGate();
     const { queue, keys } = make({ concurrency: 4, work: gate.work });

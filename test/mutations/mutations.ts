@@ -1040,6 +1040,21 @@ export const mutations: readonly Mutation[] = [
     },
   },
   {
+    id: 'urgent-waits',
+    bug: 'an urgent write of the snapshot waits behind all others',
+    edits: [
+      {
+        file: 'operator/work-queue.ts',
+        find: 'this.#urgent.take() ?? this.#waiting.take()',
+        replace: 'this.#waiting.take() ?? this.#urgent.take()',
+      },
+    ],
+    test: {
+      file: 'operator/work-queue.test.ts',
+      name: 'work queue > takes what is urgent before everything that is not, also what waited already or runs',
+    },
+  },
+  {
     id: 'crowd-goes-first',
     bug: 'a namespace with many waiting keys is served to its end before the next one’s turn',
     edits: [

@@ -134,7 +134,7 @@ class RunningOperator implements Operator {
       recordOf: (keyId) => this.#watches.credentials.get(keyId),
       installationSecret: () => this.#installationSecret,
       onChange: (keyId) => this.#enqueue(`VirtualKey/${keyId}`),
-      onConnected: () => this.#seeAll(),
+      onConnected: () => void this.#seeAll(),
     });
     void this.#watches.whenSynced().then(() => this.#startToRevoke());
     options.heartbeats?.onChange(() => this.#term?.settling.review());
@@ -181,7 +181,7 @@ class RunningOperator implements Operator {
     const { settings, log, clock, board } = this.#options;
     const { signal } = this.#stopping;
     if (board === undefined) return;
-    this.#seeAll();
+    await this.#seeAll();
     while (this.#installationSecret === undefined && !signal.aborted) {
       try {
         this.#installationSecret = await readInstallationSecret(this.#cluster, settings.namespace);
@@ -203,10 +203,14 @@ class RunningOperator implements Operator {
     this.#revocations.see(event.object, { isGone: event.type === 'Deleted' || event.object.metadata.deletionTimestamp !== undefined });
   }
 
-  #seeAll(): void {
+  /** A few hundred at a time: with many keys nothing else may have to wait. */
+  async #seeAll(): Promise<void> {
     if (this.#watches.waiting().length > 0) return;
-    for (const virtualKey of this.#watches.virtualKeys.values())
+    let seen = 0;
+    for (const virtualKey of this.#watches.virtualKeys.values()) {
       this.#revocations.see(virtualKey, { isGone: virtualKey.metadata.deletionTimestamp !== undefined });
+      if ((seen += 1) % 250 === 0) await new Promise((resolve) => setImmediate(resolve));
+    }
   }
 
   async #lead(ending: AbortSignal): Promise<void> {

@@ -6,7 +6,6 @@ import { SnapshotIndex } from '../../proxy/snapshot-index.ts';
 import { type Clock, systemClock } from '../../runtime/clock.ts';
 import { makeLog } from '../../runtime/log.ts';
 import { makeMetrics } from '../../runtime/metrics.ts';
-import type { ControlPlane } from '../support/control-plane.ts';
 import { eventually } from '../support/eventually.ts';
 
 export const log = makeLog({ level: 'silent', name: 'test' });
@@ -15,10 +14,10 @@ export const log = makeLog({ level: 'silent', name: 'test' });
 export const ends: (() => Promise<void>)[] = [];
 
 /** A connection of the operator's kind. */
-export function connect(controlPlane: ControlPlane, clock: Clock = systemClock): Cluster {
+export function connect(kubeconfigPath: string, clock: Clock = systemClock): Cluster {
   const metrics = makeMetrics();
   const cluster = makeKubernetesCluster({
-    kubeconfigPath: controlPlane.kubeconfigPath,
+    kubeconfigPath,
     log,
     metrics,
     clock,
@@ -33,8 +32,8 @@ export function connect(controlPlane: ControlPlane, clock: Clock = systemClock):
 }
 
 /** What a proxy with the snapshot of this namespace holds. */
-export function startProxy(controlPlane: ControlPlane, namespace: string): SnapshotIndex {
-  const found = findKubeConfig({ KUBECONFIG: controlPlane.kubeconfigPath });
+export function startProxy(kubeconfigPath: string, namespace: string): SnapshotIndex {
+  const found = findKubeConfig({ KUBECONFIG: kubeconfigPath });
   if (!found.ok) throw new Error(found.mistake);
   const metrics = makeMetrics();
   const index = new SnapshotIndex({ log, metrics, clock: systemClock });

@@ -8,15 +8,19 @@ import { toBucketHash } from '../../operator/snapshot-buckets.ts';
 import { type Clock, systemClock } from '../../runtime/clock.ts';
 import { sha256Hex } from '../../runtime/digest.ts';
 import { makeMetrics } from '../../runtime/metrics.ts';
+import { leastValues, renderObjects, toAccess, toManifest } from '../support/chart.ts';
+import { type ChartAccounts, installAccess } from '../support/chart-access.ts';
 import { type ControlPlane, startControlPlane } from '../support/control-plane.ts';
 import { connect, ends, log, startProxy, until } from './snapshot-parts.ts';
 
 const installationSecret = new Secret('0123456789abcdef0123456789abcdef');
 
 let controlPlane: ControlPlane;
+let accounts: ChartAccounts;
 
 beforeAll(async () => {
   controlPlane = await startControlPlane();
+  accounts = await installAccess(controlPlane, await renderObjects());
 });
 afterEach(async () => {
   for (const end of ends.splice(0).toReversed()) await end();
@@ -43,13 +47,15 @@ function makePatientClock(): Clock & { passTenMinutes(): void } {
   };
 }
 
+/** A namespace for a snapshot, with the rights in it that the chart gives the two accounts. */
 async function makeNamespace(name: string): Promise<string> {
-  await controlPlane.kubectl('create', 'namespace', name);
+  const chart = await renderObjects({ values: { ...leastValues, snapshotNamespace: { name } } });
+  await controlPlane.applyWith(['--server-side'], toManifest(toAccess(chart)));
   return name;
 }
 
 async function startPublisher(namespace: string, clock: Clock, bounds?: PublishBounds) {
-  const cluster = connect(controlPlane, clock);
+  const cluster = connect(accounts.operator, clock);
   const metrics = makeMetrics();
   const publisher = new Publisher({
     cluster,
@@ -94,7 +100,7 @@ describe('an epoch with more shards, on a real API server', () => {
     publisher.open();
     const ids = Array.from({ length: 200 }, (_, number) => `team/k${number}`);
     for (const id of ids.slice(0, 60)) publisher.setKey(id, makeRecord(id, 600));
-    const proxy = startProxy(controlPlane, namespace);
+    const proxy = startProxy(accounts.proxy, namespace);
     await until(() => ids.slice(0, 60).every((id) => proxy.recordOf(id) !== undefined));
     const gaps: string[] = [];
     let watching = true;
@@ -116,7 +122,7 @@ describe('an epoch with more shards, on a real API server', () => {
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
     await until(() => ids.every((id) => proxy.recordOf(id) !== undefined));
-    const late = startProxy(controlPlane, namespace);
+    const late = startProxy(accounts.proxy, namespace);
     await until(() => late.ready);
     expect(ids.filter((id) => late.recordOf(id) === undefined)).toEqual([]);
     for (let turn = 0; turn < 60; turn += 10) expect(proxy.recordOf(ids[turn] ?? '')?.state).toBe('Revoked');
@@ -136,7 +142,7 @@ describe('an epoch with more shards, on a real API server', () => {
     const namespace = await makeNamespace('largest');
     const { publisher, metrics } = await startPublisher(namespace, systemClock);
     publisher.open();
-    const proxy = startProxy(controlPlane, namespace);
+    const proxy = startProxy(accounts.proxy, namespace);
     await until(() => proxy.ready);
     const ids: string[] = [];
     for (let number = 0; ids.length < 250; number += 1)

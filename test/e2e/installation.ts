@@ -65,6 +65,8 @@ export async function startInstallation(options: InstallationOptions): Promise<I
   const all: KeywrightProcess[] = [];
   const chart = await renderObjects({ values: { ...leastValues, publicUrl: 'https://gateway.example.com', ...options.values } });
 
+  // before the chart, which has Roles in it where single namespaces are watched
+  await controlPlane.kubectl('create', 'namespace', 'team-b');
   // asked for once: a process may be started while the API server is away
   const kubeconfigs = await installAccess(controlPlane, chart);
 
@@ -115,7 +117,6 @@ export async function startInstallation(options: InstallationOptions): Promise<I
     },
   };
 
-  await controlPlane.kubectl('create', 'namespace', 'team-b');
   installation.operator = await installation.startOperator(options.operator);
   for (let count = 0; count < options.proxies; count += 1) installation.proxies.push(await installation.startProxy());
   await Promise.all(installation.proxies.map((proxy) => untilReady(proxy)));

@@ -144,6 +144,50 @@ describe('a process that dies at its n-th write, for every n', () => {
     });
   });
 
+  it('while a key is rotated: once, with the old one in its overlap', async () => {
+    const rotation = { overlap: '1h' };
+    await crashEverywhere({
+      prepare: async () => void (await world.applyKey('a', { rotation })),
+      change: () => world.applyKey('a', { rotation: { ...rotation, trigger: '1' } }),
+      gapMs: 0,
+      async check() {
+        await isIssued();
+        expect(await world.record('team/a')).toMatchObject({ handledTrigger: '1' });
+        const states = world.publishedKey('team/a')?.credentials.map(({ state }) => state);
+        expect(states?.filter((state) => state !== 'Pending')).toEqual(['Retiring', 'Active']);
+      },
+    });
+  });
+
+  it('while a key is rotated without overlap: the old one is over', async () => {
+    const rotation = { overlap: '0s' };
+    await crashEverywhere({
+      prepare: async () => void (await world.applyKey('a', { rotation })),
+      change: () => world.applyKey('a', { rotation: { ...rotation, trigger: '1' } }),
+      gapMs: 0,
+      async check() {
+        await isIssued();
+        const states = world.publishedKey('team/a')?.credentials.map(({ state }) => state);
+        expect(states?.filter((state) => state !== 'Pending')).toEqual(['Active']);
+        expect(world.publishedKey('team/a')?.gen).toBe(2);
+      },
+    });
+  });
+
+  it('while a plaintext is taken out: no new key, and the Secret ends without it', async () => {
+    await crashEverywhere({
+      prepare: async () => void (await world.applyKey('a')),
+      change: () => world.applyKey('a', { delivery: { redactAfter: '1s' } }),
+      gapMs: 0,
+      async check() {
+        expect(await world.delivered('a')).toBeUndefined();
+        expect(await world.secret('a-virtualkey')).toBeDefined();
+        expect(world.publishedKey('team/a')?.credentials.map(({ state }) => state)).toEqual(['Active']);
+        expect(world.reasons()).not.toContain('KeyRotated');
+      },
+    });
+  });
+
   it('while a deleted Secret is made anew', async () => {
     await crashEverywhere({
       prepare: async () => void (await world.applyKey('a')),

@@ -72,8 +72,9 @@ export async function proveRotation(installation: Installation, options: Rotatio
       const killing = options.kills ? killLeader(installation, operators, options.random() * 4_000) : undefined;
       const next = await untilAnother(writer, last?.hash);
       keys.push(next);
-      kills += (await killing) === undefined ? 0 : 1;
+      // Looked for at once: the record forgets the old key when it has ended, and a new process may take longer than the overlap to start.
       if (last !== undefined) last.endMs = await untilEnding(writer, last.hash, next.hash);
+      kills += (await killing) === undefined ? 0 : 1;
       await sleep(Math.max(0, (last?.endMs ?? 0) + afterMs - Date.now()));
     }
     await load.end();

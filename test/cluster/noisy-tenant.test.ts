@@ -52,10 +52,10 @@ describe('a tenant with 40 VirtualKeys as large as they can be, edited without a
 
   it('leaves the changes and revocations of others untouched', async () => {
     for (const name of ['system', 'snapshot', 'noisy', 'quiet']) await controlPlane.kubectl('create', 'namespace', name);
-    const cluster = connect(controlPlane);
+    const cluster = connect(controlPlane.kubeconfigPath);
     const metrics = makeMetrics();
     const operator = startOperator({
-      cluster: connect(controlPlane),
+      cluster: connect(controlPlane.kubeconfigPath),
       settings: testSettings,
       clock: systemClock,
       random: (bytes) => randomBytes(bytes),
@@ -68,7 +68,7 @@ describe('a tenant with 40 VirtualKeys as large as they can be, edited without a
       metrics.close();
     });
     void operator.lead();
-    const proxy = startProxy(controlPlane, 'snapshot');
+    const proxy = startProxy(controlPlane.kubeconfigPath, 'snapshot');
     const apply = async (namespace: string, name: string, spec: VirtualKeySpec): Promise<void> => {
       // the operator may write the status between our two calls
       for (let outcome = 'conflict'; outcome === 'conflict';) {

@@ -87,7 +87,7 @@ prove-install: setup tools ## install the chart into the cluster of KUBECONFIG, 
 	@bash test/install/prove.sh
 
 prove-snapshot: setup ## hundreds of epochs with a process that dies at any write, and lists that lose 10,000 keys; takes minutes
-	KEYWRIGHT_PROVE_RUNS=300 KEYWRIGHT_PROVE_KEYS=10000 $(VITEST) --project unit operator/snapshot-epochs.test.ts operator/snapshot-guard.test.ts
+	KEYWRIGHT_PROVE_RUNS=300 KEYWRIGHT_PROVE_KEYS=10000 $(VITEST) --project unit operator/snapshot/snapshot-epochs.test.ts operator/snapshot/snapshot-guard.test.ts
 
 prove-scale: setup tools ## measure the control plane with 10,000 and 20,000 VirtualKeys (about ten minutes) and write docs/scale.md
 	@bash test/tools/redis.sh

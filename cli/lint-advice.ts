@@ -1,6 +1,6 @@
 import type { Channel, VirtualKey } from '../core/resources.ts';
 import type { ClusterObject, SecretObject } from '../operator/cluster/cluster.ts';
-import { toDeliveryName } from '../operator/delivery-secret.ts';
+import { toDeliveryName } from '../operator/credentials/delivery-secret.ts';
 import { checkTemplate, findNotEnforced } from '../operator/translate/acceptance.ts';
 import { formatPath, type FieldPath } from '../standalone/manifests/field-mistake.ts';
 import type { Manifest } from '../standalone/manifests/parse-manifests.ts';

@@ -2,7 +2,7 @@ import { userInfo } from 'node:os';
 import { createInterface } from 'node:readline/promises';
 import { parseArgs } from 'node:util';
 import { anyObject, type Revocation } from '../core/revocation.ts';
-import { makeRedisBoard } from '../operator/revocation-board.ts';
+import { makeRedisBoard } from '../operator/revocation/revocation-board.ts';
 import { type Hidden, hide } from '../runtime/environment.ts';
 import { makeLog } from '../runtime/log.ts';
 import { makeRedisLink } from '../runtime/redis-link.ts';

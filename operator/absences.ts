@@ -5,11 +5,11 @@ import type { Log } from '../runtime/log.ts';
 import type { Cluster } from './cluster/cluster.ts';
 import { describeError } from './describe-error.ts';
 import { gaugeOf } from './metric.ts';
-import type { Pace } from './pace.ts';
-import { makePace } from './pace.ts';
+import type { Pace } from './queue/pace.ts';
+import { makePace } from './queue/pace.ts';
 import type { Watches } from './watches.ts';
-import type { WorkQueue } from './work-queue.ts';
-import { makeWorkQueue } from './work-queue.ts';
+import type { WorkQueue } from './queue/work-queue.ts';
+import { makeWorkQueue } from './queue/work-queue.ts';
 
 export interface AbsencesOptions {
   readonly cluster: Pick<Cluster, 'get'>;

@@ -1,8 +1,8 @@
 import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
-import type { CredentialRecord } from './hashed-secret.ts';
+import type { CredentialRecord } from './credentials/hashed-secret.ts';
 import { housekeepingItem } from './housekeeping-item.ts';
-import { tellLost } from './revoked-hashes.ts';
+import { tellLost } from './credentials/revoked-hashes.ts';
 import type { Watches } from './watches.ts';
 
 /** A tombstone that could not go is looked at again after this. */

@@ -1,12 +1,12 @@
 import type { Secret } from '../core/secret.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
-import type { Heartbeats } from './heartbeats.ts';
-import { LastUsedMirror, type LastUsedSource } from './last-used.ts';
-import type { Publisher } from './publish.ts';
-import { keepRevocations } from './revocation-keeper.ts';
-import type { Revocations } from './revocations.ts';
-import { Settling } from './settling.ts';
+import type { Heartbeats } from './revocation/heartbeats.ts';
+import { LastUsedMirror, type LastUsedSource } from './credentials/last-used.ts';
+import type { Publisher } from './snapshot/publish.ts';
+import { keepRevocations } from './revocation/revocation-keeper.ts';
+import type { Revocations } from './revocation/revocations.ts';
+import { Settling } from './revocation/settling.ts';
 import type { Watches } from './watches.ts';
 
 export interface LeaderDutiesOptions {

@@ -10,12 +10,12 @@ import { makeRedisLink } from '../runtime/redis-link.ts';
 import { followSealFile } from '../runtime/seal-file.ts';
 import { makeKubernetesCluster } from './cluster/kubernetes/kubernetes.ts';
 import { parseOperatorConfig, toOperatorSettings } from './config.ts';
-import { followHeartbeats } from './heartbeats.ts';
-import { makeRedisLastUsed } from './last-used.ts';
-import type { LeaderElection } from './lease.ts';
-import { runLeaderElection } from './lease.ts';
+import { followHeartbeats } from './revocation/heartbeats.ts';
+import { makeRedisLastUsed } from './credentials/last-used.ts';
+import type { LeaderElection } from './leadership/lease.ts';
+import { runLeaderElection } from './leadership/lease.ts';
 import { startOperator } from './operator.ts';
-import { makeRedisBoard } from './revocation-board.ts';
+import { makeRedisBoard } from './revocation/revocation-board.ts';
 
 const leaseName = 'keywright-operator';
 

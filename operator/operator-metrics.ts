@@ -1,7 +1,7 @@
 import type { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Condition } from '../core/resources.ts';
 import { counterOf, gaugeOf, histogramOf } from './metric.ts';
-import { watchRevoked } from './revoked-hashes.ts';
+import { watchRevoked } from './credentials/revoked-hashes.ts';
 import type { Watches } from './watches.ts';
 
 const phases = ['Pending', 'Active', 'Suspended', 'Expired', 'Revoked', 'Failed'] as const;

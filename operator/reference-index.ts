@@ -1,4 +1,4 @@
-import { MultiMap } from './multi-map.ts';
+import { MultiMap } from './credentials/multi-map.ts';
 
 /** Who refers to what, both ways, so that a change of a Secret finds its users without a walk through all keys. */
 export class ReferenceIndex {

@@ -9,14 +9,14 @@ import type { Cluster, ClusterObject, SecretObject } from './cluster/cluster.ts'
 import { ClusterError } from './cluster/cluster.ts';
 import type { MemoryCluster, MemoryVerb } from './cluster/memory.ts';
 import { makeMemoryCluster } from './cluster/memory.ts';
-import type { CredentialRecord } from './hashed-secret.ts';
-import type { Heartbeats } from './heartbeats.ts';
-import type { LastUsedSource } from './last-used.ts';
-import { parseHashedSecret, toHashedSecretName } from './hashed-secret.ts';
+import type { CredentialRecord } from './credentials/hashed-secret.ts';
+import type { Heartbeats } from './revocation/heartbeats.ts';
+import type { LastUsedSource } from './credentials/last-used.ts';
+import { parseHashedSecret, toHashedSecretName } from './credentials/hashed-secret.ts';
 import type { Operator, OperatorSettings } from './operator.ts';
 import { startOperator } from './operator.ts';
-import type { RevocationBoard } from './revocation-board.ts';
-import { parseSnapshotSecret } from './snapshot-buckets.ts';
+import type { RevocationBoard } from './revocation/revocation-board.ts';
+import { parseSnapshotSecret } from './snapshot/snapshot-buckets.ts';
 
 export const startMs = Date.parse('2026-01-05T00:00:00Z');
 export const settleMs = 2_000;

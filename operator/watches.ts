@@ -1,20 +1,20 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Channel, VirtualKey } from '../core/resources.ts';
 import type { Cluster, ClusterObject, Kind, ReflectedEvent, Reflector, ReflectOptions, SecretObject } from './cluster/cluster.ts';
-import { CredentialStore } from './credential-store.ts';
-import { deliveryLabel, toDeliveryName } from './delivery-secret.ts';
-import { hashedSecretLabel } from './hashed-secret.ts';
+import { CredentialStore } from './credentials/credential-store.ts';
+import { deliveryLabel, toDeliveryName } from './credentials/delivery-secret.ts';
+import { hashedSecretLabel } from './credentials/hashed-secret.ts';
 import { filingDelayMs, housekeepingItem } from './housekeeping-item.ts';
 import { ReferenceIndex } from './reference-index.ts';
 import { ReflectedStore } from './reflected-store.ts';
-import { RevokedHashes } from './revoked-hashes.ts';
-import { revokedType } from './revoked-shards.ts';
+import { RevokedHashes } from './credentials/revoked-hashes.ts';
+import { revokedType } from './credentials/revoked-shards.ts';
 import { toSecretNames } from './translate/channel.ts';
 import { consentLabel } from './translate/source-entries.ts';
 import type { ChannelView, NamespaceView } from './translate/channel-view.ts';
 import type { Claims } from './translate/key-input.ts';
 import { toChannelView } from './translate/channel-view.ts';
-import { UserGroups } from './user-groups.ts';
+import { UserGroups } from './queue/user-groups.ts';
 
 /** How long a Channel's number of users may be behind. */
 const usedByDelayMs = 5_000;

@@ -1,7 +1,7 @@
 import { sha256Hex } from '../../runtime/digest.ts';
 import type { ClusterObject, ReflectedEvent, SecretObject } from '../cluster/cluster.ts';
-import type { CredentialRecord, StoredCredential } from '../hashed-secret.ts';
-import { parseHashedSecret } from '../hashed-secret.ts';
+import type { CredentialRecord, StoredCredential } from '../credentials/hashed-secret.ts';
+import { parseHashedSecret } from '../credentials/hashed-secret.ts';
 import { settleMs, type World } from '../test-world.ts';
 import type { Leader } from './leader.ts';
 import { isSecret } from './leader.ts';

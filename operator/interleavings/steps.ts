@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import type { VirtualKeySpec } from '../../core/resources.ts';
 import { sha256Hex } from '../../runtime/digest.ts';
-import type { CredentialRecord } from '../hashed-secret.ts';
+import type { CredentialRecord } from '../credentials/hashed-secret.ts';
 import { readyOf, World } from '../test-world.ts';
 import { Leader } from './leader.ts';
 import { Ledger, overlapMs } from './ledger.ts';

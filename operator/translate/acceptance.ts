@@ -1,5 +1,5 @@
 import type { VirtualKey } from '../../core/resources.ts';
-import { toGeneratedEntries } from '../delivery-secret.ts';
+import { toGeneratedEntries } from '../credentials/delivery-secret.ts';
 import type { ChannelView } from './channel-view.ts';
 import { admits, serves } from './channel-view.ts';
 import type { Problem } from './problem.ts';

@@ -1,4 +1,4 @@
-import type { CredentialRecord, StoredCredential } from '../hashed-secret.ts';
+import type { CredentialRecord, StoredCredential } from '../credentials/hashed-secret.ts';
 import type { Claims } from './key-input.ts';
 import type { Problem } from './problem.ts';
 

@@ -1,5 +1,5 @@
-import type { CredentialRecord, StoredCredential } from '../hashed-secret.ts';
-import type { DeliveryPlan } from '../delivery-secret.ts';
+import type { CredentialRecord, StoredCredential } from '../credentials/hashed-secret.ts';
+import type { DeliveryPlan } from '../credentials/delivery-secret.ts';
 import type { Notice, Problem } from './problem.ts';
 
 /** What a source of credentials says. */

@@ -1,6 +1,6 @@
-import type { DeliveryFacts, DeliveryLayout } from '../delivery-secret.ts';
-import { isLaidOut, toDeliveryLayout } from '../delivery-secret.ts';
-import type { CredentialRecord, StoredCredential } from '../hashed-secret.ts';
+import type { DeliveryFacts, DeliveryLayout } from '../credentials/delivery-secret.ts';
+import { isLaidOut, toDeliveryLayout } from '../credentials/delivery-secret.ts';
+import type { CredentialRecord, StoredCredential } from '../credentials/hashed-secret.ts';
 import { toTimestamp } from '../conditions.ts';
 import { compact } from './compact.ts';
 import type { CredentialOutcome } from './credential-outcome.ts';

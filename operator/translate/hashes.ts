@@ -1,5 +1,5 @@
 import type { HashCredential } from '../../core/resources.ts';
-import type { CredentialRecord, StoredCredential } from '../hashed-secret.ts';
+import type { CredentialRecord, StoredCredential } from '../credentials/hashed-secret.ts';
 import { compact } from './compact.ts';
 import type { CredentialOutcome } from './credential-outcome.ts';
 import { earliest, parseInstant } from './instant.ts';

@@ -1,7 +1,7 @@
 import type { VirtualKey } from '../../core/resources.ts';
 import type { KeyRecord } from '../../core/snapshot.ts';
 import type { NextCondition } from '../conditions.ts';
-import type { CredentialRecord } from '../hashed-secret.ts';
+import type { CredentialRecord } from '../credentials/hashed-secret.ts';
 import type { TranslateSettings } from './key-input.ts';
 import { toExpiry } from './key-record.ts';
 import type { Problem } from './problem.ts';

@@ -2,8 +2,8 @@ import type { VirtualKey, VirtualKeyStatus } from '../../core/resources.ts';
 import type { Revocation } from '../../core/revocation.ts';
 import type { Secret } from '../../core/secret.ts';
 import type { KeyRecord } from '../../core/snapshot.ts';
-import type { DeliveryFacts, DeliveryPlan } from '../delivery-secret.ts';
-import type { CredentialRecord } from '../hashed-secret.ts';
+import type { DeliveryFacts, DeliveryPlan } from '../credentials/delivery-secret.ts';
+import type { CredentialRecord } from '../credentials/hashed-secret.ts';
 import type { ChannelView } from './channel-view.ts';
 import type { Notice } from './problem.ts';
 

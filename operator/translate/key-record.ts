@@ -2,7 +2,7 @@ import { parseNanoUsd } from '../../core/money.ts';
 import type { VirtualKey } from '../../core/resources.ts';
 import type { CredentialEntry, KeyBudget, KeyRecord } from '../../core/snapshot.ts';
 import { hmacHex } from '../../runtime/digest.ts';
-import type { CredentialRecord, StoredCredential } from '../hashed-secret.ts';
+import type { CredentialRecord, StoredCredential } from '../credentials/hashed-secret.ts';
 import { toChannelIds } from './acceptance.ts';
 import { compact } from './compact.ts';
 import { parseInstant } from './instant.ts';

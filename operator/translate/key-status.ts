@@ -1,7 +1,7 @@
 import type { VirtualKeyCredentialStatus, VirtualKeyStatus } from '../../core/resources.ts';
 import { toConditions, toTimestamp } from '../conditions.ts';
-import { toDeliveryName } from '../delivery-secret.ts';
-import type { StoredCredential } from '../hashed-secret.ts';
+import { toDeliveryName } from '../credentials/delivery-secret.ts';
+import type { StoredCredential } from '../credentials/hashed-secret.ts';
 import { compact } from './compact.ts';
 import { identify } from './identity.ts';
 import type { KeyState } from './key-conditions.ts';

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { KeyRecord } from '../../core/snapshot.ts';
-import type { CredentialRecord } from '../hashed-secret.ts';
+import type { CredentialRecord } from '../credentials/hashed-secret.ts';
 import { checkAcceptance, checkTemplate, findNotEnforced, findUnservedModels } from './acceptance.ts';
 import type { CredentialOutcome } from './credential-outcome.ts';
 import { generateCredentials } from './generate.ts';

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { VirtualKey } from '../../core/resources.ts';
 import { anyObject, isFinal, type Revocation } from '../../core/revocation.ts';
 import type { KeyRecord } from '../../core/snapshot.ts';
-import type { CredentialRecord } from '../hashed-secret.ts';
+import type { CredentialRecord } from '../credentials/hashed-secret.ts';
 import { compact } from './compact.ts';
 import { isFirstOwner } from './claim.ts';
 import { identify } from './identity.ts';

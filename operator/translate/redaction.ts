@@ -1,8 +1,8 @@
 import { parseDurationMs } from '../../core/duration.ts';
 import type { VirtualKey } from '../../core/resources.ts';
-import type { DeliveryFacts, DeliveryLayout, DeliveryPlan } from '../delivery-secret.ts';
-import { isLaidOut, toDeliveryLayout, toRedacted } from '../delivery-secret.ts';
-import type { StoredCredential } from '../hashed-secret.ts';
+import type { DeliveryFacts, DeliveryLayout, DeliveryPlan } from '../credentials/delivery-secret.ts';
+import { isLaidOut, toDeliveryLayout, toRedacted } from '../credentials/delivery-secret.ts';
+import type { StoredCredential } from '../credentials/hashed-secret.ts';
 import { checkTemplate } from './acceptance.ts';
 import { toNotice, toWarning } from './problem.ts';
 import { toIssuedAt } from './rotation.ts';

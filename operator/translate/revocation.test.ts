@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { VirtualKey, VirtualKeySpec } from '../../core/resources.ts';
 import type { Revocation } from '../../core/revocation.ts';
 import { Secret } from '../../core/secret.ts';
-import type { CredentialRecord } from '../hashed-secret.ts';
+import type { CredentialRecord } from '../credentials/hashed-secret.ts';
 import { isContradicted, toEndedCredentials, toRevocations } from './revocation.ts';
 
 const hash = 'a'.repeat(64);

@@ -2,7 +2,7 @@ import type { VirtualKey } from '../../core/resources.ts';
 import { isFinal, isSameRevocation, mergeRevocations, type Revocation } from '../../core/revocation.ts';
 import type { Secret } from '../../core/secret.ts';
 import type { KeyRecord } from '../../core/snapshot.ts';
-import type { CredentialRecord } from '../hashed-secret.ts';
+import type { CredentialRecord } from '../credentials/hashed-secret.ts';
 import { identify } from './identity.ts';
 import { toCredentialId } from './key-record.ts';
 import { advanceLife, toTombstone } from './lifecycle.ts';

@@ -1,7 +1,7 @@
 import { parseDurationMs } from '../../core/duration.ts';
 import type { VirtualKey } from '../../core/resources.ts';
 import { sha256Hex } from '../../runtime/digest.ts';
-import type { CredentialRecord, StoredCredential } from '../hashed-secret.ts';
+import type { CredentialRecord, StoredCredential } from '../credentials/hashed-secret.ts';
 import { compact } from './compact.ts';
 import { toExpiry } from './key-record.ts';
 

@@ -1,9 +1,9 @@
 import type { Channel, ChannelStatus, VirtualKey, VirtualKeyStatus } from '../../core/resources.ts';
 import type { ChannelRecord, KeyRecord } from '../../core/snapshot.ts';
 import type { SecretObject } from '../cluster/cluster.ts';
-import type { DeliveryPlan } from '../delivery-secret.ts';
-import { toDeliveryFacts, toDeliveryName } from '../delivery-secret.ts';
-import type { CredentialRecord } from '../hashed-secret.ts';
+import type { DeliveryPlan } from '../credentials/delivery-secret.ts';
+import { toDeliveryFacts, toDeliveryName } from '../credentials/delivery-secret.ts';
+import type { CredentialRecord } from '../credentials/hashed-secret.ts';
 import { countUsers } from './acceptance.ts';
 import { translateChannel } from './channel.ts';
 import type { NamespaceView } from './channel-view.ts';

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { VirtualKeySpec } from '../../core/resources.ts';
 import type { KeyRecord } from '../../core/snapshot.ts';
-import type { CredentialRecord } from '../hashed-secret.ts';
+import type { CredentialRecord } from '../credentials/hashed-secret.ts';
 import { identify } from './identity.ts';
 import { earliest } from './instant.ts';
 import { toStatusTimes } from './key-conditions.ts';

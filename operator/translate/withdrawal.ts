@@ -1,5 +1,5 @@
 import type { CredentialEntry, KeyRecord } from '../../core/snapshot.ts';
-import type { CredentialRecord } from '../hashed-secret.ts';
+import type { CredentialRecord } from '../credentials/hashed-secret.ts';
 import type { Claims } from './key-input.ts';
 
 /**

@@ -2,8 +2,8 @@ import { systemClock } from '../../runtime/clock.ts';
 import { makeLog } from '../../runtime/log.ts';
 import { Registry } from 'prom-client';
 import { makeKubernetesCluster } from '../../operator/cluster/kubernetes/kubernetes.ts';
-import { runLeaderElection } from '../../operator/lease.ts';
-import { toWriteGuarded } from '../../operator/write-guard.ts';
+import { runLeaderElection } from '../../operator/leadership/lease.ts';
+import { toWriteGuarded } from '../../operator/leadership/write-guard.ts';
 
 /**
  * A process that does what `keywright operator` does with its lease, with times of seconds: while it leads it makes one Secret after the other, `<identity>-<n>`.

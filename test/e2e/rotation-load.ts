@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { VirtualKey } from '../../core/resources.ts';
-import type { CredentialRecord } from '../../operator/hashed-secret.ts';
+import type { CredentialRecord } from '../../operator/credentials/hashed-secret.ts';
 import { sha256Hex } from '../../runtime/digest.ts';
 import { eventually } from '../support/eventually.ts';
 import { makePatientWriter, type PatientWriter } from '../support/patient-writer.ts';

@@ -1,5 +1,5 @@
 import { mergeRevocations, type Revocation, toRevocationField } from '../../core/revocation.ts';
-import type { RevocationBoard } from '../../operator/revocation-board.ts';
+import type { RevocationBoard } from '../../operator/revocation/revocation-board.ts';
 
 /** What stands for all, in memory; each operator has a board of its own over it. */
 export interface SharedRevocations {

@@ -319,7 +319,7 @@ export const mutations: readonly Mutation[] = [
   {
     id: 'plaintext-stored',
     bug: 'the plaintext of an issued key is kept as its display prefix, and so stands in status and snapshot',
-    edits: [{ file: 'operator/issue-key.ts', find: 'prefix: toDisplayPrefix(text)', replace: 'prefix: text' }],
+    edits: [{ file: 'operator/credentials/issue-key.ts', find: 'prefix: toDisplayPrefix(text)', replace: 'prefix: text' }],
     test: { file: 'operator/operator.test.ts', name: 'a generated key > is stored in plaintext nowhere but in the delivery Secret' },
   },
 
@@ -370,7 +370,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'a Secret that was there before, and is nobody’s, is taken for our own',
     edits: [
       {
-        file: 'operator/delivery-secret.ts',
+        file: 'operator/credentials/delivery-secret.ts',
         find: "if (owner === undefined || owner.kind !== 'VirtualKey'",
         replace: "if (owner === undefined) return 'this';\n  if (owner.kind !== 'VirtualKey'",
       },
@@ -454,7 +454,7 @@ export const mutations: readonly Mutation[] = [
       },
     ],
     test: {
-      file: 'operator/revoked-hashes.test.ts',
+      file: 'operator/credentials/revoked-hashes.test.ts',
       name: 'revoked hashes > that a stopped filing left behind are filed by the next operator, none is lost at any write',
     },
   },
@@ -463,13 +463,13 @@ export const mutations: readonly Mutation[] = [
     bug: 'a shard of revoked hashes that somebody has emptied is believed',
     edits: [
       {
-        file: 'operator/revoked-hashes.ts',
+        file: 'operator/credentials/revoked-hashes.ts',
         find: 'const before = this.#shards.get(shard.number)?.hashes ?? none;',
         replace: 'const before = none;',
       },
     ],
     test: {
-      file: 'operator/revoked-hashes.test.ts',
+      file: 'operator/credentials/revoked-hashes.test.ts',
       name: 'revoked hashes > are written again when their Secret is removed, emptied or set back while an operator runs',
     },
   },
@@ -478,13 +478,13 @@ export const mutations: readonly Mutation[] = [
     bug: 'a missing shard of revoked hashes counts as an empty one',
     edits: [
       {
-        file: 'operator/revoked-hashes.ts',
+        file: 'operator/credentials/revoked-hashes.ts',
         find: 'if (!this.#synced || this.#shards.has(number)) return false;',
         replace: 'if (this.#synced) return false;',
       },
     ],
     test: {
-      file: 'operator/revoked-hashes.test.ts',
+      file: 'operator/credentials/revoked-hashes.test.ts',
       name: 'revoked hashes > whose Secret was lost while nobody looked are told, nothing is taken anew, and what was accepted goes on',
     },
   },
@@ -498,7 +498,7 @@ export const mutations: readonly Mutation[] = [
         replace: 'const own = record.credentials;',
       },
     ],
-    test: { file: 'operator/revoked-hashes.test.ts', name: 'revoked hashes > are barred only by the key that owned them' },
+    test: { file: 'operator/credentials/revoked-hashes.test.ts', name: 'revoked hashes > are barred only by the key that owned them' },
   },
   {
     id: 'tombstone-forgets-generation',
@@ -511,7 +511,7 @@ export const mutations: readonly Mutation[] = [
       },
     ],
     test: {
-      file: 'operator/revoked-hashes.test.ts',
+      file: 'operator/credentials/revoked-hashes.test.ts',
       name: 'a tombstone > stays for its time and goes when its hashes are filed; the name begins above it, and nothing of it is accepted',
     },
   },
@@ -525,7 +525,7 @@ export const mutations: readonly Mutation[] = [
         replace: 'overdue',
       },
     ],
-    test: { file: 'operator/revoked-hashes.test.ts', name: 'a tombstone > does not go while its hashes cannot be filed' },
+    test: { file: 'operator/credentials/revoked-hashes.test.ts', name: 'a tombstone > does not go while its hashes cannot be filed' },
   },
   {
     id: 'interleaved-publish-after-deliver',
@@ -592,9 +592,9 @@ export const mutations: readonly Mutation[] = [
   {
     id: 'follower-writes',
     bug: 'a process that has lost the lease goes on writing',
-    edits: [{ file: 'operator/write-guard.ts', find: 'if (!mayWrite()) throw', replace: 'if (false) throw' }],
+    edits: [{ file: 'operator/leadership/write-guard.ts', find: 'if (!mayWrite()) throw', replace: 'if (false) throw' }],
     test: {
-      file: 'operator/write-guard.test.ts',
+      file: 'operator/leadership/write-guard.test.ts',
       name: 'a guarded cluster > refuses every write of a process that does not lead, and tells no Events',
     },
   },
@@ -609,7 +609,7 @@ export const mutations: readonly Mutation[] = [
       },
     ],
     test: {
-      file: 'operator/write-guard.test.ts',
+      file: 'operator/leadership/write-guard.test.ts',
       name: 'an operator whose lease has passed to another one while it was stopped > writes nothing over its successor, whatever still runs, and goes on when it leads again',
     },
   },
@@ -755,14 +755,14 @@ export const mutations: readonly Mutation[] = [
     bug: 'a shard with equal content is written again',
     edits: [
       {
-        file: 'operator/snapshot-shards.ts',
+        file: 'operator/snapshot/snapshot-shards.ts',
         find: 'if (secret.isForeign || secret.revision !== revision) {',
         replace: 'if (shard.name !== "") {',
       },
-      { file: 'operator/snapshot-secret.ts', find: 'if (this.#known?.revision === revision) return;', replace: '' },
+      { file: 'operator/snapshot/snapshot-secret.ts', find: 'if (this.#known?.revision === revision) return;', replace: '' },
       // a key that stays as it is does not come so far otherwise
       {
-        file: 'operator/publish.ts',
+        file: 'operator/snapshot/publish.ts',
         find: 'if (!isDeepStrictEqual(bucket.desired.get(id), record)) this.#set({ bucket, id, record,',
         replace:
           'const same = bucket.desired.get(id) as KeyRecord | undefined;\n    this.#set({ bucket, id, record: isDeepStrictEqual(same, record) ? same : record,',
@@ -834,12 +834,12 @@ export const mutations: readonly Mutation[] = [
     bug: 'a key that is revoked still counts as a user of its Channels',
     edits: [
       {
-        file: 'operator/user-groups.ts',
+        file: 'operator/queue/user-groups.ts',
         find: 'if (spec.revoked === true || metadata.deletionTimestamp !== undefined) return undefined;',
         replace: 'if (metadata.deletionTimestamp !== undefined) return undefined;',
       },
     ],
-    test: { file: 'operator/user-groups.test.ts', name: 'follows edits, ends and returns, and tells which of them matter' },
+    test: { file: 'operator/queue/user-groups.test.ts', name: 'follows edits, ends and returns, and tells which of them matter' },
   },
 
   // Sealing
@@ -848,12 +848,15 @@ export const mutations: readonly Mutation[] = [
     bug: 'an operator without the seal key takes sealed records for damaged and writes over them',
     edits: [
       {
-        file: 'operator/sealed-cluster.ts',
+        file: 'operator/sealing/sealed-cluster.ts',
         find: "if (!opened.ok && opened.reason === 'locked') {",
         replace: 'if (!opened.ok && opened === undefined) {',
       },
     ],
-    test: { file: 'operator/sealing.test.ts', name: 'without the key writes nothing, does not lead and says why; with it, it goes on' },
+    test: {
+      file: 'operator/sealing/sealing.test.ts',
+      name: 'without the key writes nothing, does not lead and says why; with it, it goes on',
+    },
   },
   {
     id: 'sealed-value-moves',
@@ -870,9 +873,9 @@ export const mutations: readonly Mutation[] = [
   {
     id: 'reseal-twice',
     bug: 'a Secret is sealed anew although it is sealed as new ones are',
-    edits: [{ file: 'operator/sealed-cluster.ts', find: 'if (this.#seals.get(name) === this.#keys.current ||', replace: 'if (' }],
+    edits: [{ file: 'operator/sealing/sealed-cluster.ts', find: 'if (this.#seals.get(name) === this.#keys.current ||', replace: 'if (' }],
     test: {
-      file: 'operator/sealing.test.ts',
+      file: 'operator/sealing/sealing.test.ts',
       name: 'goes from not sealed to sealed, to another key and back, and writes each Secret once a time',
     },
   },
@@ -892,7 +895,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'the delivery Secret gets the labels of the VirtualKey, so that Argo CD or Flux prunes it',
     edits: [
       {
-        file: 'operator/delivery-secret.ts',
+        file: 'operator/credentials/delivery-secret.ts',
         find: 'labels: { ...template?.labels, [deliveryLabel]',
         replace: 'labels: { ...virtualKey.metadata.labels, ...template?.labels, [deliveryLabel]',
       },
@@ -1022,11 +1025,11 @@ export const mutations: readonly Mutation[] = [
     id: 'leads-after-deadline',
     bug: 'a leader whose renewals are not answered in time goes on leading while its lease looks fresh',
     edits: [
-      { file: 'operator/lease.ts', find: ' && this.#options.monotonicMs() < this.#term.deadlineMs', replace: '' },
-      { file: 'operator/lease.ts', find: 'if (term.ending.signal.aborted) return;', replace: 'return;' },
+      { file: 'operator/leadership/lease.ts', find: ' && this.#options.monotonicMs() < this.#term.deadlineMs', replace: '' },
+      { file: 'operator/leadership/lease.ts', find: 'if (term.ending.signal.aborted) return;', replace: 'return;' },
     ],
     test: {
-      file: 'operator/lease-faults.test.ts',
+      file: 'operator/leadership/lease-faults.test.ts',
       name: 'leader election over a slow network > a renewal that is answered after the deadline prolongs nothing',
     },
   },
@@ -1044,13 +1047,13 @@ export const mutations: readonly Mutation[] = [
     bug: 'an urgent write of the snapshot waits behind all others',
     edits: [
       {
-        file: 'operator/work-queue.ts',
+        file: 'operator/queue/work-queue.ts',
         find: 'this.#urgent.take() ?? this.#waiting.take()',
         replace: 'this.#waiting.take() ?? this.#urgent.take()',
       },
     ],
     test: {
-      file: 'operator/work-queue.test.ts',
+      file: 'operator/queue/work-queue.test.ts',
       name: 'work queue > takes what is urgent before everything that is not, also what waited already or runs',
     },
   },
@@ -1059,12 +1062,12 @@ export const mutations: readonly Mutation[] = [
     bug: 'a namespace with many waiting keys is served to its end before the next one’s turn',
     edits: [
       {
-        file: 'operator/fair-line.ts',
+        file: 'operator/queue/fair-line.ts',
         find: 'const [first] = group;\n    this.#groups.delete(name);',
         replace: 'const [first] = group;\n    if (group.size <= 1) this.#groups.delete(name);',
       },
     ],
-    test: { file: 'operator/fair-line.test.ts', name: 'a fair line > lets groups take turns, each in the order of arrival' },
+    test: { file: 'operator/queue/fair-line.test.ts', name: 'a fair line > lets groups take turns, each in the order of arrival' },
   },
 
   // Chart and images
@@ -1194,13 +1197,16 @@ export const mutations: readonly Mutation[] = [
         replace: 'onVirtualKey: (event) => void (this.#term && this.#see(event))',
       },
     ],
-    test: { file: 'operator/revocations.test.ts', name: 'every replica > tells at once that a key was revoked, with nobody leading' },
+    test: {
+      file: 'operator/revocation/revocations.test.ts',
+      name: 'every replica > tells at once that a key was revoked, with nobody leading',
+    },
   },
   {
     id: 'short-list-revokes',
     bug: 'a key that a list merely lacks is told as deleted',
     edits: [{ file: 'operator/operator.ts', find: "if (event.type === 'Deleted' && !event.seen) return;", replace: '' }],
-    test: { file: 'operator/revocations.test.ts', name: 'every replica > tells nothing of a key that a false empty list lacks' },
+    test: { file: 'operator/revocation/revocations.test.ts', name: 'every replica > tells nothing of a key that a false empty list lacks' },
   },
   {
     id: 'flicker-for-ever',
@@ -1213,7 +1219,7 @@ export const mutations: readonly Mutation[] = [
       },
     ],
     test: {
-      file: 'operator/revocations.test.ts',
+      file: 'operator/revocation/revocations.test.ts',
       name: 'the leader > lifts a suspension that only another replica has seen: it is over already',
     },
   },
@@ -1229,18 +1235,27 @@ export const mutations: readonly Mutation[] = [
     id: 'break-glass-hits-next',
     bug: 'a revocation for a name stays, and ends the next key of that name',
     edits: [
-      { file: 'operator/revocation-keeper.ts', find: 'toConcrete(revocation);', replace: 'if (revocation.uid === anyObject) continue;' },
+      {
+        file: 'operator/revocation/revocation-keeper.ts',
+        find: 'toConcrete(revocation);',
+        replace: 'if (revocation.uid === anyObject) continue;',
+      },
     ],
     test: {
-      file: 'operator/revocations.test.ts',
+      file: 'operator/revocation/revocations.test.ts',
       name: 'the leader > makes of a break-glass revocation one for ever, and keeps it off the next key of that name',
     },
   },
   {
     id: 'swept-before-settled',
     bug: 'a revocation leaves Redis although a living proxy has not the snapshot that says it',
-    edits: [{ file: 'operator/revocation-keeper.ts', find: "settlement === 'unknown' ? unknownMs : Infinity", replace: 'unknownMs' }],
-    test: { file: 'operator/revocations.test.ts', name: 'the leader > leaves in Redis what a living proxy still needs, however long' },
+    edits: [
+      { file: 'operator/revocation/revocation-keeper.ts', find: "settlement === 'unknown' ? unknownMs : Infinity", replace: 'unknownMs' },
+    ],
+    test: {
+      file: 'operator/revocation/revocations.test.ts',
+      name: 'the leader > leaves in Redis what a living proxy still needs, however long',
+    },
   },
   {
     id: 'admission-not-asked',
@@ -1262,7 +1277,7 @@ export const mutations: readonly Mutation[] = [
       },
     ],
     test: {
-      file: 'operator/settling.test.ts',
+      file: 'operator/revocation/settling.test.ts',
       name: 'a new key is delivered > as soon as every living proxy says that it has it, and not before',
     },
   },
@@ -1271,9 +1286,11 @@ export const mutations: readonly Mutation[] = [
   {
     id: 'guard-off',
     bug: 'keys that would vanish unasked leave the snapshot, however many',
-    edits: [{ file: 'operator/shrink-guard.ts', find: 'const blocked = vanished > mostKeys &&', replace: 'const blocked = false &&' }],
+    edits: [
+      { file: 'operator/snapshot/shrink-guard.ts', find: 'const blocked = vanished > mostKeys &&', replace: 'const blocked = false &&' },
+    ],
     test: {
-      file: 'operator/snapshot-guard.test.ts',
+      file: 'operator/snapshot/snapshot-guard.test.ts',
       name: 'keys that would vanish though nobody has asked for it > more than 30 % and more than 20: all stay, and it is told on the index, on the keys and in metrics',
     },
   },
@@ -1282,13 +1299,13 @@ export const mutations: readonly Mutation[] = [
     bug: 'a wave that comes in small parts is not added up',
     edits: [
       {
-        file: 'operator/shrink-guard.ts',
+        file: 'operator/snapshot/shrink-guard.ts',
         find: 'this.#held.size + this.#letThrough.size + this.#options.absent()',
         replace: 'this.#held.size',
       },
     ],
     test: {
-      file: 'operator/snapshot-guard.test.ts',
+      file: 'operator/snapshot/snapshot-guard.test.ts',
       name: 'keys that would vanish though nobody has asked for it > one after the other, each wave too small to be noticed: they count together',
     },
   },
@@ -1297,13 +1314,13 @@ export const mutations: readonly Mutation[] = [
     bug: 'the permission to drop keys is not used up',
     edits: [
       {
-        file: 'operator/guarded-withdrawals.ts',
+        file: 'operator/snapshot/guarded-withdrawals.ts',
         find: 'if (!(await index.removeAnnotation(allowDropAnnotation))) return false;',
         replace: '',
       },
     ],
     test: {
-      file: 'operator/snapshot-guard.test.ts',
+      file: 'operator/snapshot/snapshot-guard.test.ts',
       name: 'keys that would vanish though nobody has asked for it > go when somebody allows it for this epoch, once',
     },
   },
@@ -1312,7 +1329,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'objects that a list lacked are asked for as fast as the API server answers',
     edits: [{ file: 'operator/absences.ts', find: 'await this.#pace.turn();', replace: '' }],
     test: {
-      file: 'operator/snapshot-guard.test.ts',
+      file: 'operator/snapshot/snapshot-guard.test.ts',
       name: 'a list of VirtualKeys that comes back too short > empty: none is removed, each is asked for, and never more than 50 a second',
     },
   },
@@ -1321,7 +1338,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'of a key that a list lacked and that was found by name the later end is not told',
     edits: [{ file: 'operator/watches.ts', find: 'reflector.keep(object);', replace: 'continue;' }],
     test: {
-      file: 'operator/snapshot-guard.test.ts',
+      file: 'operator/snapshot/snapshot-guard.test.ts',
       name: 'a list of VirtualKeys that comes back too short > in part: what is there stays, what was really deleted meanwhile goes',
     },
   },
@@ -1330,13 +1347,13 @@ export const mutations: readonly Mutation[] = [
     bug: 'the index names an epoch whose shards are not all there',
     edits: [
       {
-        file: 'operator/snapshot-shards.ts',
+        file: 'operator/snapshot/snapshot-shards.ts',
         find: 'children.every(({ complete, behind }) => complete && !behind)',
         replace: 'children.length > 0',
       },
     ],
     test: {
-      file: 'operator/snapshot-epochs.test.ts',
+      file: 'operator/snapshot/snapshot-epochs.test.ts',
       name: 'while epochs change, with a process that dies at any write and writes that fail > no key is unpublished, none goes back, none comes back, and in the end all is as wanted',
     },
   },
@@ -1345,22 +1362,22 @@ export const mutations: readonly Mutation[] = [
     bug: 'a change reaches the epoch in force before the next one, which the index may name at any moment',
     edits: [
       {
-        file: 'operator/snapshot-shards.ts',
+        file: 'operator/snapshot/snapshot-shards.ts',
         find: 'const trouble = await this.#writeChildren(bucket, desired, true);',
         replace: 'const trouble: unknown = undefined;',
       },
     ],
     test: {
-      file: 'operator/snapshot-epochs.test.ts',
+      file: 'operator/snapshot/snapshot-epochs.test.ts',
       name: 'while epochs change, with a process that dies at any write and writes that fail > no key is unpublished, none goes back, none comes back, and in the end all is as wanted',
     },
   },
   {
     id: 'old-epoch-too-early',
     bug: 'the shards of the former epoch go before proxies had their time',
-    edits: [{ file: 'operator/former-epochs.ts', find: 'const followMs = 600_000;', replace: 'const followMs = 60_000;' }],
+    edits: [{ file: 'operator/snapshot/former-epochs.ts', find: 'const followMs = 600_000;', replace: 'const followMs = 60_000;' }],
     test: {
-      file: 'operator/snapshot-epochs.test.ts',
+      file: 'operator/snapshot/snapshot-epochs.test.ts',
       name: 'a shard that grows too large > begins an epoch with twice the shards: all of them, then the index; the former goes 10 minutes later',
     },
   },
@@ -1380,7 +1397,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'what ends while its shard cannot be written is told by nothing but the shard',
     edits: [
       {
-        file: 'operator/publish.ts',
+        file: 'operator/snapshot/publish.ts',
         find: 'if (name !== revocationsSecretName) this.#queue.add(revocationsSecretName, { urgent: true });',
         replace: '',
       },

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { heartbeatEndsKey, heartbeatsKey } from '../../core/heartbeat.ts';
-import { followHeartbeats, type Heartbeats } from '../../operator/heartbeats.ts';
+import { followHeartbeats, type Heartbeats } from '../../operator/revocation/heartbeats.ts';
 import { type ProxyHeartbeat, startHeartbeat } from '../../proxy/heartbeat.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { hide } from '../../runtime/environment.ts';

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { tagOf } from '../../core/hash-tag.ts';
 import { lastUsedKey, toLastUsedField } from '../../core/last-used.ts';
-import { makeRedisLastUsed } from '../../operator/last-used.ts';
+import { makeRedisLastUsed } from '../../operator/credentials/last-used.ts';
 import { startLastUsed } from '../../proxy/last-used.ts';
 import { hide } from '../../runtime/environment.ts';
 import { makeLog } from '../../runtime/log.ts';

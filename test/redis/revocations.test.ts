@@ -2,7 +2,7 @@ import { PassThrough } from 'node:stream';
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { mergeRevocations, type Revocation, revocationsKey, toRevocationField, toRevocationValue } from '../../core/revocation.ts';
-import { makeRedisBoard, type RevocationBoard } from '../../operator/revocation-board.ts';
+import { makeRedisBoard, type RevocationBoard } from '../../operator/revocation/revocation-board.ts';
 import { startRevocationFeed } from '../../proxy/revocation-feed.ts';
 import { makeRevocations, type Revocations } from '../../proxy/revocations.ts';
 import { systemClock } from '../../runtime/clock.ts';

@@ -1,7 +1,7 @@
 import type { Registry } from 'prom-client';
 import type { Clock, Timer } from '../../../runtime/clock.ts';
 import { counterOf } from '../../metric.ts';
-import { FairLine } from '../../fair-line.ts';
+import { FairLine } from '../../queue/fair-line.ts';
 import type { ClusterEvent, ClusterObject } from '../cluster.ts';
 import type { ApiClient } from './client.ts';
 import { fieldOf } from './answer.ts';

@@ -1,7 +1,7 @@
 import type { Clock } from '../../../runtime/clock.ts';
 import type { Log } from '../../../runtime/log.ts';
 import { isNewerVersion, liesBefore } from '../../../runtime/resource-version.ts';
-import { toBackoffMs } from '../../backoff.ts';
+import { toBackoffMs } from '../../queue/backoff.ts';
 import { describeError } from '../../describe-error.ts';
 import type { ClusterObject, ReflectedEvent, Reflector, ReflectOptions } from '../cluster.ts';
 import { ClusterError } from '../cluster.ts';

@@ -27,6 +27,7 @@ import type { LastUsedSource } from './credentials/last-used.ts';
 import { startLeaderDuties } from './leader-duties.ts';
 import { Revocations } from './revocation/revocations.ts';
 import type { Settling } from './revocation/settling.ts';
+import { StatusWriter } from './status-writer.ts';
 import { SealedCluster } from './sealing/sealed-cluster.ts';
 import { wait, whenAborted } from './wait.ts';
 import { Watches } from './watches.ts';
@@ -242,6 +243,7 @@ class RunningOperator implements Operator {
       gatherer,
       absences,
       attempts: new Attempts(random),
+      statuses: new StatusWriter({ cluster: this.#cluster, clock, random: fraction, again }),
       ...duties,
       clock,
       settings: {

@@ -4,7 +4,6 @@ import type { ReconcileOptions } from './reconcile-key.ts';
 import { translateChannel } from './translate/channel.ts';
 
 const settlingMs = 3_000;
-const conflictMs = 500;
 
 /** One Channel, from level: gather, decide, write. */
 export class ChannelReconciler {
@@ -16,7 +15,7 @@ export class ChannelReconciler {
   }
 
   async reconcile(id: string): Promise<void> {
-    const { watches, publisher, gatherer, settings, clock, cluster, again } = this.#options;
+    const { watches, publisher, gatherer, settings, clock, cluster, statuses, again } = this.#options;
     const channel = this.#find(id);
     if (channel === 'unknown') return;
     if (channel === undefined) return publisher.setChannel(id, undefined);
@@ -42,9 +41,9 @@ export class ChannelReconciler {
       if (nowMs - sinceMs < settlingMs) return again(`Channel/${id}`, sinceMs + settlingMs - nowMs);
     } else this.#settlingSince.delete(id);
     if (isDeepStrictEqual(channel.status, output.status.value)) return;
-    const outcome = await cluster.patchStatus(channel, output.status.value);
-    if (outcome.outcome !== 'written') return again(`Channel/${id}`, conflictMs);
-    watches.channels.wrote(outcome.object);
+    const written = await statuses.write(`Channel/${id}`, channel, output.status.value);
+    if (written === undefined) return;
+    watches.channels.wrote(written);
     for (const notice of output.status.notices) cluster.recordEvent({ regarding: channel, ...notice });
   }
 

@@ -15,6 +15,7 @@ import type { LastUsedMirror } from './credentials/last-used.ts';
 import type { Publisher } from './snapshot/publish.ts';
 import type { Revocations } from './revocation/revocations.ts';
 import type { Settling } from './revocation/settling.ts';
+import type { StatusWriter } from './status-writer.ts';
 import { translateKey } from './translate/key.ts';
 import type { KeyInput, KeyOutput, TranslateSettings } from './translate/key-input.ts';
 import { toTombstone } from './translate/lifecycle.ts';
@@ -30,6 +31,7 @@ export interface ReconcileOptions {
   readonly publisher: Publisher;
   readonly absences: Absences;
   readonly attempts: Attempts;
+  readonly statuses: StatusWriter;
   readonly clock: Clock;
   readonly settings: TranslateSettings & { readonly keyPrefix: string };
   readonly revocations: Pick<Revocations, 'standing' | 'see' | 'tell'>;
@@ -241,11 +243,11 @@ export class KeyReconciler {
   }
 
   async #writeStatus(id: string, { virtualKey }: KeyInput, output: KeyOutput): Promise<void> {
-    const { cluster, watches, again } = this.#options;
+    const { statuses, watches } = this.#options;
     if (isDeepStrictEqual(virtualKey.status, output.status.value)) return;
-    const outcome = await cluster.patchStatus(virtualKey, output.status.value);
-    if (outcome.outcome !== 'written') return again(`VirtualKey/${id}`, conflictMs);
-    watches.virtualKeys.wrote(outcome.object);
+    const written = await statuses.write(`VirtualKey/${id}`, virtualKey, output.status.value);
+    if (written === undefined) return;
+    watches.virtualKeys.wrote(written);
     this.#tell(virtualKey, output.status.notices);
   }
 

@@ -6,9 +6,6 @@ import type { World } from '../test-world.ts';
 /** Told of every write that a leader makes, before it is made. */
 export type OnWrite = (leader: Leader, object: ClusterObject) => void;
 
-/** more than the 73 Secrets of a first snapshot */
-const mostAtOnce = 150;
-
 /** An operator that believes to lead, with a view of its own: it may lag behind, and it may die at any of its writes. For tests. */
 export class Leader {
   readonly #world: World;
@@ -18,7 +15,6 @@ export class Leader {
   #isBehind = false;
   /** how many writes it still makes, and whether the last one arrives although nobody hears so */
   #fuse: { left: number; arrives: boolean } | undefined;
-  #burst = { atMs: 0, writes: 0 };
   isDead = false;
   writes = 0;
 
@@ -82,16 +78,8 @@ export class Leader {
     return read();
   }
 
-  /** As an API server does: two leaders that write their statuses over each other's would not let this world's time pass. */
-  #throttle(): void {
-    const { nowMs } = this.#world;
-    this.#burst = this.#burst.atMs === nowMs ? { atMs: nowMs, writes: this.#burst.writes + 1 } : { atMs: nowMs, writes: 1 };
-    if (this.#burst.writes > mostAtOnce) throw new ClusterError('Throttled', 'too many requests');
-  }
-
   async #write<T extends ClusterObject>(object: T, write: () => Promise<WriteOutcome<T>>): Promise<WriteOutcome<T>> {
     if (this.isDead) throw dead();
-    this.#throttle();
     const isLast = this.#fuse !== undefined && (this.#fuse.left -= 1) < 0;
     if (isLast) this.isDead = true;
     if (isLast && this.#fuse?.arrives === false) throw dead();

@@ -1422,4 +1422,13 @@ export const mutations: readonly Mutation[] = [
       name: 'Kubernetes client > takes for absent only what the server says of this very object, not any 404',
     },
   },
+  {
+    id: 'statuses-without-end',
+    bug: 'of two leaders that see different things each writes its status over the other’s at once, without end',
+    edits: [{ file: 'operator/status-writer.ts', find: 'if (!isLost && !isUndone) return 0;', replace: 'if (!isLost) return 0;' }],
+    test: {
+      file: 'operator/status-writer.test.ts',
+      name: 'two leaders that see different things > write a status over each other’s a few times in a minute, not without end',
+    },
+  },
 ];

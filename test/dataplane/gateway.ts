@@ -11,9 +11,10 @@ export type FakeBehaviour = NonNullable<Parameters<typeof startFakeProvider>[0][
 
 /** `keywright standalone` as a process over a folder of manifests, in front of a fake provider. */
 export interface Gateway {
-  readonly process: KeywrightProcess;
-  readonly address: string;
-  readonly admin: string;
+  /** of the start that is running now */
+  process: KeywrightProcess;
+  address: string;
+  admin: string;
   readonly provider: FakeProvider;
   readonly manifests: string;
   readonly state: string;
@@ -21,6 +22,9 @@ export interface Gateway {
   key(name: string): Promise<string>;
   /** access lines of one virtual key so far */
   accessLines(name: string): readonly LogLine[];
+  /** stops the process; `start` starts another one on the same folders, on other ports */
+  halt(): Promise<void>;
+  start(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -43,12 +47,13 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   writeFileSync(join(manifests, 'all.yaml'), options.manifests(provider));
   const words = ['standalone', '--manifests', manifests, '--state', state, '--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0'];
   if (options.redisUrl !== undefined) words.push('--redis', options.redisUrl);
-  const process = spawnKeywright(words, options.environment ?? {});
-  const line = await process.waitForEvent((entry) => entry['event'] === 'listening');
-  return {
-    process,
-    address: String(line['address']),
-    admin: String(line['admin']),
+  const run = async (): Promise<Pick<Gateway, 'process' | 'address' | 'admin'>> => {
+    const process = spawnKeywright(words, options.environment ?? {});
+    const line = await process.waitForEvent((entry) => entry['event'] === 'listening');
+    return { process, address: String(line['address']), admin: String(line['admin']) };
+  };
+  const gateway: Gateway = {
+    ...(await run()),
     provider,
     manifests,
     state,
@@ -62,13 +67,20 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
         };
         return Buffer.from(secret.data['apiKey'] ?? '', 'base64').toString();
       }),
-    accessLines: (name) => process.lines.filter((entry) => entry['event'] === 'access' && entry['key'] === `default/${name}`),
+    accessLines: (name) => gateway.process.lines.filter((entry) => entry['event'] === 'access' && entry['key'] === `default/${name}`),
+    async halt() {
+      await gateway.process.stop();
+    },
+    async start() {
+      Object.assign(gateway, await run());
+    },
     async stop() {
-      await process.stop();
+      await gateway.process.stop();
       await provider.close();
       rmSync(directory, { recursive: true, force: true });
     },
   };
+  return gateway;
 }
 
 export const providerSecret = `sk-provider-${randomUUID()}`;

@@ -8,6 +8,7 @@ import { makeLog } from '../runtime/log.ts';
 import { makeMetrics } from '../runtime/metrics.ts';
 import { makeRedisLink } from '../runtime/redis-link.ts';
 import { followSealFile } from '../runtime/seal-file.ts';
+import { findKubeConfigMistakes } from './cluster/kubernetes/kubeconfig-mistakes.ts';
 import { makeKubernetesCluster } from './cluster/kubernetes/kubernetes.ts';
 import { parseOperatorConfig, toOperatorSettings } from './config.ts';
 import { followHeartbeats } from './revocation/heartbeats.ts';
@@ -27,7 +28,8 @@ function toLeaseTimes(durationMs: number): { durationMs: number; renewDeadlineMs
 /** `keywright operator`: settings → cluster → watches → election → one line that says what listens where. */
 export async function runOperator(environment: Readonly<Record<string, string | undefined>>): Promise<void> {
   const parsed = parseOperatorConfig(environment);
-  if (!parsed.ok) return exitWithMistakes(parsed.mistakes);
+  const mistakes = [...(parsed.ok ? [] : parsed.mistakes), ...(await findKubeConfigMistakes(environment))];
+  if (!parsed.ok || mistakes.length > 0) return exitWithMistakes(mistakes);
   const { config } = parsed;
   const log = makeLog({ level: config.logLevel, name: 'operator' });
   const lifecycle = makeLifecycle(log);

@@ -50,11 +50,25 @@ describe('a start that cannot succeed', () => {
   });
 
   it('says it for the operator, too', async () => {
-    const settings = { KEYWRIGHT_PUBLIC_URL: 'https://gateway.example.com', KEYWRIGHT_ADMIN_LISTEN: `127.0.0.1:${port}` };
+    const kubeconfig = join(makeTemporaryDirectory('kubeconfig'), 'config');
+    const cluster = 'contexts: [{ name: a, context: { cluster: c } }]\nclusters: [{ name: c, cluster: { server: "http://127.0.0.1:1" } }]';
+    writeFileSync(kubeconfig, `current-context: a\n${cluster}\n`);
+    const settings = {
+      KUBECONFIG: kubeconfig,
+      KEYWRIGHT_PUBLIC_URL: 'https://gateway.example.com',
+      KEYWRIGHT_ADMIN_LISTEN: `127.0.0.1:${port}`,
+    };
     const { code, said } = await run(['operator'], settings);
     expect(said).toContain(`cannot listen on 127.0.0.1:${port}`);
     expect(said).not.toContain('    at ');
     expect(code).toBe(1);
+  });
+
+  it.each(['operator', 'proxy'])('names a kubeconfig of the %s that is not there, beside every other mistake', async (word) => {
+    const { code, said } = await run([word], { KUBECONFIG: '/no/such/config', KEYWRIGHT_LOG_LEVEL: 'loud' });
+    expect(said).toContain('kubeconfig /no/such/config does not exist');
+    expect(said).toContain('KEYWRIGHT_LOG_LEVEL');
+    expect(code).toBe(64);
   });
 
   it('names a manifests folder that is not there', async () => {

@@ -98,10 +98,11 @@ async function loadConfig(kubeconfigPath: string | undefined): Promise<PlainConf
 }
 
 /** Programs write kubeconfigs as JSON, which is YAML too, and need no parser for it. */
-async function readDocument(file: string): Promise<unknown> {
+export async function readDocument(file: string): Promise<unknown> {
   const text = await readFile(file, 'utf8');
-  if (!text.trimStart().startsWith('{')) return (await import('yaml')).parse(text);
-  return JSON.parse(text);
+  if (text.trimStart().startsWith('{')) return JSON.parse(text);
+  // the parser's warnings would be printed, and quote lines that hold tokens
+  return (await import('yaml')).parse(text, { logLevel: 'error', prettyErrors: false });
 }
 
 async function loadWithPlugins(kubeconfigPath: string | undefined): Promise<LoadedConfig> {

@@ -85,7 +85,8 @@ async function readToken(file: string): Promise<Secret> {
   return new Secret(`Bearer ${(await readFile(file, 'utf8')).trim()}`);
 }
 
-function findNamed(document: unknown, list: string, name: unknown, field: string): unknown {
+/** The entry of a named list, as kubeconfigs have them: `{ name, context: {…} }` */
+export function findNamed(document: unknown, list: string, name: unknown, field: string): unknown {
   const entries = fieldOf(document, list);
   if (!Array.isArray(entries) || typeof name !== 'string') return undefined;
   return fieldOf(
@@ -98,6 +99,6 @@ function hasOnly(value: unknown, fields: ReadonlySet<string>): boolean {
   return typeof value === 'object' && value !== null && Object.keys(value).every((field) => fields.has(field));
 }
 
-function fieldOf(value: unknown, name: string): unknown {
+export function fieldOf(value: unknown, name: string): unknown {
   return typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined;
 }

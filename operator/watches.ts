@@ -60,7 +60,12 @@ export class Watches {
   constructor(options: WatchesOptions) {
     this.#options = options;
     const { namespace, snapshotNamespace, cluster, onChange } = options;
-    this.credentials = new CredentialStore(cluster, namespace, () => onChange(housekeepingItem, filingDelayMs));
+    this.credentials = new CredentialStore({
+      cluster,
+      namespace,
+      onBarred: () => onChange(housekeepingItem, filingDelayMs),
+      onRivals: (keyIds) => keyIds.forEach((keyId) => onChange(`VirtualKey/${keyId}`)),
+    });
     this.revoked = new RevokedHashes({ cluster, namespace, isExpected: () => this.credentials.hasFiled });
     this.#everywhere<VirtualKey>('VirtualKeys', { kind: 'VirtualKey' }, (event) => this.#onVirtualKey(event));
     this.#everywhere<Channel>('Channels', { kind: 'Channel' }, (event) => this.#onChannel(event));

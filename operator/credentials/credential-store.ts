@@ -5,6 +5,15 @@ import { parseHashedSecret, toHashedSecret, toHashedSecretName } from './hashed-
 import { MultiMap } from './multi-map.ts';
 import { ReflectedStore } from '../reflected-store.ts';
 
+export interface CredentialStoreOptions {
+  readonly cluster: Cluster;
+  readonly namespace: string;
+  /** a record bars a hash that none did before */
+  readonly onBarred: () => void;
+  /** these keys claim a hash of a record that somebody else has written, as was found beside the watch */
+  readonly onRivals: (keyIds: readonly string[]) => void;
+}
+
 /**
  * The hashed Secrets, and who has recorded which hash. A record that is about to be written counts as a claim already, so that of two keys that
  * bring the same hash at the same moment only one records it.
@@ -18,15 +27,15 @@ export class CredentialStore {
   readonly #records = new Map<string, CredentialRecord | 'invalid'>();
   readonly #owners = new MultiMap();
   readonly #revoked = new MultiMap();
-  readonly #onBarred: () => void;
+  readonly #options: CredentialStoreOptions;
   /** names of the records of which hashes were filed */
   readonly #filed = new Set<string>();
 
-  /** `onBarred`: a record bars a hash that none did before */
-  constructor(cluster: Cluster, namespace: string, onBarred: () => void) {
+  constructor(options: CredentialStoreOptions) {
+    const { cluster, namespace } = options;
+    this.#options = options;
     this.#cluster = cluster;
     this.#namespace = namespace;
-    this.#onBarred = onBarred;
   }
 
   get synced(): boolean {
@@ -48,10 +57,15 @@ export class CredentialStore {
     const before = this.#records.get(name);
     this.#remember(name, event.type === 'Deleted' ? undefined : (parseHashedSecret(event.object) ?? 'invalid'));
     const after = this.#records.get(name);
-    const record = after === undefined || after === 'invalid' ? before : after;
-    if (record === undefined || record === 'invalid') return [];
-    const rivals = record.credentials.flatMap(({ hash }) => [...this.#owners.of(hash)]);
-    return [...new Set([record.keyId, ...rivals.flatMap((rival) => toReadable(this.#records.get(rival))?.keyId ?? [])])];
+    const record = toReadable(after) ?? toReadable(before);
+    return record === undefined ? [] : [...new Set([record.keyId, ...this.#rivals(before, after)])];
+  }
+
+  /** The keys that claim a hash which a record has, or had until now. */
+  #rivals(...records: readonly (CredentialRecord | 'invalid' | undefined)[]): string[] {
+    const hashes = records.flatMap((record) => toReadable(record)?.credentials ?? []).map(({ hash }) => hash);
+    const names = new Set(hashes.flatMap((hash) => [...this.#owners.of(hash)]));
+    return [...names].flatMap((name) => toReadable(this.#records.get(name))?.keyId ?? []);
   }
 
   /** Of the keys that are not known to be gone. */
@@ -134,9 +148,13 @@ export class CredentialStore {
 
   async #reread(name: string): Promise<void> {
     const secret = await this.#cluster.get<SecretObject>({ kind: 'Secret', namespace: this.#namespace, name });
+    const known = this.#secrets.get(this.#namespace, name)?.metadata.resourceVersion;
+    const before = this.#records.get(name);
     if (secret === undefined) this.#secrets.forget(this.#namespace, name);
     else this.#secrets.wrote(withoutData(secret));
     this.#remember(name, secret === undefined ? undefined : (parseHashedSecret(secret) ?? 'invalid'));
+    // The watch will tell nothing of what is known already.
+    if (secret?.metadata.resourceVersion !== known) this.#options.onRivals(this.#rivals(before, this.#records.get(name)));
   }
 
   #remember(name: string, next: CredentialRecord | 'invalid' | undefined): void {
@@ -152,7 +170,7 @@ export class CredentialStore {
     for (const { hash } of credentials) this.#owners.add(hash, name);
     for (const hash of revokedHashes) this.#revoked.add(hash, name);
     if (filedHashes !== undefined) this.#filed.add(name);
-    if (revokedHashes.some((hash) => !known.includes(hash))) this.#onBarred();
+    if (revokedHashes.some((hash) => !known.includes(hash))) this.#options.onBarred();
   }
 
   #unlist(name: string, record: CredentialRecord): void {

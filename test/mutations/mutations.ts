@@ -656,6 +656,66 @@ export const mutations: readonly Mutation[] = [
     },
   },
   {
+    id: 'claim-tie',
+    bug: 'two keys that have recorded the same hash at the same moment both have it',
+    edits: [
+      {
+        file: 'operator/translate/claim.ts',
+        find: '(own.createdAt === owner.createdAt && record.uid < owner.uid)',
+        replace: 'own.createdAt === owner.createdAt',
+      },
+    ],
+    test: {
+      file: 'operator/credentials/credential-store.test.ts',
+      name: 'an operator > takes a hash from the key that has it when another turns out to have recorded it first',
+    },
+  },
+  {
+    id: 'rivals-forgotten',
+    bug: 'a key whose hash turns out to belong to another one keeps it until something else happens to it',
+    edits: [
+      {
+        file: 'operator/credentials/credential-store.ts',
+        find: '[record.keyId, ...this.#rivals(before, after)]',
+        replace: '[record.keyId]',
+      },
+    ],
+    test: {
+      file: 'operator/credentials/credential-store.test.ts',
+      name: 'of two keys that have recorded the same hash > the other one is to be looked at when one comes, changes, lets go of the hash, or goes',
+    },
+  },
+  {
+    id: 'rivals-beside-watch',
+    bug: 'that a hash belongs to another key is not acted on when it was read beside the watch',
+    edits: [
+      {
+        file: 'operator/credentials/credential-store.ts',
+        find: 'if (secret?.metadata.resourceVersion !== known) this',
+        replace: 'if (known === undefined && secret === undefined) this',
+      },
+    ],
+    test: {
+      file: 'operator/credentials/credential-store.test.ts',
+      name: 'of two keys that have recorded the same hash > the other one is looked at also when a record is found beside the watch',
+    },
+  },
+  {
+    id: 'delivered-unconfirmed',
+    bug: 'a key is delivered over that of another leader, of which the watch has not told yet',
+    edits: [
+      {
+        file: 'operator/reconcile-key.ts',
+        find: 'if (await this.#options.watches.credentials.confirm(id)) await',
+        replace: 'await',
+      },
+    ],
+    test: {
+      file: 'operator/credentials/credential-store.test.ts',
+      name: 'an operator > does not write its own key over one that was delivered for the same wish, although the watch has not told of it',
+    },
+  },
+  {
     id: 'refused-edit-taken',
     bug: 'an edit that is refused is in force all the same',
     edits: [

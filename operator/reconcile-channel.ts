@@ -16,6 +16,7 @@ export class ChannelReconciler {
 
   async reconcile(id: string): Promise<void> {
     const { watches, publisher, gatherer, settings, clock, cluster, statuses, again } = this.#options;
+    await this.#lookAnew(id);
     const channel = this.#find(id);
     if (channel === 'unknown') return;
     if (channel === undefined) return publisher.setChannel(id, undefined);
@@ -45,6 +46,16 @@ export class ChannelReconciler {
     if (written === undefined) return;
     watches.channels.wrote(written);
     for (const notice of output.status.notices) cluster.recordEvent({ regarding: channel, ...notice });
+  }
+
+  async #lookAnew(id: string): Promise<void> {
+    const { watches, publisher, again } = this.#options;
+    const dispute = publisher.dispute('channels', id);
+    if (dispute === undefined) return;
+    // Whether it is there at all is nothing to have different views of: an end does not wait.
+    if (dispute.waitMs > 0 && watches.holds(`Channel/${id}`)) return again(`Channel/${id}`, dispute.waitMs);
+    await watches.reread('Channel', id);
+    dispute.settle();
   }
 
   /** As for keys: what is only missing from a list is asked for. */

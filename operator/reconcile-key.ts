@@ -83,6 +83,7 @@ export class KeyReconciler {
   async #find(id: string): Promise<VirtualKey | 'unknown' | undefined> {
     const { watches, absences, cluster, revocations } = this.#options;
     const [namespace = '', name = ''] = id.split('/');
+    await this.#lookAnew(id);
     let found = watches.virtualKeys.get(namespace, name);
     if (found === undefined) return absences.isGone(`VirtualKey/${id}`) ? undefined : 'unknown';
     if (isContradicted(found, watches.credentials.get(id), revocations.standing(id))) {
@@ -90,6 +91,18 @@ export class KeyReconciler {
       if (found !== undefined) watches.virtualKeys.wrote(found);
     }
     return found?.metadata.deletionTimestamp === undefined ? found : undefined;
+  }
+
+  /** Over whom there was a dispute with another writer of the snapshot: the watches may be behind. */
+  async #lookAnew(id: string): Promise<void> {
+    const { watches, publisher, again } = this.#options;
+    const dispute = publisher.dispute('keys', id);
+    if (dispute === undefined) return;
+    // Whether it is there at all is nothing to have different views of: an end does not wait.
+    if (dispute.waitMs > 0 && watches.holds(`VirtualKey/${id}`)) return again(`VirtualKey/${id}`, dispute.waitMs);
+    await watches.credentials.confirm(id);
+    await watches.reread('VirtualKey', id);
+    dispute.settle();
   }
 
   async #gather(virtualKey: VirtualKey, id: string): Promise<KeyInput> {

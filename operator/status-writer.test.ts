@@ -27,7 +27,7 @@ function toNarrow(cluster: Cluster): Cluster {
 }
 
 describe('two leaders that see different things', () => {
-  it('write a status over each other’s a few times in a minute, not without end', async () => {
+  it('write statuses and shards over each other’s a few times in a minute, not without end', async () => {
     const world = new World();
     // Writes without end would not let this world's time pass.
     world.onWrite = () => (world.writes.length > mostWrites ? new ClusterError('Throttled', 'too many requests') : undefined);
@@ -42,6 +42,8 @@ describe('two leaders that see different things', () => {
       // Both still want their own, or this would show nothing.
       expect(statuses.length).toBeGreaterThan(6);
     }
+    const shards = world.writes.filter(({ verb, name }) => verb === 'replace' && /-(keys|channels)-/.test(name));
+    expect(shards.length).toBeLessThan(40);
     await Promise.all([...leaders.map((leader) => leader.stop()), world.settle()]);
   });
 });

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Channel, VirtualKey } from '../core/resources.ts';
 import type { Cluster, ClusterObject, Kind, ReflectedEvent, Reflector, ReflectOptions, SecretObject } from './cluster/cluster.ts';
+import { ClusterError } from './cluster/cluster.ts';
 import { CredentialStore } from './credentials/credential-store.ts';
 import { deliveryLabel, toDeliveryName } from './credentials/delivery-secret.ts';
 import { hashedSecretLabel } from './credentials/hashed-secret.ts';
@@ -15,6 +16,8 @@ import type { ChannelView, NamespaceView } from './translate/channel-view.ts';
 import type { Claims } from './translate/key-input.ts';
 import { toChannelView } from './translate/channel-view.ts';
 import { UserGroups } from './queue/user-groups.ts';
+
+const rereadAttempts = 4;
 
 /** How long a Channel's number of users may be behind. */
 const usedByDelayMs = 5_000;
@@ -141,6 +144,23 @@ export class Watches {
       if (kind === object.kind && (namespace === undefined || namespace === object.metadata.namespace)) reflector.keep(object);
     if (isChannel(object)) this.#onChannel({ type: 'Applied', object });
     else this.#onVirtualKey({ type: 'Applied', object });
+  }
+
+  /** Asks for the object itself, past the watch, and goes by the answer from then on. */
+  async reread(kind: 'VirtualKey' | 'Channel', id: string): Promise<void> {
+    const [namespace = '', name = ''] = id.split('/');
+    const store: Pick<ReflectedStore<VirtualKey | Channel>, 'get'> = kind === 'Channel' ? this.channels : this.virtualKeys;
+    for (let attempt = 0; attempt < rereadAttempts; attempt += 1) {
+      const known = store.get(namespace, name);
+      const found = await this.#options.cluster.get<VirtualKey | Channel>({ kind, namespace, name });
+      // What the watch has told meanwhile may be newer or older than this answer.
+      if (store.get(namespace, name) !== known) continue;
+      if (found !== undefined) return this.found(found);
+      if (known === undefined) return void this.gone.add(`${kind}/${id}`);
+      if (isChannel(known)) return this.#onChannel({ type: 'Deleted', object: known, seen: true });
+      return this.#onVirtualKey({ type: 'Deleted', object: known, seen: true });
+    }
+    throw new ClusterError('Unavailable', `${kind} ${id} changes again and again`);
   }
 
   channelViews(): readonly ChannelView[] {

@@ -57,7 +57,7 @@ export class Leader {
             else tell();
           },
         }),
-      get: (reference) => this.#read(() => cluster.get(reference), this.#isBehind && reference.namespace === 'snapshot'),
+      get: (reference) => this.#read(() => cluster.get(reference)),
       list: (options) => this.#read(() => cluster.list(options)),
       listEach: (options, take) => this.#read(() => cluster.listEach(options, take)),
       create: (object) => this.#write(object, () => cluster.create(object)),
@@ -69,12 +69,8 @@ export class Leader {
     };
   }
 
-  /**
-   * `isRefused`: whoever is behind does not look up a shard that somebody else has written in order to write over it. In truth the lease keeps it from every write
-   * (write-guard.test.ts); here it may do all but that.
-   */
-  async #read<T>(read: () => Promise<T>, isRefused = false): Promise<T> {
-    if (this.isDead || isRefused) throw dead();
+  async #read<T>(read: () => Promise<T>): Promise<T> {
+    if (this.isDead) throw dead();
     return read();
   }
 

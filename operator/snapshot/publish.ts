@@ -10,6 +10,7 @@ import type { Log } from '../../runtime/log.ts';
 import type { Cluster, ReflectedEvent, SecretObject } from '../cluster/cluster.ts';
 import { ClusterError } from '../cluster/cluster.ts';
 import { describeError } from '../describe-error.ts';
+import { Disputes, type Dispute } from './disputes.ts';
 import { GuardedWithdrawals } from './guarded-withdrawals.ts';
 import type { PublishMeters } from './publish-meters.ts';
 import { makePublishMeters } from './publish-meters.ts';
@@ -18,6 +19,7 @@ import type { SnapshotLayout, SnapshotRecord } from './snapshot-buckets.ts';
 import { requireReadable } from './snapshot-buckets.ts';
 import { SnapshotShards } from './snapshot-shards.ts';
 import { SnapshotStore } from './snapshot-store.ts';
+import { isLater } from './take-over.ts';
 import { UnpublishedRevocations } from './unpublished-revocations.ts';
 import { isSameChannelRecord } from '../translate/channel.ts';
 import type { WorkQueue } from '../queue/work-queue.ts';
@@ -85,6 +87,7 @@ export class Publisher {
   readonly #shards: SnapshotShards;
   readonly #withdrawals: GuardedWithdrawals;
   readonly #unpublished: UnpublishedRevocations;
+  readonly #disputes: Disputes;
   /** what could not be written, and why */
   readonly #failing = new Map<string, string>();
 
@@ -92,6 +95,7 @@ export class Publisher {
     this.#options = options;
     const { clock, random, metrics } = options;
     this.#meters = makePublishMeters(metrics.registry);
+    this.#disputes = new Disputes(options);
     this.#queue = makeWorkQueue({
       clock,
       random,
@@ -104,7 +108,8 @@ export class Publisher {
     const { shardBytes, secretBytes, layout } = options.bounds ?? defaultBounds;
     const store = new SnapshotStore({ ...options, meters: this.#meters, largestSecretBytes: secretBytes });
     const shared = { ...options, store, meters: this.#meters, queue: this.#queue };
-    this.#shards = new SnapshotShards({ ...shared, largestShardBytes: shardBytes, firstLayout: layout });
+    const onDisputed = (kind: Shard['kind'], ids: readonly string[]): void => this.#disputed(kind, ids);
+    this.#shards = new SnapshotShards({ ...shared, onDisputed, largestShardBytes: shardBytes, firstLayout: layout });
     this.#unpublished = new UnpublishedRevocations({
       ...shared,
       failing: () => this.#failingBuckets(),
@@ -116,7 +121,10 @@ export class Publisher {
       published: () => this.#shards.countKeys(),
       absent: options.absentKeys ?? (() => 0),
       epoch: () => this.#shards.layout.epoch,
-      withdraw: (id) => this.#set({ bucket: this.#shards.bucketOf('keys', id), id, record: undefined, urgent: false }),
+      withdraw: (id) => {
+        if (this.#disputes.isOpen('keys', id)) return;
+        this.#set({ bucket: this.#shards.bucketOf('keys', id), id, record: undefined, urgent: false });
+      },
     });
   }
 
@@ -165,15 +173,22 @@ export class Publisher {
     return error === undefined ? undefined : `the snapshot cannot be written at present: ${error}`;
   }
 
+  /** That another writer had something else to say of it lately; until it is settled theirs stands. */
+  dispute(kind: Shard['kind'], id: string): Dispute | undefined {
+    return this.#disputes.get(kind, id);
+  }
+
   /** What they are to know of a key. */
   setKey(id: string, record: KeyRecord | undefined, { urgent = false, unasked = false }: KeyChange = {}): void {
     const bucket = this.#shards.bucketOf('keys', id);
+    if (this.#disputes.isOpen('keys', id) && !isLater(record, bucket.desired.get(id))) return;
     if (record !== undefined || !unasked) this.#withdrawals.forget(id, record !== undefined);
     else if (bucket.desired.has(id) && this.#withdrawals.holds(id)) return;
     if (!isDeepStrictEqual(bucket.desired.get(id), record)) this.#set({ bucket, id, record, urgent });
   }
 
   setChannel(id: string, record: ChannelRecord | undefined): void {
+    if (this.#disputes.isOpen('channels', id)) return;
     const bucket = this.#shards.bucketOf('channels', id);
     const known = bucket.desired.get(id) as ChannelRecord | undefined;
     if (!isSameChannelRecord(known, record)) this.#set({ bucket, id, record, urgent: record === undefined });
@@ -202,6 +217,16 @@ export class Publisher {
   #published(kind: Shard['kind'], id: string): Published<SnapshotRecord> | undefined {
     const written = this.#shards.bucketOf(kind, id).shard.written.get(id);
     return written === undefined ? undefined : { record: written.record, atMs: this.#shards.isAnnounced ? written.atMs : undefined };
+  }
+
+  #disputed(kind: Shard['kind'], ids: readonly string[]): void {
+    const { log, onPublished } = this.#options;
+    log.warn(
+      { event: 'snapshot_disputed', kind, ids },
+      'somebody else has written to the snapshot; what they have changed is looked at anew',
+    );
+    for (const id of ids) this.#disputes.begin(kind, id);
+    onPublished(kind, ids);
   }
 
   #set(change: { bucket: Bucket; id: string; record: SnapshotRecord | undefined; urgent: boolean }): void {

@@ -68,13 +68,23 @@ export function makeBucket(shard: ShardState): Bucket {
 }
 
 /** Those of the records that belong into this shard. */
-export function recordsOf(
-  shard: ShardState,
-  records: ReadonlyMap<string, SnapshotRecord>,
-  hashOf: (id: string) => number,
-): Map<string, SnapshotRecord> {
+export function recordsOf<T>(shard: ShardState, records: ReadonlyMap<string, T>, hashOf: (id: string) => number): Map<string, T> {
   const buckets = bucketsOf(shard.layout, shard.kind);
   return new Map([...records].filter(([id]) => hashOf(id) % buckets === shard.index));
+}
+
+/** What takes over from a bucket in the next epoch; `news`: what proxies could not see before. */
+export function toSuccessor(
+  old: Bucket,
+  child: ShardState,
+  { hashOf, nowMs }: { readonly hashOf: (id: string) => number; readonly nowMs: number },
+): { readonly bucket: Bucket; readonly news: readonly string[] } {
+  const bucket = makeBucket(child);
+  for (const [id, record] of recordsOf(child, old.desired, hashOf)) bucket.desired.set(id, record);
+  const settled = toSettled(old.shard.written, new Map([...child.written].map(([id, { record }]) => [id, record])), nowMs);
+  child.written = settled.written;
+  const buckets = bucketsOf(child.layout, child.kind);
+  return { bucket, news: settled.changed.filter((id) => hashOf(id) % buckets === child.index) };
 }
 
 export function isWritten({ written }: ShardState, records: ReadonlyMap<string, SnapshotRecord>): boolean {
@@ -145,4 +155,16 @@ function toReduced(before: SnapshotRecord, after: SnapshotRecord): SnapshotRecor
 
 function isKey(record: SnapshotRecord): record is KeyRecord {
   return 'gen' in record;
+}
+
+/** A shard that cannot be read counts as empty, but its Secret is there to be replaced. */
+export function adopt(bucket: Bucket, document: Shard): void {
+  const written = new Map<string, { record: SnapshotRecord; atMs: number }>();
+  for (const record of document.records) {
+    bucket.desired.set(record.id, record);
+    written.set(record.id, { record, atMs: document.publishedAt });
+  }
+  bucket.shard.written = written;
+  bucket.shard.revision = document.revision;
+  bucket.shard.complete = true;
 }

@@ -11,6 +11,12 @@ export interface SnapshotSecretOptions {
   readonly toRevision: (secret: SecretObject) => string;
 }
 
+export interface SecretContent {
+  readonly secret: SecretObject;
+  /** of the document in it */
+  readonly revision: string;
+}
+
 const writeAttempts = 4;
 
 /**
@@ -71,10 +77,14 @@ export class SnapshotSecret {
     return secret;
   }
 
-  /** Makes it hold this; a Secret that does is not written. Throws when it cannot be done now. */
-  async write(secret: SecretObject, revision: string): Promise<void> {
+  /**
+   * Makes it hold this; a Secret that does is not written. Throws when it cannot be done now.
+   *
+   * @param onForeign what to write instead over something that somebody else has written since we knew it; default: the same
+   */
+  async write(content: SecretContent, onForeign: (found: SecretObject) => SecretContent = () => content): Promise<void> {
     const { meters } = this.#options;
-    if (this.isForeign) await this.reread();
+    let { secret, revision } = this.isForeign ? await this.#lookAtForeign(content, onForeign) : content;
     for (let attempt = 0; attempt < writeAttempts; attempt += 1) {
       if (this.#known?.revision === revision) return;
       const outcome = await this.#send(secret);
@@ -83,7 +93,7 @@ export class SnapshotSecret {
         this.#keep({ ...secret, metadata: outcome.object.metadata }, revision);
         return;
       }
-      await this.reread();
+      ({ secret, revision } = await this.#lookAtForeign({ secret, revision }, onForeign));
     }
     throw new ClusterError('Unavailable', `Secret ${this.name} is written by somebody else again and again`);
   }
@@ -98,6 +108,14 @@ export class SnapshotSecret {
     this.adopt(outcome.object);
     this.#observed = outcome.object.metadata.resourceVersion;
     return true;
+  }
+
+  /** Somebody else was there. What cannot be read, and what is gone, has nothing to say. */
+  async #lookAtForeign(content: SecretContent, onForeign: (found: SecretObject) => SecretContent): Promise<SecretContent> {
+    const before = this.revision;
+    const found = await this.reread();
+    const hasNews = found !== undefined && this.revision !== '' && this.revision !== before && this.revision !== content.revision;
+    return hasNews ? onForeign(found) : content;
   }
 
   #send(secret: SecretObject) {

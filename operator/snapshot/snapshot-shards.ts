@@ -9,11 +9,12 @@ import { ClusterError } from '../cluster/cluster.ts';
 import { FormerEpochs, formerEpochsItem } from './former-epochs.ts';
 import type { PublishMeters } from './publish-meters.ts';
 import type { Bucket, Fitting, ShardState } from './snapshot-bucket.ts';
-import { isWritten, makeBucket, makeShardState, recordsOf, toFitting, toSettled } from './snapshot-bucket.ts';
+import { adopt, isWritten, makeBucket, makeShardState, recordsOf, toFitting, toSettled, toSuccessor } from './snapshot-bucket.ts';
 import type { SnapshotLayout, SnapshotRecord } from './snapshot-buckets.ts';
 import { toBucketHash, toIndex, toShard } from './snapshot-buckets.ts';
 import { bucketsOf, childrenOf, findLayout, isSameLayout, shardKinds, toGrown } from './snapshot-layout.ts';
-import type { SnapshotStore } from './snapshot-store.ts';
+import type { Encoded, SnapshotStore } from './snapshot-store.ts';
+import { takeOverShard, type ShardWrite } from './take-over.ts';
 import type { WorkQueue } from '../queue/work-queue.ts';
 
 export interface SnapshotShardsOptions {
@@ -27,6 +28,8 @@ export interface SnapshotShardsOptions {
   /** of a snapshot that is not there yet */
   readonly firstLayout: SnapshotLayout;
   readonly onPublished: (kind: Shard['kind'], ids: readonly string[]) => void;
+  /** somebody else has published something else of these than we would; theirs stands until they have been looked at anew */
+  readonly onDisputed: (kind: Shard['kind'], ids: readonly string[]) => void;
 }
 
 /** The watch is often faster than the answer to our own write. */
@@ -140,6 +143,14 @@ export class SnapshotShards {
     else if (name === snapshotIndexName) this.#options.queue.addAfter(name, foreignMs);
   }
 
+  readonly #hashOf = (id: string): number => {
+    const known = this.#hashes.get(id);
+    if (known !== undefined) return known;
+    const hash = toBucketHash(id, this.#options.installationSecret);
+    this.#hashes.set(id, hash);
+    return hash;
+  };
+
   /** Work that is no bucket's: the index, former epochs. */
   async work(item: string): Promise<void> {
     if (item === snapshotIndexName) return this.#writeIndex();
@@ -174,7 +185,7 @@ export class SnapshotShards {
     try {
       // A shard of the next epoch that was written once is never behind the one in force …
       const trouble = await this.#writeChildren(bucket, desired, true);
-      await this.#writeShard(shard, desired);
+      await this.#writeShard(bucket, shard, desired);
       // … but nobody has to wait for one that is not there yet.
       const later = await this.#writeChildren(bucket, desired, false);
       if ((trouble ?? later) !== undefined) throw trouble ?? later;
@@ -187,14 +198,11 @@ export class SnapshotShards {
   }
 
   /** @returns what went wrong, if the epoch in force may be written all the same */
-  async #writeChildren(bucket: Bucket, desired: ReadonlyMap<string, SnapshotRecord>, complete: boolean): Promise<unknown> {
+  async #writeChildren(bucket: Bucket, desired: Map<string, SnapshotRecord>, complete: boolean): Promise<unknown> {
     let trouble: unknown;
     for (const child of bucket.children.filter((each) => each.complete === complete)) {
       try {
-        await this.#writeShard(
-          child,
-          recordsOf(child, desired, (id) => this.#hashOf(id)),
-        );
+        await this.#writeShard(bucket, child, desired);
         child.behind = false;
       } catch (error) {
         child.behind = true;
@@ -206,23 +214,40 @@ export class SnapshotShards {
     return trouble;
   }
 
-  async #writeShard(shard: ShardState, desired: ReadonlyMap<string, SnapshotRecord>): Promise<void> {
+  /** `desired`: of the whole bucket; what somebody else has changed becomes part of it */
+  async #writeShard(bucket: Bucket, shard: ShardState, desired: Map<string, SnapshotRecord>): Promise<void> {
     const { store, clock } = this.#options;
     const secret = store.of(shard.name);
     const publishedAt = clock.now();
-    let { revision } = toShard({ ...shard, bucket: shard.index, records: desired.values(), publishedAt });
-    let records = desired;
+    let records: ReadonlyMap<string, SnapshotRecord> = recordsOf(shard, desired, this.#hashOf);
+    let { revision } = toShard({ ...shard, bucket: shard.index, records: records.values(), publishedAt });
     if (secret.isForeign || secret.revision !== revision) {
-      const fitting = toFitting(store, shard, { records, publishedAt });
-      ({ records } = fitting);
-      ({ revision } = fitting.encoded);
-      this.#requireWhole(shard, fitting);
-      this.#growIfDue(shard, fitting.wantedBytes);
-      await store.write(fitting.encoded);
+      const encode = (): Encoded => {
+        const fitting = toFitting(store, shard, { records: recordsOf(shard, desired, this.#hashOf), publishedAt });
+        ({ records } = fitting);
+        ({ revision } = fitting.encoded);
+        this.#requireWhole(shard, fitting);
+        this.#growIfDue(shard, fitting.wantedBytes);
+        return fitting.encoded;
+      };
+      await store.write(encode(), (found) => {
+        this.#takeOver({ bucket, shard, desired }, found);
+        return encode();
+      });
     } else this.#growIfDue(shard, secret.bytes);
     shard.complete = true;
     shard.revision = revision;
     this.#note(shard, records);
+  }
+
+  /** What somebody else has written is what is published now; of what we would have changed of theirs theirs stands, until it has been looked at. */
+  #takeOver(write: ShardWrite, found: SnapshotDocument): void {
+    const { shard } = write;
+    if (found.kind !== shard.kind) return;
+    const { theirs, disputed } = takeOverShard(write, found, this.#hashOf);
+    shard.revision = found.revision;
+    this.#note(shard, theirs);
+    if (disputed.length > 0) this.#options.onDisputed(shard.kind, disputed);
   }
 
   /** What was written is published from now on. Records that stay as they were keep their time. */
@@ -319,12 +344,8 @@ export class SnapshotShards {
     this.#buckets = new Map();
     for (const old of before.values()) {
       for (const child of old.children) {
-        const bucket = makeBucket(child);
-        for (const [id, record] of recordsOf(child, old.desired, (each) => this.#hashOf(each))) bucket.desired.set(id, record);
-        // What proxies could see before is not new to them.
-        const settled = toSettled(old.shard.written, new Map([...child.written].map(([id, { record }]) => [id, record])), nowMs);
-        child.written = settled.written;
-        changed[child.kind].push(...settled.changed.filter((id) => this.#hashOf(id) % bucketsOf(next, child.kind) === child.index));
+        const { bucket, news } = toSuccessor(old, child, { hashOf: this.#hashOf, nowMs });
+        changed[child.kind].push(...news);
         bucket.running = old.running;
         if (!isWritten(child, bucket.desired)) {
           Object.assign(bucket, { urgent: old.urgent, firstChangeMs: old.firstChangeMs ?? nowMs, lastChangeMs: old.lastChangeMs });
@@ -342,24 +363,4 @@ export class SnapshotShards {
     this.#former.start();
     for (const { shard } of this.#buckets.values()) this.#growIfDue(shard, this.#options.store.of(shard.name).bytes);
   }
-
-  #hashOf(id: string): number {
-    const known = this.#hashes.get(id);
-    if (known !== undefined) return known;
-    const hash = toBucketHash(id, this.#options.installationSecret);
-    this.#hashes.set(id, hash);
-    return hash;
-  }
-}
-
-/** A shard that cannot be read counts as empty, but its Secret is there to be replaced. */
-function adopt(bucket: Bucket, document: Shard): void {
-  const written = new Map<string, { record: SnapshotRecord; atMs: number }>();
-  for (const record of document.records) {
-    bucket.desired.set(record.id, record);
-    written.set(record.id, { record, atMs: document.publishedAt });
-  }
-  bucket.shard.written = written;
-  bucket.shard.revision = document.revision;
-  bucket.shard.complete = true;
 }

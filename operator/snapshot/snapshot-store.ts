@@ -75,14 +75,23 @@ export class SnapshotStore {
     return { secret, revision: revisionOf(document), bytes };
   }
 
-  async write({ secret, revision, bytes }: Encoded): Promise<void> {
-    if (bytes > this.largestSecretBytes)
-      throw new ClusterError(
-        'Invalid',
-        `Secret ${secret.metadata.name} would take ${bytes} bytes; a Secret can hold ${this.largestSecretBytes}`,
-      );
-    await this.of(secret.metadata.name).write(secret, revision);
+  /** `onForeign`: what to write instead over a document that somebody else has written since we knew it; default: the same */
+  async write(encoded: Encoded, onForeign?: (found: SnapshotDocument) => Encoded): Promise<void> {
+    const toContent = (found: SecretObject): Encoded => {
+      const document = parseSnapshotSecret(found);
+      return document === undefined || onForeign === undefined ? encoded : this.#toFitting(onForeign(document));
+    };
+    await this.of(encoded.secret.metadata.name).write(this.#toFitting(encoded), toContent);
     this.#measure();
+  }
+
+  #toFitting(encoded: Encoded): Encoded {
+    const { secret, bytes } = encoded;
+    if (bytes <= this.largestSecretBytes) return encoded;
+    throw new ClusterError(
+      'Invalid',
+      `Secret ${secret.metadata.name} would take ${bytes} bytes; a Secret can hold ${this.largestSecretBytes}`,
+    );
   }
 
   /** The document in a Secret as it is now. */

@@ -1488,7 +1488,31 @@ export const mutations: readonly Mutation[] = [
     edits: [{ file: 'operator/status-writer.ts', find: 'if (!isLost && !isUndone) return 0;', replace: 'if (!isLost) return 0;' }],
     test: {
       file: 'operator/status-writer.test.ts',
-      name: 'two leaders that see different things > write a status over each other’s a few times in a minute, not without end',
+      name: 'two leaders that see different things > write statuses and shards over each other’s a few times in a minute, not without end',
+    },
+  },
+  {
+    id: 'shard-over-foreign',
+    bug: 'a shard that somebody else has written is written over with what we had',
+    edits: [
+      {
+        file: 'operator/snapshot/snapshot-shards.ts',
+        find: '        this.#takeOver({ bucket, shard, desired }, found);',
+        replace: '        void found;',
+      },
+    ],
+    test: {
+      file: 'operator/snapshot/take-over.test.ts',
+      name: 'a shard that somebody else has written > is taken over: what they have changed stands, and our own change comes on top',
+    },
+  },
+  {
+    id: 'disputed-not-looked-at',
+    bug: 'a key that somebody else has taken out of the snapshot is brought back by what the watches say',
+    edits: [{ file: 'operator/reconcile-key.ts', find: "    await watches.reread('VirtualKey', id);\n", replace: '' }],
+    test: {
+      file: 'operator/snapshot/take-over.test.ts',
+      name: 'a key that somebody else has taken out of the snapshot > does not when it is gone, though no watch has told so',
     },
   },
 ];

@@ -44,11 +44,14 @@ export function makeRedisLink({ url, log, ...options }: RedisLinkOptions): Redis
   let subscribed = false;
   let connected: boolean | undefined;
   let closed = false;
+  /** an attempt to connect or to subscribe has failed */
+  let failed = false;
   let reason = 'not connected yet';
 
   const review = (): void => {
     const next = subscribed && commands.status === 'ready';
-    if (closed || next === connected) return;
+    // Until an attempt has failed it is on its way, not lost: one of the two connections is always ready first.
+    if (closed || next === connected || (connected === undefined && !next && !failed)) return;
     connected = next;
     if (!next) return log.warn({ event: 'redis_link_lost', redis, reason }, 'Redis is away: revocations come through the snapshot alone');
     log.info({ event: 'redis_link_connected', redis }, 'revocations are told through Redis');
@@ -61,6 +64,7 @@ export function makeRedisLink({ url, log, ...options }: RedisLinkOptions): Redis
     } catch (error) {
       // not allowed, or lost meanwhile: without channels changes are only found by reading
       reason = toRedisReason(error);
+      failed = true;
       if (listening.status === 'ready') listening.disconnect(true);
     }
     review();
@@ -71,9 +75,13 @@ export function makeRedisLink({ url, log, ...options }: RedisLinkOptions): Redis
     });
   }
   commands.on('ready', review);
-  commands.on('close', review);
+  commands.on('close', () => {
+    failed = true;
+    review();
+  });
   listening.on('ready', () => void subscribe());
   listening.on('close', () => {
+    failed = true;
     subscribed = false;
     review();
   });

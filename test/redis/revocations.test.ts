@@ -149,6 +149,18 @@ describe('a proxy', () => {
     await untilHolds(() => expect(says(proxy)).toBe('Revoked'), { withinMs: 15_000 });
   });
 
+  it('says that Redis is away when an attempt to connect has failed, and nothing of it before', async () => {
+    const events = (): unknown[] =>
+      logged.split('\n').flatMap((line) => (line === '' ? [] : [(JSON.parse(line) as { event?: unknown }).event]));
+    const links = Array.from({ length: 8 }, () => startLink());
+    await untilHolds(() => expect(links.map(({ connected }) => connected)).toEqual(links.map(() => true)));
+    expect(events()).toEqual(links.map(() => 'redis_link_connected'));
+    logged = '';
+    startLink('redis://127.0.0.1:1');
+    await untilHolds(() => expect(events()).toEqual(['redis_link_lost']));
+    expect(logged).toContain('"reason":"ECONNREFUSED"');
+  });
+
   it('goes on to refuse when Redis is emptied, restarted and away, and hears again when it is back', async () => {
     const board = await startBoard();
     const proxy = startProxyPart();

@@ -142,6 +142,48 @@ describe('keywright lint', () => {
     expect({ code, lines }).toEqual({ code: 0, lines: ['0 objects, 0 mistakes, 0 warnings; 1 of other kinds not checked'] });
   });
 
+  it('passes over the files of other tools, with or without apiVersion, kind and name, and says how many', async () => {
+    const deployment = 'apiVersion: apps/v1\nkind: Deployment\nmetadata: { name: a }\n';
+    const { code, lines } = await lint({
+      'base.yaml': 'resources: [a.yaml]\nnamePrefix: team-\n',
+      'component.yaml': 'apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nresources: [a.yaml]\n',
+      'Chart.yaml': 'apiVersion: v2\nname: gateway\nversion: 1.0.0\n',
+      'values.yaml': 'enabled: yes\nreplicas: 2\n',
+      'template.yaml': 'Resources: { Name: !Ref A }\n',
+      'patch.json': '[{ "op": "add", "path": "/spec/x", "value": 1 }]',
+      'job.yaml': 'apiVersion: batch/v1\nkind: Job\nmetadata: { generateName: a- }\n',
+      'knative.yaml': 'apiVersion: messaging.knative.dev/v1\nkind: Channel\nmetadata: { name: a }\n',
+      // the same object in two overlays
+      'staging.yaml': deployment,
+      'production.yaml': deployment,
+      'list.yaml': `apiVersion: v1\nkind: List\nitems: [{ apiVersion: v1, kind: ConfigMap, metadata: { name: a } }, { apiVersion: keywright.dev/v1alpha1, kind: VirtualKey, metadata: { name: one }, spec: {} }]\n`,
+    });
+    expect({ code, lines }).toEqual({ code: 0, lines: ['1 objects, 0 mistakes, 0 warnings; 11 of other kinds not checked'] });
+  });
+
+  it.each([
+    ['another version', 'apiVersion: keywright.dev/v1\nkind: VirtualKey\nmetadata: { name: a }\nspec: {}\n'],
+    ['a misspelt group', 'apiVersion: keywrite.dev/v1alpha1\nkind: Channel\nmetadata: { name: a }\nspec: { provider: OpenAI }\n'],
+    ['a group of another', 'apiVersion: example.com/v1\nkind: VirtualKey\nmetadata: { name: a }\nspec: {}\n'],
+    ['a misspelt kind', 'apiVersion: keywright.dev/v1alpha1\nkind: VirtalKey\nmetadata: { name: a }\nspec: {}\n'],
+    ['a kind in small letters and no group', 'apiVersion: v1alpha1\nkind: virtualkey\nmetadata: { name: a }\nspec: {}\n'],
+    ['no apiVersion', 'kind: Channel\nmetadata: { name: a }\nspec: { provider: OpenAI }\n'],
+    ['no kind', 'apiVersion: keywright.dev/v1alpha1\nmetadata: { name: a }\nspec: {}\n'],
+    ['neither', 'metadata: { name: a }\nspec: {}\n'],
+    ['no name', 'apiVersion: keywright.dev/v1alpha1\nkind: VirtualKey\nmetadata: {}\nspec: {}\n'],
+    ['a Secret without apiVersion', 'kind: Secret\nmetadata: { name: a }\n'],
+    ['a list that is none', '- apiVersion: keywright.dev/v1alpha1\n  kind: VirtualKey\n  metadata: { name: a }\n  spec: {}\n'],
+    [
+      'a word that kubectl reads otherwise',
+      'apiVersion: keywright.dev/v1alpha1\nkind: VirtualKey\nmetadata: { name: a }\nspec: { suspended: yes }\n',
+    ],
+    ['a mere word', 'virtualkey\n'],
+  ])('calls what looks like ours a mistake, with %s', async (_what, text) => {
+    const { code, lines } = await lint({ 'a.yaml': text });
+    expect(code).toBe(1);
+    expect(lines.at(-1)).toMatch(/^[01] objects, 1 mistakes, 0 warnings$/);
+  });
+
   it.each([[['--nope']], [[]], [['-f', '/does/not/exist']], [['-f', '.', '-o', 'xml']], [['stray']]])(
     'refuses the command line %j',
     async (argv) => {

@@ -6,6 +6,7 @@ import { formatPath } from '../standalone/manifests/field-mistake.ts';
 import type { Manifest } from '../standalone/manifests/parse-manifests.ts';
 import { readManifestFile, scanFolder, toObjectName, toUnique, type FileSight } from '../standalone/manifests/scan-folder.ts';
 import { findAdvice, type Advised } from './lint-advice.ts';
+import { looksLikeOurs } from './lint-kinds.ts';
 
 /** One thing that lint has to say. A mistake is what the API server or the operator would refuse, a warning is what will hardly be meant. */
 export interface Finding {
@@ -86,33 +87,36 @@ function parseOptions(argv: readonly string[]): LintOptions | { readonly mistake
 }
 
 async function lint(paths: readonly string[]): Promise<LintResult> {
-  const { manifests, findings } = await readAll(paths);
+  const { manifests, findings, others } = await readAll(paths);
   const unique = toUnique(manifests);
-  const ours = unique.objects.filter(isOurs);
   const admission = makeAdmission();
   const advised: Advised[] = [];
-  const wrong = ours.flatMap((manifest) => checkOne(manifest, admission, advised));
+  const wrong = unique.objects.flatMap((manifest) => checkOne(manifest, admission, advised));
   const repeated = unique.mistakes.map((mistake): Finding => ({ level: 'mistake', ...mistake }));
   const all = [...findings, ...repeated, ...wrong, ...findAdvice(advised)];
   const sorted = all.toSorted((left, right) => compare(left.file, right.file) || left.line - right.line);
-  return { findings: sorted, checked: ours.length, others: unique.objects.length - ours.length };
+  return { findings: sorted, checked: unique.objects.length, others };
 }
 
-async function readAll(paths: readonly string[]): Promise<{ manifests: readonly Manifest[]; findings: readonly Finding[] }> {
+async function readAll(
+  paths: readonly string[],
+): Promise<{ manifests: readonly Manifest[]; findings: readonly Finding[]; others: number }> {
   const manifests: Manifest[] = [];
   const findings: Finding[] = [];
+  let others = 0;
   for (const path of paths) {
     const { files, unreadable } = await findFiles(path);
     findings.push(
       ...unreadable.map(({ name, reason }): Finding => ({ level: 'mistake', file: name, line: 1, message: `cannot be read (${reason})` })),
     );
     for (const file of files) {
-      const reading = await readManifestFile(file);
+      const reading = await readManifestFile(file, (value) => !looksLikeOurs(value));
+      others += reading.foreign;
       manifests.push(...reading.objects);
       if (!reading.ok) findings.push(...reading.mistakes.map((mistake): Finding => ({ level: 'mistake', ...mistake })));
     }
   }
-  return { manifests, findings };
+  return { manifests, findings, others };
 }
 
 async function findFiles(
@@ -125,13 +129,6 @@ async function findFiles(
     files: files.map((file) => ({ name: join(path, file.name), path: file.path })),
     unreadable: unreadable.map(({ name, reason }) => ({ name: join(path, name), reason })),
   };
-}
-
-/** A folder of a GitOps repository holds much that is not for Keywright, and not for lint. */
-function isOurs({ object: { apiVersion, kind } }: Manifest): boolean {
-  return (
-    apiVersion.startsWith('keywright.dev/') || kind === 'VirtualKey' || kind === 'Channel' || (apiVersion === 'v1' && kind === 'Secret')
-  );
 }
 
 function checkOne(manifest: Manifest, admission: Admission, advised: Advised[]): readonly Finding[] {

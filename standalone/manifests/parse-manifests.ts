@@ -21,7 +21,12 @@ export interface ManifestMistake {
 export interface ParsedManifests {
   readonly objects: readonly Manifest[];
   readonly mistakes: readonly ManifestMistake[];
+  /** documents and items of lists that were passed over */
+  readonly foreign: number;
 }
+
+/** Whether a document, or an item of a list, is nothing that the caller looks for: then nothing is demanded of it. */
+export type IsForeign = (value: unknown) => boolean;
 
 /** More is no manifest: the API server takes about 1.5 MiB an object. */
 const maxBytes = 8 * 1024 * 1024;
@@ -34,23 +39,25 @@ interface Source {
   readonly file: string;
   readonly lines: LineCounter;
   readonly mistakes: ManifestMistake[];
+  readonly isForeign: IsForeign;
+  foreign: number;
 }
 
 /**
  * Text of a manifest file (YAML or JSON, several documents, `List` kinds) → its objects with the lines they stand on. Refuses duplicate keys, alias bombs and plain words
  * that kubectl (YAML 1.1) reads otherwise than YAML 1.2 does, so that one file means one thing wherever it is applied. Mistakes never quote values.
  */
-export function parseManifests(text: string, fileName: string): ParsedManifests {
-  const source: Source = { file: fileName, lines: new LineCounter(), mistakes: [] };
+export function parseManifests(text: string, fileName: string, isForeign: IsForeign = () => false): ParsedManifests {
+  const source: Source = { file: fileName, lines: new LineCounter(), mistakes: [], isForeign, foreign: 0 };
   const objects: Manifest[] = [];
   if (Buffer.byteLength(text) > maxBytes) {
-    return { objects, mistakes: [{ file: fileName, line: 1, message: `must have at most ${maxBytes} bytes` }] };
+    return { objects, mistakes: [{ file: fileName, line: 1, message: `must have at most ${maxBytes} bytes` }], foreign: 0 };
   }
   for (const document of toDocuments(text, source)) {
     const value = toValue(document, source);
     if (value !== undefined && value !== null) objects.push(...toManifests(document, value, source));
   }
-  return { objects, mistakes: source.mistakes };
+  return { objects, mistakes: source.mistakes, foreign: source.foreign };
 }
 
 function toDocuments(text: string, source: Source): readonly Document.Parsed[] {
@@ -68,12 +75,30 @@ function toDocuments(text: string, source: Source): readonly Document.Parsed[] {
 }
 
 function toValue(document: Document.Parsed, source: Source): unknown {
+  const { errors, warnings } = document;
+  if (errors.length > 0) return complainOf([...errors, ...warnings], source);
+  const value = toPlain(document, source);
+  if (value === undefined || passOver(value, source)) return undefined;
+  if (warnings.length > 0) return complainOf(warnings, source);
+  return findAmbiguous(document, source) ? undefined : value;
+}
+
+function complainOf(
+  troubles: readonly (Document.Parsed['errors'][number] | Document.Parsed['warnings'][number])[],
+  source: Source,
+): undefined {
   // one slip makes the parser complain of all that follows
-  for (const error of [...document.errors, ...document.warnings].slice(0, maxSyntaxErrors)) {
-    complain(source, source.lines.linePos(error.pos[0]).line, withoutQuotes(error.code, error.message));
-  }
-  if (document.errors.length > 0 || document.warnings.length > 0) return undefined;
-  if (findAmbiguous(document, source)) return undefined;
+  for (const { pos, code, message } of troubles.slice(0, maxSyntaxErrors))
+    complain(source, source.lines.linePos(pos[0]).line, withoutQuotes(code, message));
+}
+
+function passOver(value: unknown, source: Source): boolean {
+  const isForeign = value !== null && source.isForeign(value);
+  if (isForeign) source.foreign += 1;
+  return isForeign;
+}
+
+function toPlain(document: Document.Parsed, source: Source): unknown {
   try {
     return document.toJS({ maxAliasCount });
   } catch (error) {
@@ -134,7 +159,10 @@ function toManifests(document: Document.Parsed, value: unknown, source: Source):
     complain(source, at(['items']), `a ${kind} must have a list of items`);
     return [];
   }
-  return items.flatMap((item: unknown, position) => toManifest(withListType(item, value, kind), ['items', position], { at, source }));
+  return items.flatMap((item: unknown, position) => {
+    const whole = withListType(item, value, kind);
+    return passOver(whole, source) ? [] : toManifest(whole, ['items', position], { at, source });
+  });
 }
 
 /** The API gives the items of a list of one kind without kind and apiVersion (`kubectl get --raw`). */

@@ -1,7 +1,7 @@
 import { lstat, readdir, readFile, stat } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import type { ClusterObject } from '../../operator/cluster/cluster.ts';
-import { parseManifests, type Manifest, type ManifestMistake } from './parse-manifests.ts';
+import { type IsForeign, parseManifests, type Manifest, type ManifestMistake } from './parse-manifests.ts';
 
 /** A file as a scan sees it: whether it is still the same can be told without reading it. */
 export interface FileSight {
@@ -81,7 +81,7 @@ async function lookAt(path: string): Promise<{ isFolder: boolean; print: string 
   }
 }
 
-export type FileReading =
+export type FileReading = (
   | { readonly ok: true; readonly objects: readonly Manifest[] }
   | {
       readonly ok: false;
@@ -91,20 +91,21 @@ export type FileReading =
       readonly objects: readonly Manifest[];
       /** what the bad documents stand in; absent when there is no text */
       readonly text?: string;
-    };
+    }
+) & { /** documents that were passed over */ readonly foreign: number };
 
 /** Reads one file. */
-export async function readManifestFile(file: Pick<FileSight, 'name' | 'path'>): Promise<FileReading> {
+export async function readManifestFile(file: Pick<FileSight, 'name' | 'path'>, isForeign?: IsForeign): Promise<FileReading> {
   let text: string;
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(await readFile(file.path));
   } catch (error) {
     const isText = !(error instanceof TypeError);
     const message = isText ? `cannot be read (${toCode(error)})` : 'must be UTF-8 text';
-    return { ok: false, isUnreadable: isText, mistakes: [{ file: file.name, line: 1, message }], objects: [] };
+    return { ok: false, isUnreadable: isText, mistakes: [{ file: file.name, line: 1, message }], objects: [], foreign: 0 };
   }
-  const { objects, mistakes } = parseManifests(text, file.name);
-  return mistakes.length > 0 ? { ok: false, isUnreadable: false, mistakes, objects, text } : { ok: true, objects };
+  const { objects, mistakes, foreign } = parseManifests(text, file.name, isForeign);
+  return mistakes.length > 0 ? { ok: false, isUnreadable: false, mistakes, objects, text, foreign } : { ok: true, objects, foreign };
 }
 
 /** `Kind namespace/name`; an absent namespace is `default`. */

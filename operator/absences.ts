@@ -2,7 +2,7 @@ import type { Gauge, Registry } from 'prom-client';
 import type { Channel, VirtualKey } from '../core/resources.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
-import type { Cluster } from './cluster/cluster.ts';
+import type { Cluster, ClusterObject, Reference } from './cluster/cluster.ts';
 import { describeError } from './describe-error.ts';
 import { gaugeOf } from './metric.ts';
 import type { Pace } from './queue/pace.ts';
@@ -82,10 +82,7 @@ export class Absences {
     const isAnswered = (): boolean => this.#stopped || watches.gone.has(item) || watches.holds(item);
     if (!isAnswered()) {
       await this.#pace.turn();
-      const [kind, namespace = '', name = ''] = item.split('/');
-      const found = isAnswered()
-        ? undefined
-        : await cluster.get<VirtualKey | Channel>({ kind: kind === 'Channel' ? 'Channel' : 'VirtualKey', namespace, name });
+      const found = isAnswered() ? undefined : await cluster.get<VirtualKey | Channel | ClusterObject>(toReference(item));
       // What a watch has told meanwhile is newer than this answer.
       if (!isAnswered()) {
         if (found === undefined) watches.gone.add(item);
@@ -100,4 +97,10 @@ export class Absences {
     this.#open.delete(item);
     this.#meter.set(this.#open.size);
   }
+}
+
+function toReference(item: string): Reference {
+  const [kind, namespace = '', name = ''] = item.split('/');
+  if (kind === 'Namespace') return { kind, name };
+  return { kind: kind === 'Channel' ? 'Channel' : 'VirtualKey', namespace, name };
 }

@@ -255,7 +255,7 @@ class RunningOperator implements Operator {
       },
       again,
     };
-    const work = this.#toWork(new KeyReconciler(parts), new ChannelReconciler(parts));
+    const work = this.#toWork(new KeyReconciler(parts), new ChannelReconciler(parts), absences);
     const first = new Set(toWorkItems(this.#watches, publisher));
     const queue = makeWorkQueue({
       clock,
@@ -295,7 +295,7 @@ class RunningOperator implements Operator {
     if (trouble !== undefined) throw new Error(trouble);
   }
 
-  #toWork(keys: KeyReconciler, channels: ChannelReconciler): (item: string) => Promise<void> {
+  #toWork(keys: KeyReconciler, channels: ChannelReconciler, absences: Absences): (item: string) => Promise<void> {
     const { clock, log, settings } = this.#options;
     const house = {
       watches: this.#watches,
@@ -311,12 +311,18 @@ class RunningOperator implements Operator {
       let outcome: 'ok' | 'error' = 'error';
       try {
         if (item === housekeepingItem) await keepHouse(house);
+        else if (kind === 'Namespace') this.#lookAtNamespace(item, absences);
         else await (kind === 'Channel' ? channels : keys).reconcile(item.slice(slash + 1));
         outcome = 'ok';
       } finally {
         this.#metrics.reconciled(kind, clock.now() - startedMs, outcome);
       }
     };
+  }
+
+  /** One that a list lacked, or an answer about it. */
+  #lookAtNamespace(item: string, absences: Absences): void {
+    if (!this.#watches.holds(item) && absences.isGone(item)) this.#watches.endNamespace(item.slice(item.lastIndexOf('/') + 1));
   }
 
   #enqueue(item: string, delayMs = 0): void {

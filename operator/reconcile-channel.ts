@@ -20,6 +20,7 @@ export class ChannelReconciler {
     const channel = this.#find(id);
     if (channel === 'unknown') return;
     if (channel === undefined) return publisher.setChannel(id, undefined);
+    if (this.#awaitsNamespaces(channel)) return;
     const secrets = await gatherer.channelSecrets(channel);
     const usedBy = watches.countUsers(id);
     const nowMs = clock.now();
@@ -46,6 +47,19 @@ export class ChannelReconciler {
     if (written === undefined) return;
     watches.channels.wrote(written);
     for (const notice of output.status.notices) cluster.recordEvent({ regarding: channel, ...notice });
+  }
+
+  /**
+   * Whether it is published with namespaces of which nobody knows whether they are gone: then it stays as it is. A list that comes back empty must not take a Channel from
+   * everybody; they are asked for, and whatever is answered, the Channel is looked at again.
+   */
+  #awaitsNamespaces({ metadata: { namespace = '', name }, spec }: Channel): boolean {
+    const { watches, publisher, absences } = this.#options;
+    const admitted = publisher.channel(`${namespace}/${name}`)?.record.namespaces;
+    if (!watches.knowsNamespaces || spec.allowedNamespaces?.from !== 'Selector' || admitted === undefined || admitted === 'All')
+      return false;
+    const unknown = admitted.filter((each) => !watches.knowsNamespace(each));
+    return unknown.filter((each) => !absences.isGone(`Namespace//${each}`)).length > 0;
   }
 
   async #lookAnew(id: string): Promise<void> {

@@ -47,9 +47,11 @@ export class Watches {
   readonly deliveries = new ReflectedStore<SecretObject>();
   readonly credentials: CredentialStore;
   readonly revoked: RevokedHashes;
-  /** `VirtualKey/namespace/name` or `Channel/namespace/name` whose end is certain: a watch has told of it, or the API server was asked */
+  /** `VirtualKey/namespace/name`, `Channel/namespace/name` or `Namespace//name` whose end is certain: a watch has told of it, or the API server was asked */
   readonly gone = new Set<string>();
   readonly #namespaces = new ReflectedStore<ClusterObject>();
+  /** that a list lacked: they count until their end is certain */
+  readonly #missingNamespaces = new Set<string>();
   readonly #options: WatchesOptions;
   readonly #reflectors: { readonly kind: Kind; readonly namespace: string | undefined; readonly reflector: Reflector }[] = [];
   readonly #waiting = new Set<string>();
@@ -135,15 +137,17 @@ export class Watches {
   /** Whether a watch has this object (`Kind/namespace/name`) now. */
   holds(item: string): boolean {
     const [kind, namespace, name = ''] = item.split('/');
+    if (kind === 'Namespace') return this.knowsNamespace(name) && !this.#missingNamespaces.has(name);
     return (kind === 'Channel' ? this.channels : this.virtualKeys).get(namespace, name) !== undefined;
   }
 
   /** An object that a list lacked and that is there all the same. */
-  found(object: VirtualKey | Channel): void {
+  found(object: VirtualKey | Channel | ClusterObject): void {
     for (const { kind, namespace, reflector } of this.#reflectors)
       if (kind === object.kind && (namespace === undefined || namespace === object.metadata.namespace)) reflector.keep(object);
-    if (isChannel(object)) this.#onChannel({ type: 'Applied', object });
-    else this.#onVirtualKey({ type: 'Applied', object });
+    if (object.kind === 'Namespace') this.#onNamespace({ type: 'Applied', object });
+    else if (isChannel(object)) this.#onChannel({ type: 'Applied', object });
+    else if (isVirtualKey(object)) this.#onVirtualKey({ type: 'Applied', object });
   }
 
   /** Asks for the object itself, past the watch, and goes by the answer from then on. */
@@ -171,6 +175,21 @@ export class Watches {
   countUsers(id: string): number {
     const view = this.#views.get(id);
     return view === undefined ? 0 : this.#users.count(view);
+  }
+
+  knowsNamespace(name: string): boolean {
+    return this.#namespaces.get(undefined, name) !== undefined;
+  }
+
+  missingNamespaces(): Iterable<string> {
+    return this.#missingNamespaces;
+  }
+
+  /** Its end is certain, though no watch has told of it. */
+  endNamespace(name: string): void {
+    this.#missingNamespaces.delete(name);
+    this.#namespaces.forget(undefined, name);
+    this.#seeNamespaces(true);
   }
 
   namespaceViews(): readonly NamespaceView[] {
@@ -250,12 +269,28 @@ export class Watches {
   }
 
   #onNamespace(event: ReflectedEvent<ClusterObject>): void {
-    if (!this.#namespaces.take(event)) return;
+    if (event.type !== 'Synced') {
+      const { name } = event.object.metadata;
+      const item = `Namespace//${name}`;
+      if (event.type === 'Deleted' && !event.seen) {
+        if (!this.knowsNamespace(name)) return;
+        this.#missingNamespaces.add(name);
+        return this.#options.onChange(item);
+      }
+      this.#missingNamespaces.delete(name);
+      if (event.type === 'Applied') this.gone.delete(item);
+      else this.gone.add(item);
+    }
+    if (this.#namespaces.take(event)) this.#seeNamespaces(false);
+  }
+
+  /** `all`: also Channels that admit the same as before have to be looked at */
+  #seeNamespaces(all: boolean): void {
     const namespaces = this.namespaceViews();
     for (const channel of this.channels.values()) {
       if (channel.spec.allowedNamespaces?.from !== 'Selector') continue;
       const id = `${channel.metadata.namespace ?? ''}/${channel.metadata.name}`;
-      if (this.#see(id, toChannelView(channel, namespaces))) this.#options.onChange(`Channel/${id}`);
+      if (this.#see(id, toChannelView(channel, namespaces)) || all) this.#options.onChange(`Channel/${id}`);
     }
   }
 
@@ -279,6 +314,10 @@ export class Watches {
   }
 }
 
-function isChannel(object: VirtualKey | Channel): object is Channel {
+function isVirtualKey(object: ClusterObject): object is VirtualKey {
+  return object.kind === 'VirtualKey';
+}
+
+function isChannel(object: ClusterObject): object is Channel {
   return object.kind === 'Channel';
 }

@@ -257,3 +257,54 @@ describe('keys that would vanish though nobody has asked for it', () => {
     expect(await metric('keywright_snapshot_withheld_keys')).toBe(20);
   });
 });
+
+describe('a list of Namespaces that comes back too short', () => {
+  const namespace = (name: string) =>
+    world.cluster.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels: { env: 'prod' } } });
+  const admitted = () => world.published().channels[0]?.namespaces;
+
+  beforeEach(async () => {
+    await namespace('team');
+    await namespace('other');
+    await world.applyChannel('openai', {
+      provider: 'OpenAI',
+      allowedNamespaces: { from: 'Selector', selector: { matchLabels: { env: 'prod' } } },
+    });
+    await world.start();
+    await world.advance(5_000);
+  });
+
+  it('takes a Channel from nobody, and what was really deleted meanwhile goes', async () => {
+    await relist('Namespace', () => false);
+    await world.advance(5_000);
+    expect(admitted()).toEqual(['other', 'team']);
+    cluster.muted.add('Namespace');
+    await world.cluster.delete({ kind: 'Namespace', name: 'other' });
+    await world.advance(5_000);
+    cluster.muted.clear();
+    await relist('Namespace', () => false);
+    await world.advance(5_000);
+    expect(admitted()).toEqual(['team']);
+    await relist('Namespace', () => true);
+    await world.cluster.delete({ kind: 'Namespace', name: 'team' });
+    await world.advance(5_000);
+    expect(admitted()).toEqual([]);
+  });
+
+  it('is not believed by an operator that starts with it either', async () => {
+    expect(admitted()).toEqual(['other', 'team']);
+    await world.stop();
+    const through = world.through;
+    world.through = (inner) => {
+      const made = through(inner);
+      cluster.lie = (of, objects) => (of === 'Namespace' ? [] : objects);
+      return made;
+    };
+    await world.cluster.delete({ kind: 'Namespace', name: 'other' });
+    const before = world.writes.length;
+    await world.start();
+    await world.advance(5_000);
+    expect(admitted()).toEqual(['team']);
+    expect(world.writes.slice(before).filter(({ name }) => name.includes('-channels-'))).toHaveLength(1);
+  });
+});

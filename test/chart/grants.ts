@@ -105,6 +105,7 @@ export const grantsInCluster: readonly Grant[] = [
     )
     .map((grant) => (grant.place === 'tenant' ? { ...grant, place: 'cluster' as const } : grant)),
   ...operator('cluster', 'namespaces', {
+    get: 'asks for one that a list lacked, which does not mean that it is gone',
     list: 'knows the labels of namespaces, for allowedNamespaces.from: Selector',
     watch: 'learns at once of a namespace’s changed labels',
   }),

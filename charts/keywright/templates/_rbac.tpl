@@ -76,7 +76,7 @@ subjects:
 {{- define "keywright.namespaceRule" -}}
 - apiGroups: [""]
   resources: [namespaces]
-  verbs: [list, watch]
+  verbs: [get, list, watch]
 {{- end -}}
 
 {{- /* lists and watches of one name pass a rule with resourceNames; a create cannot */}}

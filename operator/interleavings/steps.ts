@@ -184,9 +184,17 @@ class Run {
 
   async #wait(ms: number): Promise<void> {
     for (let left = ms; left > 0; left -= chunkMs) {
+      await this.#collect();
       await this.world.advance(Math.min(left, chunkMs));
       this.ledger.check();
     }
+  }
+
+  /** As Kubernetes does: a Secret that a leader which is behind has made for a key that is gone goes as well, though it came later. */
+  async #collect(): Promise<void> {
+    const owner = (await this.world.secret('a-virtualkey'))?.metadata.ownerReferences?.[0]?.uid;
+    if (owner === undefined || owner === (await this.world.key('a'))?.metadata.uid) return;
+    await this.world.cluster.delete({ kind: 'Secret', namespace: 'team', name: 'a-virtualkey' });
   }
 
   async #lead(): Promise<Leader> {

@@ -39,7 +39,7 @@ export interface ConnectionSource {
 const freshMs = 30_000;
 
 /**
- * The connection of a kubeconfig: the named file, else the pod's service account, else KUBECONFIG or ~/.kube/config.
+ * The connection of a kubeconfig: the named file, else KUBECONFIG, else the pod's service account, else ~/.kube/config: the order of the proxy.
  * client-node is used for what needs it alone (exec plugins, OIDC, proxies, merged files), and imported then: it costs 0.5 s and 90 MB.
  */
 export function makeConnectionSource(options: { kubeconfigPath?: string; now: () => number }): ConnectionSource {
@@ -89,7 +89,7 @@ interface LoadedConfig {
 
 async function loadConfig(kubeconfigPath: string | undefined): Promise<PlainConfig> {
   const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port = '443', KUBECONFIG: named = '' } = process.env;
-  if (kubeconfigPath === undefined && host !== undefined) return toServiceAccount(host, port);
+  if (kubeconfigPath === undefined && named === '' && host !== undefined) return toServiceAccount(host, port);
   const file = kubeconfigPath ?? (named === '' || named.includes(path.delimiter) ? undefined : named);
   const plain = file === undefined ? undefined : toPlainConfig(await readDocument(file), path.dirname(file));
   if (plain !== undefined) return plain;

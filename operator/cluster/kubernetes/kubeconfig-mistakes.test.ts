@@ -83,7 +83,10 @@ describe('a kubeconfig', () => {
   });
 
   it('is not looked for in a pod, and must be somewhere else', async () => {
-    expect(await findKubeConfigMistakes({ KUBECONFIG: '/no/such', KUBERNETES_SERVICE_HOST: '10.0.0.1' })).toEqual([]);
+    expect(await findKubeConfigMistakes({ HOME: '/no/such', KUBERNETES_SERVICE_HOST: '10.0.0.1' })).toEqual([]);
+    expect(await findKubeConfigMistakes({ KUBECONFIG: '/no/such', KUBERNETES_SERVICE_HOST: '10.0.0.1' })).toEqual([
+      'kubeconfig /no/such does not exist',
+    ]);
     expect(await findKubeConfigMistakes({ HOME: directory })).toEqual([
       `no API server to work with: not in a pod, KUBECONFIG is not set, and ${directory}/.kube/config does not exist`,
     ]);

@@ -16,12 +16,12 @@ const clusterFiles = ['certificate-authority'];
 const userFiles = ['client-certificate', 'client-key', 'tokenFile'];
 
 /**
- * What is wrong with the kubeconfig that a process in this environment would use, as far as waiting cannot mend it: told at the start, instead of trying for ever. In a pod its
- * service account is used, and its files come with the pod. No mistake holds a value of a file.
+ * What is wrong with the kubeconfig that a process in this environment would use, as far as waiting cannot mend it: told at the start, instead of trying for ever. In a pod without
+ * KUBECONFIG its service account is used, and its files come with the pod. No mistake holds a value of a file.
  */
 export async function findKubeConfigMistakes(environment: Environment): Promise<readonly string[]> {
-  if (environment['KUBERNETES_SERVICE_HOST'] !== undefined) return [];
   const named = (environment['KUBECONFIG'] ?? '').split(path.delimiter).filter((file) => file !== '');
+  if (named.length === 0 && environment['KUBERNETES_SERVICE_HOST'] !== undefined) return [];
   const standard = path.join(environment['HOME'] ?? homedir(), '.kube', 'config');
   if (named.length === 0 && !(await exists(standard)))
     return [`no API server to work with: not in a pod, KUBECONFIG is not set, and ${standard} does not exist`];

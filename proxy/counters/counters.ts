@@ -1,5 +1,7 @@
 import type { RateWindow } from '../../core/rate-headers.ts';
 import type { Revocation } from '../../core/revocation.ts';
+import type { KeyBudget } from '../../core/snapshot.ts';
+import type { UsageEvent } from '../../core/usage-event.ts';
 
 /**
  * What the pipeline needs of a store of limits. Two implementations (memory, Redis) behind this one interface pass
@@ -17,6 +19,36 @@ export interface LimitWindow {
   readonly shadow: boolean;
 }
 
+/** One budget of one key: at most so much money in a calendar period (UTC). */
+export interface BudgetLimit {
+  readonly period: KeyBudget['period'];
+  readonly limitNanoUsd: number;
+  /** counted and reported, never refused */
+  readonly shadow: boolean;
+}
+
+/** What a budget stood at, by the store's clock. Integer nano-dollars. */
+export interface BudgetState {
+  readonly period: KeyBudget['period'];
+  /** the window that counts: `2026-11-22`, `2026-W47`, `2026-11` or `total` */
+  readonly window: string;
+  readonly limitNanoUsd: number;
+  readonly spentNanoUsd: number;
+  /** held by requests in flight */
+  readonly reservedNanoUsd: number;
+  /** until the next window begins; absent for `Total`, which never frees */
+  readonly resetMs?: number;
+}
+
+/** What one request may cost. Integer nano-dollars. */
+export interface MoneyReservation {
+  readonly budgets: readonly BudgetLimit[];
+  /** upper bound of the cost: reserved against every budget until `settle` */
+  readonly boundNanoUsd: number;
+  /** what a reservation that nobody settles turns into at its deadline: the estimated input, at most the bound */
+  readonly floorNanoUsd: number;
+}
+
 export interface Admission {
   /** makes the admission idempotent: a repeated one changes nothing and answers as the first */
   readonly requestId: string;
@@ -28,6 +60,8 @@ export interface Admission {
   readonly tokens: number;
   /** requests in flight; absent = no such limit */
   readonly concurrency?: { readonly limit: number; readonly shadow: boolean };
+  /** absent = the key has no budget */
+  readonly money?: MoneyReservation;
   /** after so long without `renew` or `settle` the reservation turns into used tokens and the slot frees itself */
   readonly holdMs: number;
 }
@@ -41,7 +75,8 @@ export type AdmitAnswer =
       /** the store's clock (Redis TIME), ms since 1970; what the access log shows */
       readonly timeMs: number;
       readonly windows: readonly WindowState[];
-      /** names of shadow limits that would have refused */
+      readonly budgets?: readonly BudgetState[];
+      /** names of shadow limits and `budget:<period>` of shadow budgets that would have refused */
       readonly shadowRefusals: readonly string[];
       /** true while the answer comes from this pod's share and not from the shared store */
       readonly degraded: boolean;
@@ -59,9 +94,17 @@ export type AdmitAnswer =
       readonly windows: readonly WindowState[];
       readonly degraded: boolean;
     }
+  /** a budget is used up; nothing was reserved */
+  | {
+      readonly outcome: 'exhausted';
+      readonly timeMs: number;
+      readonly budget: BudgetState;
+      readonly windows: readonly WindowState[];
+      readonly degraded: boolean;
+    }
   /** the store knows of a revocation that overrules the proxy's record; nothing was reserved */
   | { readonly outcome: 'overruled'; readonly timeMs: number; readonly revocations: readonly Revocation[] }
-  /** the store is away and the policy is Closed: 503 `limiter_unavailable` */
+  /** the store is away and the policy is Closed, or the spend of a budget is still being restored: 503 `limiter_unavailable` */
   | { readonly outcome: 'unavailable' };
 
 /** End of an admitted request: the reservation is replaced by the true usage and the slot is freed. Once; a second one does nothing. */
@@ -74,6 +117,10 @@ export interface Settlement {
   readonly concurrency: boolean;
   /** gives the request back as well (nothing was sent to any provider): refunds the bucket that was charged */
   readonly refundRequest: boolean;
+  /** of an admission with `money`: its budgets and the true cost, integer nano-dollars */
+  readonly money?: { readonly budgets: readonly BudgetLimit[]; readonly costNanoUsd: number };
+  /** told to whoever keeps accounts, in the same script */
+  readonly event?: UsageEvent;
 }
 
 export interface Counters {
@@ -82,7 +129,7 @@ export interface Counters {
   /** off the request path, batched; never throws */
   settle(settlement: Settlement): void;
   /** books what has flowed so far of a long stream and renews reservation and slot */
-  renew(admission: Admission, tokensSoFar: number): void;
+  renew(admission: Admission, tokensSoFar: number, costSoFarNanoUsd?: number): void;
   /** resolves when everything handed to `settle` so far has reached the store or is given up */
   flush(): Promise<void>;
   close(): Promise<void>;

@@ -2,7 +2,7 @@ import { estimateInputTokens, estimateTokens } from '../../core/estimate.ts';
 import { toRateHeaders } from '../../core/rate-headers.ts';
 import type { Refusal } from '../../core/refusals.ts';
 import type { Revocation } from '../../core/revocation.ts';
-import type { Admission, AdmitAnswer, WindowState } from '../counters/counters.ts';
+import type { Admission, AdmitAnswer, BudgetState, WindowState } from '../counters/counters.ts';
 import { type Exchange, required } from '../exchange.ts';
 import { toLimitWindows } from '../limit-windows.ts';
 import type { Parts } from '../parts.ts';
@@ -49,6 +49,7 @@ async function ask(exchange: Exchange, parts: Parts, admission: Admission): Prom
   exchange.degraded = answer.degraded;
   addRateHeaders(exchange, answer.windows, parts.clock.now());
   if (answer.outcome === 'refused') return toRefusal(answer);
+  if (answer.outcome === 'exhausted') return toExhausted(answer.budget);
   exchange.admission = admission;
   const key = parts.metrics.keyLabel(admission.keyId, undefined);
   for (const reason of answer.shadowRefusals) parts.metrics.shadowRefusals.inc({ key, reason: toReason(reason) });
@@ -84,6 +85,16 @@ function toRefusal(answer: Extract<AdmitAnswer, { outcome: 'refused' }>): Refusa
     retryAfterMs,
     // SDKs would wait for hours in silence, or ask again for what is never admitted
     ...(span === 'day' || limit === 0 ? { shouldRetry: false } : {}),
+  };
+}
+
+function toExhausted({ period, limitNanoUsd, resetMs }: BudgetState): Refusal {
+  const frees = resetMs === undefined ? 'It does not renew by itself.' : `It renews in ${toSeconds(resetMs)}.`;
+  return {
+    code: 'insufficient_quota',
+    message: `The ${period} budget of this key is used up: ${limitNanoUsd / 1_000_000_000} USD. ${frees}`,
+    ...(resetMs === undefined ? {} : { retryAfterMs: resetMs }),
+    shouldRetry: false,
   };
 }
 

@@ -3,10 +3,24 @@ export interface Usage {
   /** all input, cache reads and writes included */
   readonly inputTokens: number;
   readonly cachedInputTokens: number;
+  /** for however long */
   readonly cacheWriteTokens: number;
   /** all output, reasoning included */
   readonly outputTokens: number;
   readonly reasoningTokens: number;
+
+  // what only some requests have; absent = 0
+  /** of cacheWriteTokens, those written for an hour and not for five minutes */
+  readonly cacheWrite1hTokens?: number;
+  /** of inputTokens */
+  readonly audioInputTokens?: number;
+  /** of outputTokens */
+  readonly audioOutputTokens?: number;
+  /** searches that the provider made on its side */
+  readonly webSearches?: number;
+  readonly images?: number;
+  readonly audioMilliseconds?: number;
+  readonly characters?: number;
 }
 
 export const emptyUsage: Usage = { inputTokens: 0, cachedInputTokens: 0, cacheWriteTokens: 0, outputTokens: 0, reasoningTokens: 0 };

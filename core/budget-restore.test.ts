@@ -1,5 +1,13 @@
 import { expect, it } from 'vitest';
-import { budgetsKey, parseBudgetResetMessage, parseRestoreQuestion, toBudgetResetMessage, toRestoreQuestion } from './budget-restore.ts';
+import {
+  budgetResetChannel,
+  budgetsKey,
+  restoreChannel,
+  parseBudgetResetMessage,
+  parseRestoreQuestion,
+  toBudgetResetMessage,
+  toRestoreQuestion,
+} from './budget-restore.ts';
 
 it('has the names by which processes of different versions meet', () => {
   expect([restoreChannel, budgetResetChannel]).toEqual(['kw:restore', 'kw:budget-reset']);

@@ -18,7 +18,7 @@ export function toRefusalAnswer(refusal: Refusal, dialect: Dialect, requestId: s
     ...(dialect === 'Anthropic' ? { 'request-id': requestId } : {}),
     ...toRetryHeaders(refusal, form),
   };
-  return { status: toStatus(refusal, form, dialect), headers, body: JSON.stringify(toBody(refusal, dialect, requestId)) };
+  return { status: toRefusalStatus(refusal, dialect), headers, body: JSON.stringify(toBody(refusal, dialect, requestId)) };
 }
 
 /**
@@ -30,7 +30,9 @@ export function toStreamRefusal(refusal: Refusal, dialect: Dialect, requestId: s
   return dialect === 'Anthropic' ? `event: error\n${data}` : data;
 }
 
-function toStatus(refusal: Refusal, form: RefusalForm, dialect: Dialect): number {
+/** The HTTP status of a refusal. */
+export function toRefusalStatus(refusal: Refusal, dialect: Dialect): number {
+  const form = refusals[refusal.code];
   if (dialect === 'Anthropic') return form.anthropicStatus ?? form.status;
   if (dialect === 'OpenAI') return form.status;
   return isMissingKey(refusal) ? 403 : (form.geminiHttp ?? form.status);
@@ -66,7 +68,7 @@ function toBody(refusal: Refusal, dialect: Dialect, requestId: string): unknown 
   }
   if (dialect === 'Gemini') {
     const status = isMissingKey(refusal) ? 'PERMISSION_DENIED' : form.geminiStatus;
-    return { error: { code: toStatus(refusal, form, 'Gemini'), message, status, details: toGeminiDetails(refusal, form) } };
+    return { error: { code: toRefusalStatus(refusal, 'Gemini'), message, status, details: toGeminiDetails(refusal, form) } };
   }
   return { error: { message, type: toOpenAIType(refusal, form), param: refusal.param ?? null, code: refusal.code } };
 }

@@ -39,6 +39,8 @@ export interface AttemptOptions {
   readonly request: Dispatcher.DispatchOptions;
   /** a usage chunk was asked for that the client does not expect */
   readonly withholdUsage: boolean;
+  /** called with every piece of a stream */
+  readonly onProgress: () => void;
 }
 
 /** Sends one request to one provider and passes its answer on as it comes. Never rejects. */
@@ -216,6 +218,7 @@ class Attempt implements Dispatcher.DispatchHandler {
     let isFull = false;
     this.#sendHead();
     for (const piece of this.#meter?.push(chunk) ?? [chunk]) isFull = !this.#response.write(piece) || isFull;
+    if (this.#isEventStream) this.#options.onProgress();
     if (isFull && this.#response.writableNeedDrain) this.#pauseUpstream();
   }
 

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { CompiledKey } from '../core/authorize.ts';
+import type { Prompt } from '../core/estimate.ts';
 import type { Dialect, Refusal } from '../core/refusals.ts';
 import type { Candidate } from '../core/route.ts';
 import type { Secret } from '../core/secret.ts';
@@ -9,6 +10,9 @@ import type { Admission } from './counters/counters.ts';
 import type { DialectDriver, Meter, RequestShape, Surface } from './dialects/dialect.ts';
 import type { JsonBody } from './json-scan.ts';
 import type { Target } from './target.ts';
+
+/** Nginx' number for a client that hung up before it was answered; it is only told, never sent. */
+export const clientClosedRequest = 499;
 
 /**
  * One request on its way through the stages. What is known from the start is read-only; the rest is filled in, each field by the one stage named beside it.
@@ -36,6 +40,7 @@ export interface Exchange {
   body: JsonBody | undefined;
   releaseBody: (() => void) | undefined;
   shape: RequestShape | undefined;
+  prompt: Prompt | undefined;
   candidates: readonly Candidate[];
 
   /** admit: set while a reservation is held, taken away by settle */
@@ -93,6 +98,7 @@ export function makeExchange(given: NewExchange): Exchange {
     body: undefined,
     releaseBody: undefined,
     shape: undefined,
+    prompt: undefined,
     candidates: [],
     admission: undefined,
     estimatedInputTokens: 0,

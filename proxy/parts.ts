@@ -5,6 +5,7 @@ import type { Log } from '../runtime/log.ts';
 import type { AttemptLimit } from './attempt-limit.ts';
 import type { Counters } from './counters/counters.ts';
 import type { LastUsed } from './last-used.ts';
+import type { LearntOutputs } from './learnt-outputs.ts';
 import type { ProxyMetrics } from './proxy-metrics.ts';
 import type { BodyBounds } from './read-body.ts';
 import type { Revocations } from './revocations.ts';
@@ -28,6 +29,7 @@ export interface Parts {
   readonly revocations: Revocations;
   readonly lastUsed: LastUsed;
   readonly counters: Counters;
+  readonly learntOutputs: LearntOutputs;
   readonly upstreams: Upstreams;
   readonly metrics: ProxyMetrics;
   readonly log: Log;

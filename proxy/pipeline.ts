@@ -25,7 +25,7 @@ export async function runPipeline(exchange: Exchange, parts: Parts): Promise<voi
   });
   const refusal = await runStages(exchange, parts);
   // settled before the client can see the end of its answer: with `concurrency: 1` its next request may follow at once
-  guard(exchange, parts, () => settle(exchange, parts));
+  guard(exchange, parts, () => settle(exchange, parts, refusal));
   if (refusal !== undefined) guard(exchange, parts, () => answer(exchange, refusal));
   guard(exchange, parts, () => record(exchange, parts, refusal));
   exchange.releaseBody?.();

@@ -14,11 +14,12 @@ import { makeFrontDoor, makeRequestId } from './front-door.ts';
 import { makeInFlight } from './in-flight.ts';
 import { makeKeyEnder } from './key-ender.ts';
 import type { LastUsed } from './last-used.ts';
+import { makeLearntOutputs } from './learnt-outputs.ts';
 import type { KeyIndex, Parts } from './parts.ts';
 import { makeProxyMetrics } from './proxy-metrics.ts';
+import { renewWhenDue } from './renewal.ts';
 import type { Revocations } from './revocations.ts';
 import { makeRouter } from './router.ts';
-import { renew } from './stages/settle.ts';
 import { makeUpstreams } from './upstream.ts';
 
 export interface ServerSettings {
@@ -95,6 +96,7 @@ export async function startProxy({
     revocations,
     lastUsed: lastUsed ?? { note: () => {} },
     counters,
+    learntOutputs: makeLearntOutputs(),
     upstreams,
     metrics: makeProxyMetrics({ metrics, maxKeys: settings.maxKeySeries, now: clock.now, inFlight: () => inFlight.count }),
     log,
@@ -138,7 +140,7 @@ export async function startProxy({
   if (bound === null || typeof bound === 'string') throw new Error('the proxy has no address although it listens');
   const renewTimer = setInterval(() => {
     const nowMs = performance.now();
-    for (const exchange of inFlight.all()) renew(exchange, parts, nowMs);
+    for (const exchange of inFlight.all()) renewWhenDue(exchange, parts, nowMs);
   }, renewEveryMs);
   const forgetTimer = setInterval(() => revocations.forget(), forgetEveryMs);
   const host = bound.family === 'IPv6' ? `[${bound.address}]` : bound.address;

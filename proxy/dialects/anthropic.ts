@@ -4,6 +4,7 @@ import { parseAnthropicUsage } from '../../core/usage.ts';
 import { makeAnthropicStreamMeter } from './anthropic-meter.ts';
 import type { Body, DialectDriver, Meter, MeterOptions, RequestShape, Splice, SpliceOptions, Surface } from './dialect.ts';
 import { makeFreeMeter, makeJsonMeter } from './json-meter.ts';
+import { type Media, measurePrompt } from './measure-prompt.ts';
 import {
   checkBoolean,
   checkInteger,
@@ -11,6 +12,7 @@ import {
   checkModel,
   checkModels,
   checkTools,
+  isObject,
   toNumber,
   toOtherModels,
 } from './request-fields.ts';
@@ -65,6 +67,7 @@ export const anthropicDriver: DialectDriver = {
   dialect: 'Anthropic',
   surfaces,
   parseShape,
+  measure: (body) => measurePrompt(body, toMedia),
   spliceFor,
   withholdsUsage: () => false,
   makeMeter,
@@ -83,6 +86,15 @@ function parseShape(body: Body, surface: Surface): { shape: RequestShape } | { r
       asksUsage: true,
     },
   };
+}
+
+/** Images and documents, also inside the result of a tool. A document of text or of content blocks is read as such. Source: Anthropic API reference, "Messages", content blocks. */
+function toMedia(part: Body): Media | undefined {
+  const source = part['source'];
+  if (!isObject(source) || source['type'] === 'text' || source['type'] === 'content') return undefined;
+  const data = typeof source['data'] === 'string' ? source['data'] : undefined;
+  if (part['type'] === 'image') return { kind: 'image', data };
+  return part['type'] === 'document' ? { kind: 'file', data } : undefined;
 }
 
 function spliceFor({ shape, upstreamModel }: SpliceOptions): readonly Splice[] {

@@ -1,6 +1,8 @@
+import type { Prompt } from '../../core/estimate.ts';
 import type { Dialect, Refusal } from '../../core/refusals.ts';
 import type { Scope } from '../../core/snapshot.ts';
 import type { Usage } from '../../core/usage.ts';
+import type { JsonBody } from '../json-scan.ts';
 
 /** One path that clients may call. */
 export interface Surface {
@@ -74,6 +76,8 @@ export interface DialectDriver {
   readonly surfaces: readonly Surface[];
   /** Reads what matters of a parsed body; refuses (`invalid_request`) what a provider might read in another way. */
   parseShape(body: Body, surface: Surface): { readonly shape: RequestShape } | { readonly refusal: Refusal };
+  /** What the model reads of a body whose shape was found right. */
+  measure(body: JsonBody, surface: Surface): Prompt;
   /** What to change in the body before it is forwarded; nothing else is touched. */
   spliceFor(options: SpliceOptions): readonly Splice[];
   /** Whether `spliceFor` asks the provider for a usage chunk that the client did not ask for. */

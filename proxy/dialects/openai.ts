@@ -3,6 +3,7 @@ import type { Refusal } from '../../core/refusals.ts';
 import { parseOpenAIUsage } from '../../core/usage.ts';
 import type { Body, DialectDriver, MeterOptions, RequestShape, Splice, SpliceOptions, Surface } from './dialect.ts';
 import { makeFreeMeter, makeJsonMeter } from './json-meter.ts';
+import { type Media, measureInputs, measurePrompt, toEmbedded } from './measure-prompt.ts';
 import { makeOpenAIStreamMeter } from './openai-meter.ts';
 import {
   checkBoolean,
@@ -82,6 +83,7 @@ export const openaiDriver: DialectDriver = {
   dialect: 'OpenAI',
   surfaces,
   parseShape,
+  measure: (body, { operation }) => (operation === 'embeddings' ? measureInputs(body.value['input']) : measurePrompt(body, toMedia)),
   spliceFor,
   withholdsUsage,
   makeMeter,
@@ -107,6 +109,29 @@ function toChatShape(body: Body): Omit<RequestShape, 'model' | 'otherModels'> {
     choices: toNumber(body, 'n') ?? 1,
     asksUsage: isObject(options) && options['include_usage'] === true,
   };
+}
+
+/** Content parts of a chat message. Source: OpenAI API reference, "Chat Completions", content parts; `video_url` and `audio_url` are vLLM's. */
+function toMedia(part: Body): Media | undefined {
+  switch (part['type']) {
+    case 'image_url':
+      return { kind: 'image', data: toEmbedded(isObject(part['image_url']) ? part['image_url']['url'] : part['image_url']) };
+    case 'input_audio':
+      return { kind: 'audio', data: textOf(part['input_audio'], 'data') };
+    case 'audio_url':
+      return { kind: 'audio', data: toEmbedded(textOf(part['audio_url'], 'url')) };
+    case 'file':
+      return { kind: 'file', data: textOf(part['file'], 'file_data') };
+    case 'video_url':
+      return { kind: 'file', data: toEmbedded(textOf(part['video_url'], 'url')) };
+    default:
+      return undefined;
+  }
+}
+
+function textOf(value: unknown, field: string): string | undefined {
+  const text = isObject(value) ? value[field] : undefined;
+  return typeof text === 'string' ? text : undefined;
 }
 
 function checkStreamOptions({ stream_options: options }: Body): Refusal | undefined {

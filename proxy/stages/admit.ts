@@ -16,28 +16,37 @@ const holdMs = 30_000;
  * Budgets will join this one question.
  */
 export function admit(exchange: Exchange, parts: Parts): Refusal | undefined | Promise<Refusal | undefined> {
-  const admission = toAdmission(exchange);
-  if (admission.windows.length === 0 && admission.concurrency === undefined) return undefined;
+  const admission = toAdmission(exchange, parts);
+  if (admission.windows.length === 0 && admission.concurrency === undefined) {
+    // nothing to ask, but what it uses will be told
+    exchange.admission = admission;
+    return undefined;
+  }
   return ask(exchange, parts, admission);
 }
 
-function toAdmission(exchange: Exchange): Admission {
+function toAdmission(exchange: Exchange, parts: Parts): Admission {
   const { record } = required(exchange.key);
-  const shape = required(exchange.shape);
-  const promptBytes = required(exchange.body).bytes.length;
-  // counting tokens is a request like any other, but it uses none
-  const usesTokens = exchange.surface.metered;
-  exchange.estimatedInputTokens = usesTokens ? estimateInputTokens(promptBytes) : 0;
+  const { model } = required(exchange.shape);
   const concurrency = record.limits?.concurrency;
   return {
     requestId: exchange.requestId,
     keyId: record.id,
     bearer: { uid: record.uid, gen: record.gen, credentialId: required(exchange.credential).id },
-    windows: toLimitWindows(record, shape.model),
-    tokens: usesTokens ? estimateTokens({ promptBytes, maxOutputTokens: shape.maxOutputTokens, choices: shape.choices }) : 0,
+    windows: toLimitWindows(record, model),
+    tokens: toTokens(exchange, parts),
     ...(concurrency === undefined ? {} : { concurrency: { limit: concurrency, shadow: record.limits?.mode === 'Shadow' } }),
     holdMs,
   };
+}
+
+/** Counting tokens is a request like any other, but it uses none. */
+function toTokens(exchange: Exchange, { learntOutputs }: Parts): number {
+  if (!exchange.surface.metered) return 0;
+  exchange.estimatedInputTokens = estimateInputTokens(required(exchange.prompt));
+  const { model, maxOutputTokens, choices } = required(exchange.shape);
+  const learntOutputTokens = model === undefined ? undefined : learntOutputs.of(required(exchange.key).record.id, model);
+  return estimateTokens({ inputTokens: exchange.estimatedInputTokens, maxOutputTokens, choices, learntOutputTokens });
 }
 
 async function ask(exchange: Exchange, parts: Parts, admission: Admission): Promise<Refusal | undefined> {

@@ -62,6 +62,7 @@ async function authorizeBody(exchange: Exchange, parts: Parts): Promise<Refusal 
   if ('refusal' in parsed) return parsed.refusal;
   if (showsKey(toModels(parsed.shape), required(exchange.presentedKey).reveal())) return keyForModel;
   exchange.shape = parsed.shape;
+  exchange.prompt = exchange.driver.measure(scan.body, exchange.surface);
   exchange.body = shrinkBody(scan.body);
   return firstRefusal(bodyChecks, { exchange, parts, key: required(exchange.key) });
 }

@@ -7,6 +7,7 @@ import { type Exchange, required } from '../exchange.ts';
 import { toUpstreamHeaders } from '../headers.ts';
 import { spliceJson } from '../json-scan.ts';
 import type { Parts } from '../parts.ts';
+import { renewWhenDue } from '../renewal.ts';
 import type { Upstream } from '../upstream.ts';
 import { toUpstreamPath } from '../upstream-path.ts';
 
@@ -54,6 +55,7 @@ async function tryChannel(exchange: Exchange, parts: Parts, candidate: Candidate
       pool: upstream.pool,
       request: toRequest(exchange, candidate, { upstream, credential, body }),
       withholdUsage: exchange.driver.withholdsUsage(exchange.surface, required(exchange.shape)),
+      onProgress: () => renewWhenDue(exchange, parts, performance.now()),
     });
     if (last.outcome !== 'failed' || !isWorthAnother(last, channel)) return last;
     // what is wrong with a credential is not better a moment later

@@ -1,11 +1,8 @@
 import type { Refusal, RefusalCode } from '../../core/refusals.ts';
 import { type AccessLine, writeAccessLine } from '../access-log.ts';
-import type { Exchange } from '../exchange.ts';
+import { clientClosedRequest, type Exchange } from '../exchange.ts';
 import type { Parts } from '../parts.ts';
 import { toNamespace } from '../proxy-metrics.ts';
-
-/** Nginx' number for a client that hung up before it was answered; it is only logged. */
-const clientClosedRequest = 499;
 
 /** Stage 7: metrics and one access line. Runs once for every request, last. */
 export function record(exchange: Exchange, parts: Parts, refusal: Refusal | undefined): void {

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { request as httpRequest } from 'node:http';
-import { expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { KeyLimits } from '../../core/snapshot.ts';
 import { untilHolds } from '../../test/support/eventually.ts';
 import {
   answerJson,
@@ -9,9 +10,11 @@ import {
   keyText,
   makeChannelRecord,
   makeKeyRecord,
+  postChat,
   startTestProxy,
   startUpstream,
   type TestProxy,
+  type UpstreamHandler,
 } from '../../test/support/data-plane.ts';
 
 type ProviderFault = 'whole' | 'stream' | 'throttle' | 'error' | 'credential' | 'fault' | 'reset' | 'cut' | 'cutStream' | 'silent';
@@ -104,3 +107,67 @@ it('every admitted request is settled exactly once, whatever provider and client
     await upstream.close();
   }
 }, 60_000);
+
+describe('the usage event', () => {
+  const ends: (() => Promise<void>)[] = [];
+  afterEach(async () => {
+    for (const end of ends.splice(0).toReversed()) await end();
+  });
+  async function start(answer: UpstreamHandler, limits?: KeyLimits): Promise<TestProxy> {
+    const upstream = await startUpstream(answer);
+    ends.push(() => upstream.close());
+    const channel = makeChannelRecord(upstream.url, { retries: { attempts: 0, on: [] } });
+    const proxy = await startTestProxy({ channels: [channel], keys: [makeKeyRecord(limits === undefined ? {} : { limits })] });
+    ends.push(() => proxy.stop());
+    return proxy;
+  }
+  const events = (proxy: TestProxy): unknown[] => proxy.counters.settlements.map(({ event }) => event);
+
+  it('tells what was used, also by a key without limits', async () => {
+    const proxy = await start((_request, response) => answerJson(response, chatAnswer));
+    const response = await postChat(proxy.url);
+    expect(response.status).toBe(200);
+    const event = {
+      requestId: response.headers.get('x-request-id'),
+      keyId: 'default/app',
+      channel: 'default/openai',
+      model: 'gpt-4o-mini',
+      dialect: 'OpenAI',
+      status: 200,
+      usage: { inputTokens: 11, outputTokens: 7 },
+      durationMs: expect.any(Number),
+    };
+    expect(events(proxy)).toEqual([expect.objectContaining({ ...event, usage: expect.objectContaining(event.usage) })]);
+    // no limit, no question: only the settlement goes to the store
+    expect(proxy.counters.admissions).toEqual([]);
+  });
+
+  it('has the status that the client is told', async () => {
+    const proxy = await start((_request, response) => response.destroy());
+    expect((await postChat(proxy.url)).status).toBe(503);
+    expect(events(proxy)).toEqual([expect.objectContaining({ status: 503, usage: expect.objectContaining({ outputTokens: 0 }) })]);
+  });
+
+  it('is not told of what a limit refused', async () => {
+    const proxy = await start((_request, response) => answerJson(response, chatAnswer), { rpm: 1 });
+    await postChat(proxy.url);
+    expect((await postChat(proxy.url)).status).toBe(429);
+    expect(events(proxy)).toHaveLength(1);
+  });
+
+  it('of a client that hung up says so', async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const proxy = await start(() => resolve());
+    const controller = new AbortController();
+    const call = fetch(`${proxy.url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${keyText}`, 'content-type': 'application/json' },
+      body: JSON.stringify(chatBody),
+      signal: controller.signal,
+    }).catch(() => undefined);
+    await promise;
+    controller.abort();
+    await call;
+    await untilHolds(() => expect(events(proxy)).toEqual([expect.objectContaining({ status: 499 })]));
+  });
+});

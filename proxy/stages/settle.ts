@@ -1,24 +1,26 @@
-import { billedTokens } from '../../core/usage.ts';
-import type { Exchange } from '../exchange.ts';
+import { toRefusalStatus } from '../../core/refusal-answer.ts';
+import type { Refusal } from '../../core/refusals.ts';
+import type { UsageEvent } from '../../core/usage-event.ts';
+import { billedTokens, emptyUsage } from '../../core/usage.ts';
+import { clientClosedRequest, type Exchange } from '../exchange.ts';
 import type { Parts } from '../parts.ts';
-
-/** A reservation is renewed at least so often, and each second while tokens flow. */
-const renewAtLeastMs = 10_000;
 
 /**
  * Stage 6: the true usage replaces the reservation; on a broken or aborted answer the best known one. Runs once for every request, whatever became of it, and settles
- * each admission exactly once. A request of which nothing reached a provider is given back as a whole.
+ * each admission exactly once, with the event that tells what was used. A request of which nothing reached a provider is given back as a whole.
+ * @param refusal what the client is about to be told instead of an answer
  */
-export function settle(exchange: Exchange, parts: Parts): void {
+export function settle(exchange: Exchange, parts: Parts, refusal: Refusal | undefined): void {
   if (exchange.settled) return;
   exchange.settled = true;
   const known = exchange.meter?.usage();
   exchange.usage = known?.usage;
   if (known?.exact === false) parts.metrics.usageEstimated.inc({ reason: exchange.abortedBy ?? 'missing' });
+  if (known?.exact === true) learn(exchange, parts);
   const { admission } = exchange;
   if (admission === undefined) return;
   exchange.admission = undefined;
-  const tokens = toTokens(exchange);
+  const tokens = exchange.abandonedTokens + (exchange.usage === undefined ? 0 : billedTokens(exchange.usage));
   if (tokens > admission.tokens) parts.metrics.reservationOvershoot.observe(tokens - admission.tokens);
   parts.counters.settle({
     requestId: admission.requestId,
@@ -27,20 +29,33 @@ export function settle(exchange: Exchange, parts: Parts): void {
     tokens,
     concurrency: admission.concurrency !== undefined,
     refundRequest: !exchange.sentUpstream,
+    event: toEvent(exchange, refusal, admission.keyId),
   });
 }
 
-/** Books what has flowed so far of a running request, so that a stream of minutes counts when its tokens are made, and keeps its slot. Called each second. */
-export function renew(exchange: Exchange, parts: Parts, nowMs: number): void {
-  if (exchange.admission === undefined) return;
-  const tokens = exchange.shape?.stream === true && exchange.meter !== undefined ? toTokens(exchange) : 0;
-  if (tokens === exchange.lastRenewTokens && nowMs - exchange.lastRenewMs < renewAtLeastMs) return;
-  exchange.lastRenewMs = nowMs;
-  exchange.lastRenewTokens = tokens;
-  parts.counters.renew(exchange.admission, tokens);
+function toEvent(exchange: Exchange, refusal: Refusal | undefined, keyId: string): UsageEvent {
+  const { requestId, channel, shape, dialect, usage, startedMs } = exchange;
+  return {
+    requestId,
+    keyId,
+    ...(channel === undefined ? {} : { channel: channel.id }),
+    ...(shape?.model === undefined ? {} : { model: shape.model }),
+    dialect,
+    status: toStatus(exchange, refusal),
+    usage: usage ?? emptyUsage,
+    durationMs: Math.round(performance.now() - startedMs),
+  };
 }
 
-function toTokens(exchange: Exchange): number {
-  const usage = exchange.settled ? exchange.usage : exchange.meter?.usage()?.usage;
-  return exchange.abandonedTokens + (usage === undefined ? 0 : billedTokens(usage));
+/** The refusal is written after the settlement. */
+function toStatus({ response, dialect, gone }: Exchange, refusal: Refusal | undefined): number {
+  if (response.headersSent) return response.statusCode;
+  return refusal === undefined || gone ? clientClosedRequest : toRefusalStatus(refusal, dialect);
+}
+
+/** Only answers that came to their own end: one that was broken off says nothing of how long they are. */
+function learn({ key, shape, usage, surface, abortedBy }: Exchange, { learntOutputs }: Parts): void {
+  const model = shape?.model;
+  if (key === undefined || model === undefined || usage === undefined || abortedBy !== undefined || surface.operation !== 'chat') return;
+  learntOutputs.note(key.record.id, model, usage.outputTokens);
 }

@@ -3,10 +3,10 @@ import { createInterface } from 'node:readline/promises';
 import { parseArgs } from 'node:util';
 import { anyObject, type Revocation } from '../core/revocation.ts';
 import { makeRedisBoard } from '../operator/revocation/revocation-board.ts';
-import { type Hidden, hide } from '../runtime/environment.ts';
+import { defineSettings, parseSettings } from '../runtime/environment.ts';
 import { makeLog } from '../runtime/log.ts';
 import { makeRedisLink } from '../runtime/redis-link.ts';
-import { findRedisMistakes } from '../runtime/redis-url.ts';
+import { findRedisMistakes, type RedisSource, redisSettings, toRedisSource } from '../runtime/redis-settings.ts';
 
 export interface RevokeOutput {
   /** results, and the line of the audit */
@@ -16,6 +16,10 @@ export interface RevokeOutput {
   ask(question: string): Promise<string | undefined>;
 }
 
+const revokeSettings = defineSettings({
+  ...redisSettings,
+  redisUrl: { name: 'KEYWRIGHT_REDIS_URL', kind: 'text', secret: true, required: true, description: 'the Redis of the proxies' },
+});
 const usage = 'usage: keywright revoke NAMESPACE/NAME --break-glass [--yes]';
 const usageExitCode = 64;
 /** EX_UNAVAILABLE of sysexits.h */
@@ -38,7 +42,7 @@ export async function runRevoke(
     output.complain(usage);
     return usageExitCode;
   }
-  const { keyId, redisUrl, isSure } = options;
+  const { keyId, redis, isSure } = options;
   if (!isSure) {
     const answer = await output.ask(`This ends the key ${keyId} for ever. Type its name to go on: `);
     if (answer !== keyId && answer !== keyId.slice(keyId.indexOf('/') + 1)) {
@@ -46,12 +50,12 @@ export async function runRevoke(
       return usageExitCode;
     }
   }
-  return write(keyId, redisUrl, output);
+  return write(keyId, redis, output);
 }
 
 interface RevokeOptions {
   readonly keyId: string;
-  readonly redisUrl: Hidden;
+  readonly redis: RedisSource;
   readonly isSure: boolean;
 }
 
@@ -73,16 +77,17 @@ function parseOptions(
     mistakes.push(
       `without --break-glass this command does nothing: with a cluster at hand use kubectl patch virtualkey ${name ?? 'NAME'} -n ${namespace || 'NAMESPACE'} --type=merge -p '{"spec":{"revoked":true}}'`,
     );
-  const text = environment['KEYWRIGHT_REDIS_URL']?.trim() ?? '';
-  if (text === '') mistakes.push('KEYWRIGHT_REDIS_URL is required: the Redis of the proxies');
-  const redisUrl = hide(text);
-  if (text !== '') mistakes.push(...findRedisMistakes(redisUrl));
-  return mistakes.length > 0 ? { mistakes } : { keyId, redisUrl, isSure: values.yes === true };
+  const parsed = parseSettings(revokeSettings, environment);
+  if (!parsed.ok) mistakes.push(...parsed.mistakes);
+  const settings = parsed.ok ? parsed.settings : parsed.readable;
+  mistakes.push(...findRedisMistakes(settings));
+  const redis = toRedisSource(settings);
+  return mistakes.length > 0 || redis === undefined ? { mistakes } : { keyId, redis, isSure: values.yes === true };
 }
 
-async function write(keyId: string, redisUrl: Hidden, output: RevokeOutput): Promise<number> {
+async function write(keyId: string, redis: RedisSource, output: RevokeOutput): Promise<number> {
   const log = makeLog({ level: 'silent', name: 'revoke' });
-  const link = makeRedisLink({ url: redisUrl, name: 'keywright-revoke', random: Math.random, log, readyCheck: false });
+  const link = makeRedisLink({ ...redis, name: 'keywright-revoke', random: Math.random, log, readyCheck: false });
   const board = makeRedisBoard(link, { listens: false });
   try {
     await connected(link);

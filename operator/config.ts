@@ -1,7 +1,7 @@
 import { defaultKeyPrefix } from '../core/virtual-key.ts';
 import type { Settings } from '../runtime/environment.ts';
 import { defineSettings, parseSettings } from '../runtime/environment.ts';
-import { findRedisMistakes } from '../runtime/redis-url.ts';
+import { findRedisMistakes, redisSettings } from '../runtime/redis-settings.ts';
 import type { SealFile } from '../runtime/seal-file.ts';
 import { openSealFile, sealSettings } from '../runtime/seal-file.ts';
 import type { OperatorSettings } from './operator.ts';
@@ -9,6 +9,7 @@ import type { OperatorSettings } from './operator.ts';
 /** Settings of `keywright operator`. */
 export const operatorSettings = defineSettings({
   ...sealSettings,
+  ...redisSettings,
   namespace: {
     name: 'KEYWRIGHT_NAMESPACE',
     kind: 'text',
@@ -73,8 +74,7 @@ export const operatorSettings = defineSettings({
   },
   redisUrl: {
     name: 'KEYWRIGHT_REDIS_URL',
-    kind: 'url',
-    protocols: ['redis', 'rediss'],
+    kind: 'text',
     secret: true,
     description:
       'the Redis of the proxies: revocations also go through it, so that they arrive without the API server and without a leader; without it through the snapshot alone',
@@ -123,7 +123,7 @@ export function parseOperatorConfig(
     ...(parsed.ok ? [] : parsed.mistakes),
     ...findBadNamespaces(readable),
     ...findBadValues(readable),
-    ...findRedisMistakes(readable.redisUrl),
+    ...findRedisMistakes(readable),
     ...(seal.ok ? [] : seal.mistakes),
   ];
   return parsed.ok && mistakes.length === 0 && seal.ok ? { ok: true, config: parsed.settings, seal: seal.file } : { ok: false, mistakes };

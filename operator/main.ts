@@ -6,7 +6,8 @@ import { exitWithMistakes } from '../runtime/environment.ts';
 import { makeLifecycle } from '../runtime/lifecycle.ts';
 import { makeLog } from '../runtime/log.ts';
 import { makeMetrics } from '../runtime/metrics.ts';
-import { makeRedisLink } from '../runtime/redis-link.ts';
+import { makeRedisLink, type RedisLink } from '../runtime/redis-link.ts';
+import { toRedisSource } from '../runtime/redis-settings.ts';
 import { followSealFile } from '../runtime/seal-file.ts';
 import { findKubeConfigMistakes } from './cluster/kubernetes/kubeconfig-mistakes.ts';
 import { makeKubernetesCluster } from './cluster/kubernetes/kubernetes.ts';
@@ -23,6 +24,11 @@ const leaseName = 'keywright-operator';
 /** 60, 40 and 15 s in the proportions of the default. */
 function toLeaseTimes(durationMs: number): { durationMs: number; renewDeadlineMs: number; retryMs: number } {
   return { durationMs, renewDeadlineMs: Math.round((durationMs * 2) / 3), retryMs: Math.round(durationMs / 4) };
+}
+
+/** Counters that Redis throws away are limits and budgets that nobody holds; it is better found at the installation than by the bill. */
+function findEviction(link: RedisLink | undefined): string[] {
+  return link?.evicts === true ? ['Redis throws keys away when it is full: set its maxmemory-policy to noeviction'] : [];
 }
 
 /** `keywright operator`: settings → cluster → watches → election → one line that says what listens where. */
@@ -48,10 +54,8 @@ export async function runOperator(environment: Readonly<Record<string, string | 
   const seal = followSealFile(parsed.seal, { clock: systemClock, log });
   lifecycle.onStop('seal', () => seal.stop());
 
-  const link =
-    config.redisUrl === undefined
-      ? undefined
-      : makeRedisLink({ url: config.redisUrl, name: 'keywright-operator', random: Math.random, log });
+  const redis = toRedisSource(config);
+  const link = redis && makeRedisLink({ ...redis, name: 'keywright-operator', random: Math.random, log });
   lifecycle.onStop('redis', () => link?.close());
   const heartbeats = link && followHeartbeats({ ...common, link });
   lifecycle.onStop('heartbeats', () => heartbeats?.stop());
@@ -85,7 +89,12 @@ export async function runOperator(environment: Readonly<Record<string, string | 
   elections.push(election);
   lifecycle.onStop('election', () => election.stop());
 
-  const admin = await startAdminServer({ listen: config.adminListen, metrics, readiness: () => operator.readiness(), log });
+  const admin = await startAdminServer({
+    listen: config.adminListen,
+    metrics,
+    readiness: () => [...operator.readiness(), ...findEviction(link)],
+    log,
+  });
   lifecycle.onStop('admin', () => admin.close());
 
   log.info({ event: 'listening', address: admin.address, admin: admin.address }, 'serving');

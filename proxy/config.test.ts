@@ -44,8 +44,10 @@ describe('settings', () => {
   it('keep the Redis URL hidden', () => {
     const parsed = parseSettings(proxySettings, { KEYWRIGHT_REDIS_URL: 'redis://user:password@host' });
     expect(parsed.ok && JSON.stringify(parsed.settings)).not.toContain('password');
-    const wrong = parseSettings(proxySettings, { KEYWRIGHT_REDIS_URL: 'http://user:password@host' });
-    expect(wrong.ok ? '' : wrong.mistakes.join()).toMatch(/^KEYWRIGHT_REDIS_URL(?!.*password)/);
+    const wrong = readConfiguration({ KEYWRIGHT_REDIS_URL: 'http://user:password@host' });
+    const mistakes = 'mistakes' in wrong ? wrong.mistakes.filter((mistake) => mistake.startsWith('KEYWRIGHT_REDIS_URL must be')) : [];
+    expect(mistakes).toHaveLength(1);
+    expect(JSON.stringify(wrong)).not.toContain('user:password@host');
   });
 });
 

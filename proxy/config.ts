@@ -2,12 +2,14 @@ import { readFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { createSecureContext } from 'node:tls';
 import { defineSettings, type Settings } from '../runtime/environment.ts';
+import { redisSettings } from '../runtime/redis-settings.ts';
 import { sealSettings } from '../runtime/seal-file.ts';
 import { findBadCidrs } from './client-address.ts';
 import type { ServerSettings } from './server.ts';
 
 /** Settings of the data plane itself, wherever it runs (`keywright proxy` and `keywright standalone`). */
 export const dataPlaneSettings = defineSettings({
+  ...redisSettings,
   listen: { name: 'KEYWRIGHT_LISTEN', kind: 'address', default: '0.0.0.0:8080', description: 'where clients are served' },
   adminListen: {
     name: 'KEYWRIGHT_ADMIN_LISTEN',
@@ -94,8 +96,7 @@ export const proxySettings = defineSettings({
   ...sealSettings,
   redisUrl: {
     name: 'KEYWRIGHT_REDIS_URL',
-    kind: 'url',
-    protocols: ['redis', 'rediss'],
+    kind: 'text',
     secret: true,
     description: 'Redis that holds the limits; may be left out only with KEYWRIGHT_REPLICAS=1',
   },

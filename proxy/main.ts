@@ -7,7 +7,7 @@ import { makeLifecycle } from '../runtime/lifecycle.ts';
 import { makeLog } from '../runtime/log.ts';
 import { makeMetrics } from '../runtime/metrics.ts';
 import { makeRedisLink } from '../runtime/redis-link.ts';
-import { findRedisMistakes } from '../runtime/redis-url.ts';
+import { findRedisMistakes, toRedisSource } from '../runtime/redis-settings.ts';
 import { followSealFile, openSealFile, type SealFile, sealSettings } from '../runtime/seal-file.ts';
 import { findMistakes, proxySettings, toServerSettings } from './config.ts';
 import { openCounters } from './counters/open-counters.ts';
@@ -46,7 +46,8 @@ export async function runProxy(environment: Readonly<Record<string, string | und
   source.start(index);
   lifecycle.onStop('snapshot', () => source.stop());
 
-  const link = settings.redisUrl && makeRedisLink({ url: settings.redisUrl, name: 'keywright-proxy', random: Math.random, log });
+  const redis = toRedisSource(settings);
+  const link = redis && makeRedisLink({ ...redis, name: 'keywright-proxy', random: Math.random, log });
   const common = { clock: systemClock, log, metrics };
   const feed = link && startRevocationFeed({ ...common, link, revocations });
   const heartbeat =
@@ -116,7 +117,7 @@ export function readConfiguration(
   const mistakes = [
     ...(parsed.ok ? [] : parsed.mistakes),
     ...findMistakes(readable),
-    ...findRedisMistakes(readable.redisUrl),
+    ...findRedisMistakes(readable),
     ...(hasSharedCounters(environment) ? [] : [redisMissing]),
     ...(kube.ok ? [] : [kube.mistake]),
     ...(seal.ok ? [] : seal.mistakes),

@@ -3,7 +3,7 @@ import { findBadValues } from '../operator/config.ts';
 import { findMistakes, toServerSettings } from '../proxy/config.ts';
 import type { ServerSettings } from '../proxy/server.ts';
 import { parseSettings, type Settings } from '../runtime/environment.ts';
-import { findRedisMistakes } from '../runtime/redis-url.ts';
+import { findRedisMistakes } from '../runtime/redis-settings.ts';
 import { parseStandaloneOptions, type StandaloneOptions, standaloneUsage } from './options.ts';
 import { standaloneSettings } from './settings.ts';
 
@@ -31,7 +31,7 @@ export function readConfiguration(
     ...(parsed.ok ? [] : parsed.mistakes),
     ...findMistakes(readable),
     ...findBadValues(readable),
-    ...findRedisMistakes(readable.redisUrl),
+    ...findRedisMistakes(readable),
     ...(command.manifests === undefined ? [] : findFolderMistakes(command.manifests)),
   ];
   if (command.ok && parsed.ok && mistakes.length === 0)

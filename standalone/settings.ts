@@ -10,8 +10,7 @@ export const standaloneSettings = defineSettings({
   adminListen: { ...dataPlaneSettings.adminListen, default: '127.0.0.1:9090' },
   redisUrl: {
     name: 'KEYWRIGHT_REDIS_URL',
-    kind: 'url',
-    protocols: ['redis', 'rediss'],
+    kind: 'text',
     secret: true,
     description: 'Redis that holds the limits; without it they are counted in memory',
   },

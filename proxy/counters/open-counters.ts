@@ -1,14 +1,13 @@
-import type { Hidden } from '../../runtime/environment.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { Metrics } from '../../runtime/metrics.ts';
+import { type RedisSourceSettings, toRedisSource } from '../../runtime/redis-settings.ts';
 import type { Counters } from './counters.ts';
 import { makeMemoryCounters } from './memory.ts';
 import { makeRedisCounters } from './redis.ts';
 import type { FailurePolicy } from './shared-counters.ts';
 
-export interface CountersSettings {
-  /** absent = counted by this process alone */
-  readonly redisUrl: Hidden | undefined;
+/** Without `redisUrl` this process counts alone. */
+export interface CountersSettings extends RedisSourceSettings {
   readonly redisFailurePolicy: FailurePolicy;
   readonly replicas: number | (() => number);
 }
@@ -18,17 +17,17 @@ const firstConnectionMs = 1_000;
 
 /** The counters that the settings ask for. Redis may be away: then the failure policy decides until it comes. */
 export async function openCounters(
-  { redisUrl, redisFailurePolicy, replicas }: CountersSettings,
+  { redisFailurePolicy, replicas, ...settings }: CountersSettings,
   log: Log,
   metrics: Metrics,
 ): Promise<Counters> {
-  if (redisUrl === undefined) {
+  const source = toRedisSource(settings);
+  if (source === undefined) {
     log.info({ event: 'limits_per_process' }, 'without Redis limits are counted by this process alone and start anew with it');
     return makeMemoryCounters({ now: Date.now });
   }
-  const url = redisUrl.reveal();
   const counters = makeRedisCounters({
-    url,
+    ...source,
     log,
     metrics,
     failurePolicy: redisFailurePolicy,

@@ -1,12 +1,15 @@
-import type { Secret } from '../../core/secret.ts';
+import { hashTags } from '../../core/hash-tag.ts';
+import { type Hidden, hide } from '../../runtime/environment.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { Metrics } from '../../runtime/metrics.ts';
-import { connectRedis, runScript, runScripts, toRedisReason } from '../../runtime/redis-connection.ts';
-import { parseRedisUrl, type RedisAddress } from '../../runtime/redis-url.ts';
+import { openRedis, type RedisOptions, toRedisAddress } from '../../runtime/redis-open.ts';
+import { runScript, runScripts } from '../../runtime/redis-script.ts';
+import type { RedisSource } from '../../runtime/redis-settings.ts';
+import { describeRedis } from '../../runtime/redis-url.ts';
 import { type FailurePolicy, makeSharedCounters, type ScriptStore, type SharedCounters } from './shared-counters.ts';
 
-export interface RedisCountersOptions {
-  readonly url: string | Secret;
+export interface RedisCountersOptions extends Omit<RedisSource, 'url'> {
+  readonly url: string | Hidden;
   readonly log: Log;
   readonly metrics: Metrics;
   /** what decides while Redis is away; LocalShare unless given */
@@ -18,8 +21,6 @@ export interface RedisCountersOptions {
   readonly random?: () => number;
   /** longest wait for an admission, our own stalls not counted */
   readonly deadlineMs?: number;
-  /** PEM of the authorities that `rediss://` trusts, instead of the system's */
-  readonly ca?: string;
   /** tests only: takes the place of Redis' clock */
   readonly redisClock?: () => number;
 }
@@ -27,53 +28,60 @@ export interface RedisCountersOptions {
 /** Counters that all proxies share through Redis. Connects by itself, now and after every loss; until then `failurePolicy` decides. */
 export function makeRedisCounters({
   url,
-  ca,
+  caFile,
+  sentinelUsername,
+  sentinelPassword,
   random = Math.random,
   failurePolicy = 'LocalShare',
   replicas,
   ...options
 }: RedisCountersOptions): SharedCounters {
-  const parsed = parseRedisUrl(typeof url === 'string' ? url : url.reveal());
-  if (!parsed.ok) throw new TypeError(parsed.message);
-  const { address } = parsed;
+  const { log, metrics } = options;
+  const shown = typeof url === 'string' ? hide(url) : url;
+  const source = { url: shown, caFile, sentinelUsername, sentinelPassword, random, log };
+  // an admission must not wait behind a batch of settlements
+  const admissions = makeStore({ ...source, name: 'keywright-admit' });
+  const settlements = makeStore({ ...source, name: 'keywright-settle' });
+  metrics.gauge({
+    name: 'redis_eviction_possible',
+    help: '1 while a Redis throws keys away when it is full (maxmemory-policy is not noeviction): limits and budgets may then be forgotten; -1 while it has not told.',
+    collect: (gauge) => gauge.set(admissions.evicts === undefined ? -1 : Number(admissions.evicts)),
+  });
   return makeSharedCounters({
     ...options,
     random,
     failurePolicy,
     replicas: typeof replicas === 'number' ? () => replicas : replicas,
-    // an admission must not wait behind a batch of settlements
-    admissions: makeStore(address, { name: 'keywright-admit', ca, random }),
-    settlements: makeStore(address, { name: 'keywright-settle', ca, random }),
-    where: `${address.host}:${address.port}`,
+    admissions,
+    settlements,
+    where: describeRedis(toRedisAddress(shown.reveal())),
   });
 }
 
-function makeStore(
-  address: RedisAddress,
-  { name, ca, random }: { name: string; ca: string | undefined; random: () => number },
-): ScriptStore {
-  const redis = connectRedis(address, { name, ca, random });
-  let reason = 'not connected yet';
-  let lost: (reason: string) => void = () => {};
-  redis.on('error', (error: unknown) => {
-    reason = toRedisReason(error);
-  });
-  redis.on('close', () => lost(reason));
+function makeStore(options: RedisOptions): ScriptStore & { readonly evicts: boolean | undefined } {
+  const redis = openRedis(options);
   return {
     get ready() {
-      return redis.status === 'ready';
+      return redis.ready;
     },
+    get evicts() {
+      return redis.evicts;
+    },
+    readyFor: (tag) => redis.readyFor(`{${tag}}`),
+    epochOf: (tag) => redis.epochOf(`{${tag}}`),
     run: (call) => runScript(redis, call),
     runAll: (calls) => runScripts(redis, calls),
-    // a write: a replica, a full or a loading Redis answers a mere PING
-    probe: async () => void (await redis.set('kw:{00}:probe', '1', 'PX', 1_000)),
-    watch({ onReady, onLost }) {
-      redis.on('ready', onReady);
-      lost = onLost;
-      if (redis.status === 'ready') onReady();
+    async probe() {
+      // one tag of each node that is there; the others' keys are decided without it anyway
+      const tags = new Map(hashTags.filter((tag) => redis.readyFor(`{${tag}}`)).map((tag) => [redis.placeOf(`{${tag}}`), tag]));
+      if (tags.size === 0) throw new Error(redis.reason);
+      // a write: a replica, a full or a loading Redis answers a mere PING
+      const answers = await redis.send([...tags.values()].map((tag) => ['SET', `kw:{${tag}}:probe`, '1', 'PX', '1000'] as const));
+      for (const answer of answers) if (answer.status === 'rejected') throw answer.reason;
     },
+    watch: (listener) => redis.watch(listener),
     async close() {
-      redis.disconnect();
+      redis.close();
     },
   };
 }

@@ -23,6 +23,8 @@ function makeSlowStore(admitMs: number): ScriptStore {
   const refused = [0, 1_000, 1, 500, 1];
   return {
     ready: true,
+    readyFor: () => true,
+    epochOf: () => '',
     run: (call: RedisScriptCall) =>
       call.parameters.includes('settle') ? Promise.resolve(1) : new Promise((resolve) => void setTimeout(() => resolve(refused), admitMs)),
     runAll: async (calls) => calls.map(() => ({ status: 'fulfilled', value: 1 })),

@@ -1,3 +1,4 @@
+import { tagOf } from '../../core/hash-tag.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { Metrics } from '../../runtime/metrics.ts';
 import type { RedisScriptCall } from '../../runtime/redis-script.ts';
@@ -17,7 +18,15 @@ export type FailurePolicy = 'LocalShare' | 'Closed' | 'Open';
 
 /** One connection to a store that runs our scripts. */
 export interface ScriptStore {
+  /** calls can be run for every tag */
   readonly ready: boolean;
+  /** of a cluster a part may be away */
+  readyFor(tag: string): boolean;
+  /**
+   * The replication id of the master that holds this hash tag: another one means that writes it acknowledged may be gone. Known before the first call is sent to it; '' where it may not be
+   * asked. A call that names it is refused, not sent on, when the tag has moved to a master with another.
+   */
+  epochOf(tag: string): string;
   run(call: RedisScriptCall): Promise<unknown>;
   /** in one go, in order */
   runAll(calls: readonly RedisScriptCall[]): Promise<readonly PromiseSettledResult<unknown>[]>;
@@ -114,20 +123,17 @@ export function makeSharedCounters({
     probeTimer.unref();
   };
   const probe = async (): Promise<void> => {
-    if (admissions.ready) {
-      measured.commands.inc({ command: 'probe' });
-      // one at a time, and answered as fast as an admission has to be
-      const answer = admissions.probe();
-      const { outcome } = await awaitReply(answer, { deadlineMs, monotonicNow });
-      if (outcome === 'late') await answer.catch(() => {});
-      breaker.probed(outcome === 'reply');
-    }
+    measured.commands.inc({ command: 'probe' });
+    // one at a time, and answered as fast as an admission has to be
+    const answer = admissions.probe();
+    const { outcome } = await awaitReply(answer, { deadlineMs, monotonicNow });
+    if (outcome === 'late') await answer.catch(() => {});
+    breaker.probed(outcome === 'reply');
     probing = false;
     if (breaker.open) scheduleProbe();
   };
   const queue = makeSettlementQueue<RedisScriptCall & { readonly command: 'settle' | 'renew' | 'release' }>({
     async send(batch) {
-      if (!settlements.ready) return batch;
       for (const { command } of batch) measured.commands.inc({ command });
       const results = await settlements.runAll(batch);
       return batch.filter((_, position) => results[position]?.status !== 'fulfilled' && isWorthRetry(results[position]));
@@ -141,7 +147,6 @@ export function makeSharedCounters({
 
   /** On the connection of the admissions, so that no later admission of this process overtakes it. */
   const sendAtOnce = (call: RedisScriptCall, command: 'settle' | 'release'): void => {
-    if (!admissions.ready) return queue.add({ ...call, command });
     measured.commands.inc({ command });
     const sent = admissions
       .run(call)
@@ -202,7 +207,7 @@ export function makeSharedCounters({
     },
     async admit(admission) {
       if (countsNothing(admission)) return { outcome: 'admitted', timeMs: now(), windows: [], shadowRefusals: [], degraded: false };
-      if (!admissions.ready || breaker.open) return decideWithout(admission);
+      if (!admissions.readyFor(tagOf(admission.keyId)) || breaker.open) return decideWithout(admission);
       return (await ask(admission)) ?? decideWithout(admission);
     },
     settle(settlement) {

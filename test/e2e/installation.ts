@@ -9,7 +9,7 @@ import { environmentOf, leastValues, renderObjects } from '../support/chart.ts';
 import { installAccess } from '../support/chart-access.ts';
 import { type ControlPlane, startControlPlane } from '../support/control-plane.ts';
 import { eventually, untilHolds } from '../support/eventually.ts';
-import { type KeywrightProcess, spawnKeywright } from '../support/process.ts';
+import { type KeywrightProcess, spawnKeywright, type SpawnOptions } from '../support/process.ts';
 import { type TestRedis, startRedis } from '../support/redis.ts';
 
 /**
@@ -53,6 +53,10 @@ export interface InstallationOptions {
   readonly values?: object;
   /** settings of the first operator, over those of the chart */
   readonly operator?: Readonly<Record<string, string>>;
+  /** settings of the first proxies, over those of the chart */
+  readonly proxy?: Readonly<Record<string, string>>;
+  /** another build, and which lines of its log are kept */
+  readonly spawn?: SpawnOptions;
 }
 
 export async function startInstallation(options: InstallationOptions): Promise<Installation> {
@@ -71,12 +75,13 @@ export async function startInstallation(options: InstallationOptions): Promise<I
   const kubeconfigs = await installAccess(controlPlane, chart);
 
   async function run(word: 'operator' | 'proxy', environment: Record<string, string>): Promise<RunningProcess> {
-    const process = spawnKeywright([word], {
+    const settings = {
       ...environmentOf(chart, `keywright-${word}`),
       KUBECONFIG: kubeconfigs[word],
       KEYWRIGHT_ADMIN_LISTEN: '127.0.0.1:0',
       ...environment,
-    });
+    };
+    const process = spawnKeywright([word], settings, options.spawn);
     all.push(process);
     const line = await process.waitForEvent((entry) => entry['event'] === 'listening');
     return { process, address: String(line['address']), admin: String(line['admin']) };
@@ -118,7 +123,7 @@ export async function startInstallation(options: InstallationOptions): Promise<I
   };
 
   installation.operator = await installation.startOperator(options.operator);
-  for (let count = 0; count < options.proxies; count += 1) installation.proxies.push(await installation.startProxy());
+  for (let count = 0; count < options.proxies; count += 1) installation.proxies.push(await installation.startProxy(options.proxy));
   await Promise.all(installation.proxies.map((proxy) => untilReady(proxy)));
   return installation;
 }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Charge, mostInAnySpan, utilisationOf } from '../support/spans.ts';
 import { channelManifests, type Installation, type RunningProcess, startInstallation, virtualKey } from './installation.ts';
 
 const limit = 60;
@@ -29,16 +30,13 @@ describe('limits: {rpm: 60} over two proxies', () => {
     ).flat();
     expect(new Set(statuses)).toEqual(new Set([200, 429]));
 
-    const times = admittedTimes('default/hammered');
-    expect(times.length).toBe(statuses.filter((status) => status === 200).length);
-    const most = mostInAnyWindow(times);
-    const first = times[0] ?? 0;
-    // From the second window on: what was admitted in whole windows after the first one.
-    const wholeWindows = Math.floor(((times.at(-1) ?? 0) - first) / windowMs) - 1;
-    const late = times.filter((time) => time >= first + windowMs && time < first + windowMs * (1 + wholeWindows));
-    const utilisation = late.length / (limit * wholeWindows);
+    const charges = admitted('default/hammered');
+    expect(charges.length).toBe(statuses.filter((status) => status === 200).length);
+    const most = mostInAnySpan(charges, windowMs);
+    const untilMs = charges.reduce((latest, { atMs }) => Math.max(latest, atMs), 0);
+    const utilisation = utilisationOf(charges, { limit, spanMs: windowMs, untilMs }).ratio;
     process.stdout.write(
-      `rpm ${limit}, phase ${phaseMs} ms: admitted ${times.length}, most in any 60 s ${most}, utilisation ${utilisation.toFixed(3)}\n`,
+      `rpm ${limit}, phase ${phaseMs} ms: admitted ${charges.length}, most in any 60 s ${most}, utilisation ${utilisation.toFixed(3)}\n`,
     );
     expect(most).toBeLessThanOrEqual(limit);
     expect(utilisation).toBeGreaterThanOrEqual(0.95);
@@ -96,23 +94,12 @@ async function call(proxy: RunningProcess, key: string): Promise<Response> {
   return answer;
 }
 
-/** Redis' clock at each admission, from the access lines of both proxies, in order. */
-function admittedTimes(keyId: string): number[] {
+/** By Redis' clock at each admission, from the access lines of both proxies. */
+function admitted(keyId: string): Charge[] {
   return installation.proxies
     .flatMap((proxy) => proxy.process.lines)
     .filter((line) => line['event'] === 'access' && line['key'] === keyId && line['status'] === 200)
-    .map((line) => Number(line['limiter_time_ms']))
-    .toSorted((left, right) => left - right);
-}
-
-function mostInAnyWindow(times: readonly number[]): number {
-  let most = 0;
-  let from = 0;
-  for (let to = 0; to < times.length; to += 1) {
-    while ((times[to] ?? 0) - (times[from] ?? 0) >= windowMs) from += 1;
-    most = Math.max(most, to - from + 1);
-  }
-  return most;
+    .map((line) => ({ atMs: Number(line['limiter_time_ms']), amount: 1 }));
 }
 
 /** Every key of the limits of `default/full`, with its serialised value. */

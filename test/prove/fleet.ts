@@ -42,7 +42,7 @@ export async function startFleet(command: readonly [string, ...string[]]): Promi
   async function run(words: readonly string[], environment: Record<string, string>): Promise<Running> {
     const startedMs = performance.now();
     const probe = `--import=${join(root, 'test', 'prove', 'stall-probe.ts')} --disable-warning=ExperimentalWarning`;
-    const started = spawnKeywright(words, { ...environment, NODE_OPTIONS: `${probe} ${heaps[words[0] ?? ''] ?? ''}` }, command);
+    const started = spawnKeywright(words, { ...environment, NODE_OPTIONS: `${probe} ${heaps[words[0] ?? ''] ?? ''}` }, { command });
     processes.push(started);
     const line = await started.waitForEvent((entry) => entry['event'] === 'listening', 60_000);
     return { process: started, address: String(line['address']), admin: String(line['admin']), startedMs };

@@ -17,16 +17,23 @@ export interface KeywrightProcess {
   kill(signal?: NodeJS.Signals): void;
 }
 
+export interface SpawnOptions {
+  /** another build of the program */
+  readonly command?: readonly [string, ...string[]];
+  /** sees each line as it comes and says whether it is kept: a long run logs more than fits in memory */
+  readonly keep?: (line: LogLine) => boolean;
+}
+
 const program = join(import.meta.dirname, '..', '..', 'bin', 'keywright');
 
 /**
  * Starts `bin/keywright` with these arguments and `KEYWRIGHT_*` settings (of the test's own environment only PATH, HOME and the temporary directory are handed on, so that a
- * developer's settings do not change a test). `command` starts another build of it.
+ * developer's settings do not change a test).
  */
 export function spawnKeywright(
   args: readonly string[],
   settings: Readonly<Record<string, string>> = {},
-  command: readonly [string, ...string[]] = [program],
+  { command = [program], keep = () => true }: SpawnOptions = {},
 ): KeywrightProcess {
   const { PATH, HOME, TMPDIR } = process.env;
   const lines: LogLine[] = [];
@@ -37,10 +44,14 @@ export function spawnKeywright(
   const child = startChild(executable, [...first, ...args], {
     environment: { PATH, HOME, TMPDIR, ...settings },
     onOutput(part) {
-      text += part;
       const parts = (rest + part).split('\n');
       rest = parts.pop() ?? '';
-      for (const line of parts) lines.push(parseLine(line));
+      for (const complete of parts) {
+        const line = parseLine(complete);
+        if (!keep(line)) continue;
+        lines.push(line);
+        text += `${complete}\n`;
+      }
       for (const listener of listeners) listener();
     },
   });
@@ -71,7 +82,7 @@ export function spawnKeywright(
     pid: child.pid,
     child,
     lines,
-    output: () => `${text}\n${child.lastWords()}`,
+    output: () => `${text}${rest}\n${child.lastWords()}`,
     waitForEvent,
     stop: (withinMs) => child.stop(withinMs),
     kill: (signal = 'SIGKILL') => child.signal(signal),

@@ -9,6 +9,8 @@ export interface Relay {
   /** connections stay open and nothing flows */
   pause(): void;
   resume(): void;
+  /** what the server says from now on is lost; what clients say still reaches it. Only `cut` ends that: a stream with a hole is no use any more */
+  loseReplies(): void;
   close(): Promise<void>;
 }
 
@@ -16,6 +18,7 @@ export interface Relay {
 export async function startRelay(host: string, port: number): Promise<Relay> {
   const sockets = new Set<Socket>();
   let paused = false;
+  let losing = false;
   const server = createServer((client) => {
     const upstream = connect({ host, port });
     for (const [from, to] of [
@@ -23,7 +26,7 @@ export async function startRelay(host: string, port: number): Promise<Relay> {
       [upstream, client],
     ] as const) {
       sockets.add(from);
-      from.on('data', (chunk) => void (to.write(chunk) || from.pause()));
+      from.on('data', (chunk) => void ((losing && from === upstream) || to.write(chunk) || from.pause()));
       to.on('drain', () => paused || from.resume());
       from.on('error', () => to.destroy());
       from.on('close', () => {
@@ -40,6 +43,7 @@ export async function startRelay(host: string, port: number): Promise<Relay> {
   await listen(0);
   const own = (server.address() as AddressInfo).port;
   const cut = async (): Promise<void> => {
+    losing = false;
     if (!server.listening) return;
     const closed = once(server, 'close');
     server.close();
@@ -57,6 +61,9 @@ export async function startRelay(host: string, port: number): Promise<Relay> {
     resume() {
       paused = false;
       for (const socket of sockets) socket.resume();
+    },
+    loseReplies() {
+      losing = true;
     },
     close: cut,
   };

@@ -13,7 +13,8 @@ export interface UsageEvent {
   readonly channel?: string;
   /** what the client asked for; a client's words, so never a metric label */
   readonly model?: string;
-  readonly dialect: Dialect;
+  /** absent of a reservation that nobody settled (its proxy died): only its cost is known, and its status is 499 */
+  readonly dialect?: Dialect;
   /** HTTP status that the client saw; 499: it hung up */
   readonly status: number;
   readonly usage: Usage;

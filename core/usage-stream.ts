@@ -43,7 +43,7 @@ export function parseUsageEvent(text: string): UsageEvent | undefined {
   return {
     requestId,
     keyId,
-    dialect,
+    ...(dialect !== undefined && { dialect }),
     status,
     usage: toUsage(value.usage),
     durationMs: isCount(durationMs) ? durationMs : 0,
@@ -56,7 +56,8 @@ function isEvent(value: unknown): value is UsageEvent {
   if (typeof value !== 'object' || value === null) return false;
   const { requestId, keyId, dialect, status } = value as Partial<Record<keyof UsageEvent, unknown>>;
   const isNamed = typeof requestId === 'string' && requestId !== '' && typeof keyId === 'string' && keyIdPattern.test(keyId);
-  return isNamed && isCount(status) && (dialect === 'OpenAI' || dialect === 'Anthropic' || dialect === 'Gemini');
+  const isKnown = dialect === undefined || dialect === 'OpenAI' || dialect === 'Anthropic' || dialect === 'Gemini';
+  return isNamed && isCount(status) && isKnown;
 }
 
 function toExtras({ channel, model, costNanoUsd }: UsageEvent): Pick<UsageEvent, 'channel' | 'model' | 'costNanoUsd'> {

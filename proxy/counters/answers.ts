@@ -1,22 +1,37 @@
 import { shapeOf, spanMs } from '../../core/limit.ts';
 import { anyObject, parseRevocation, toRevocationField } from '../../core/revocation.ts';
+import { lastToFree, toBudgetName, toBudgetStates } from './budget-answers.ts';
+import type { BudgetFigures } from './budget-store.ts';
 import type { Admission, AdmitAnswer, LimitWindow, WindowState } from './counters.ts';
 
-/** What a store decided, before it is put into words. `used` is the sum per window of the admission, in its order. */
+interface Decided {
+  readonly timeMs: number;
+  /** the sum per window of the admission, in its order */
+  readonly used: readonly number[];
+  /** of each budget of the admission, in its order; absent = it has no money */
+  readonly budgets?: readonly BudgetFigures[];
+}
+
+/** What a store decided, before it is put into words. */
 export type Decision =
-  | {
+  | (Decided & {
       readonly admitted: true;
-      readonly timeMs: number;
-      readonly used: readonly number[];
-      /** positions of windows; -1 = concurrency */ readonly shadowRefusals: readonly number[];
-    }
-  | {
+      /** positions of windows; -1 = concurrency */
+      readonly shadowRefusals: readonly number[];
+      /** positions of budgets in Shadow mode that would have refused */
+      readonly shadowBudgets?: readonly number[];
+    })
+  | (Decided & {
       readonly admitted: false;
-      readonly timeMs: number;
-      readonly used: readonly number[];
-      /** position of the window; -1 = concurrency */ readonly refusing: number;
+      /** position of the window; -1 = concurrency */
+      readonly refusing: number;
       readonly waitMs: number;
-    };
+    })
+  | (Decided & {
+      readonly admitted: false;
+      /** positions of the budgets that are used up; money is looked at first */
+      readonly exhausted: readonly number[];
+    });
 
 /** What stands in the store of the key's object and of its name (`''` = nothing) overrules the record that the admission was asked with. */
 export interface Overruled {
@@ -51,9 +66,15 @@ export function toAnswer(decision: Decision, admission: Admission, { degraded, r
   const { windows, concurrency } = admission;
   const states = toStates(decision, windows, share.windows);
   const { timeMs } = decision;
+  const budgets = toBudgetStates(admission.money?.budgets ?? [], decision.budgets ?? [], timeMs);
   if (decision.admitted) {
-    const shadowRefusals = decision.shadowRefusals.map((position) => windows[position]?.name ?? 'concurrency');
-    return { outcome: 'admitted', timeMs, windows: states, shadowRefusals, degraded };
+    const shadowRefusals = toShadowRefusals(decision, admission);
+    return { outcome: 'admitted', timeMs, windows: states, ...(budgets.length > 0 && { budgets }), shadowRefusals, degraded };
+  }
+  if ('exhausted' in decision) {
+    const budget = lastToFree(budgets.filter((_, position) => decision.exhausted.includes(position)));
+    if (budget === undefined) throw new TypeError('a store refused for a budget that the admission does not have');
+    return { outcome: 'exhausted', timeMs, budget, windows: states, degraded };
   }
   const window = windows[decision.refusing];
   const refused = { outcome: 'refused', timeMs, windows: states, degraded } as const;
@@ -63,6 +84,14 @@ export function toAnswer(decision: Decision, admission: Admission, { degraded, r
   }
   const { name, unit, span, limit } = window;
   return { ...refused, limitName: name, unit, span, limit, retryAfterMs: toRetryAfterMs(decision.waitMs, span, random) };
+}
+
+function toShadowRefusals(
+  { shadowRefusals, shadowBudgets = [] }: Extract<Decision, { admitted: true }>,
+  { windows, money }: Admission,
+): string[] {
+  const budgets = shadowBudgets.flatMap((position) => money?.budgets[position] ?? []);
+  return [...shadowRefusals.map((position) => windows[position]?.name ?? 'concurrency'), ...budgets.map(toBudgetName)];
 }
 
 /** What a window is charged: one request, or the estimate, capped so that an idle key can always start. */
@@ -85,6 +114,6 @@ function toStates(decision: Decision, windows: readonly LimitWindow[], shares: r
 
 /** Exact for the window that refused; else the latest moment at which what was charged just now is out, because the true one would cost a look at every bucket. */
 function resetMs(decision: Decision, position: number, span: 'minute' | 'day'): number {
-  if (!decision.admitted && decision.refusing === position) return decision.waitMs;
+  if ('refusing' in decision && decision.refusing === position) return decision.waitMs;
   return (decision.used[position] ?? 0) === 0 ? 0 : spanMs(shapeOf(span));
 }

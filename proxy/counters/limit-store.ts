@@ -12,11 +12,16 @@ import {
   type WindowShape,
 } from '../../core/limit.ts';
 import { amountOf, type Decision } from './answers.ts';
+import { type BudgetFigures, BudgetStore, type OnLapsed } from './budget-store.ts';
 import type { Admission, LimitWindow, Settlement } from './counters.ts';
 
-interface Held {
-  readonly admittedMs: number;
+interface ShadowRefusals {
   readonly shadowRefusals: readonly number[];
+  readonly shadowBudgets: readonly number[];
+}
+
+interface Held extends ShadowRefusals {
+  readonly admittedMs: number;
   readonly charges: Map<string, Charge>;
   deadlineMs: number;
   bookedTokens: number;
@@ -44,27 +49,40 @@ export class LimitStore {
   readonly #slots = new Map<string, Map<string, number>>();
   #windowSweep = this.#windows.entries();
   #heldSweep = this.#held.entries();
+  /** spend and reservations of money */
+  readonly budgets: BudgetStore;
+
+  constructor(onLapsed?: OnLapsed) {
+    this.budgets = new BudgetStore(onLapsed);
+  }
 
   /** Check everything, then commit everything; the same request again is answered as at first. */
   admit(admission: Admission, nowMs: number): Decision {
     const held = this.#held.get(heldName(admission));
     if (held !== undefined && held.deadlineMs > nowMs) {
-      return { admitted: true, timeMs: held.admittedMs, used: this.#used(admission, nowMs), shadowRefusals: held.shadowRefusals };
+      const { admittedMs: timeMs, shadowRefusals, shadowBudgets } = held;
+      return { admitted: true, timeMs, ...this.#figures(admission, nowMs), shadowRefusals, shadowBudgets };
+    }
+    const money = admission.money && this.budgets.check(admission.keyId, admission.money, nowMs);
+    if (money !== undefined && money.refusing.length > 0) {
+      return { admitted: false, timeMs: nowMs, ...this.#figures(admission, nowMs), exhausted: money.refusing };
     }
     const { refusing, waitMs, shadowRefusals } = this.#check(admission, nowMs);
-    if (refusing !== undefined) return { admitted: false, timeMs: nowMs, used: this.#used(admission, nowMs), refusing, waitMs };
-    this.#commit(admission, { nowMs, shadowRefusals });
-    return { admitted: true, timeMs: nowMs, used: this.#used(admission, nowMs), shadowRefusals };
+    if (refusing !== undefined) return { admitted: false, timeMs: nowMs, ...this.#figures(admission, nowMs), refusing, waitMs };
+    const shadow = { shadowRefusals, shadowBudgets: money?.shadowRefusals ?? [] };
+    this.#commit(admission, nowMs, shadow);
+    return { admitted: true, timeMs: nowMs, ...this.#figures(admission, nowMs), ...shadow };
   }
 
   /** Counts an admission that somebody else decided. */
   book(admission: Admission, nowMs: number): void {
     const held = this.#held.get(heldName(admission));
-    if (held === undefined || held.deadlineMs <= nowMs) this.#commit(admission, { nowMs, shadowRefusals: [] });
+    if (held === undefined || held.deadlineMs <= nowMs) this.#commit(admission, nowMs, { shadowRefusals: [], shadowBudgets: [] });
   }
 
   settle(settlement: Settlement, nowMs: number): void {
     this.#slots.get(settlement.keyId)?.delete(settlement.requestId);
+    if (settlement.money !== undefined) this.budgets.settle(settlement, settlement.refundRequest ? 0 : settlement.money.costNanoUsd, nowMs);
     const held = this.#held.get(heldName(settlement));
     if (held === undefined) return;
     this.#held.delete(heldName(settlement));
@@ -79,11 +97,12 @@ export class LimitStore {
     }
   }
 
-  renew(admission: Admission, tokensSoFar: number, nowMs: number): void {
+  renew(admission: Admission, { tokens, costNanoUsd }: { tokens: number; costNanoUsd: number }, nowMs: number): void {
+    if (admission.money !== undefined) this.budgets.renew(admission, costNanoUsd, nowMs);
     const held = this.#held.get(heldName(admission));
     if (held === undefined || held.deadlineMs <= nowMs) return;
     held.deadlineMs = nowMs + admission.holdMs;
-    const flowed = Math.max(0, tokensSoFar - held.bookedTokens);
+    const flowed = Math.max(0, tokens - held.bookedTokens);
     held.bookedTokens += flowed;
     for (const limit of admission.windows) {
       const charged = held.charges.get(limit.name);
@@ -100,11 +119,11 @@ export class LimitStore {
 
   /** Everything that is stored, as plain values: tests compare it. */
   dump(): unknown {
-    return structuredClone({ windows: this.#windows, held: this.#held, slots: this.#slots });
+    return { ...structuredClone({ windows: this.#windows, held: this.#held, slots: this.#slots }), budgets: this.budgets.dump() };
   }
 
   get size(): number {
-    return this.#windows.size + this.#held.size + this.#slots.size;
+    return this.#windows.size + this.#held.size + this.#slots.size + this.budgets.size;
   }
 
   #check(
@@ -142,7 +161,7 @@ export class LimitStore {
     return timeUntilFits(stored.window, stored.shape, { nowMs, need: amountOf(limit, tokens), limit: limit.limit });
   }
 
-  #commit(admission: Admission, { nowMs, shadowRefusals }: { nowMs: number; shadowRefusals: readonly number[] }): void {
+  #commit(admission: Admission, nowMs: number, shadow: ShadowRefusals): void {
     const { requestId, keyId, windows, tokens, concurrency, holdMs } = admission;
     const deadlineMs = nowMs + holdMs;
     const charges = new Map<string, Charge>();
@@ -152,7 +171,8 @@ export class LimitStore {
       charges.set(limit.name, charge(stored.window, stored.shape, atMs, amountOf(limit, tokens)));
       keepUntil(stored, atMs);
     }
-    this.#held.set(heldName(admission), { admittedMs: nowMs, shadowRefusals, charges, deadlineMs, bookedTokens: 0 });
+    this.#held.set(heldName(admission), { admittedMs: nowMs, ...shadow, charges, deadlineMs, bookedTokens: 0 });
+    if (admission.money !== undefined) this.budgets.commit(admission, admission.money, nowMs);
     if (concurrency !== undefined) {
       const slots = this.#slots.get(keyId) ?? new Map<string, number>();
       for (const id of lapsed(slots, nowMs)) slots.delete(id);
@@ -171,11 +191,12 @@ export class LimitStore {
     return stored;
   }
 
-  #used({ keyId, windows }: Admission, nowMs: number): number[] {
-    return windows.map((limit) => {
+  #figures({ keyId, windows, money }: Admission, nowMs: number): { used: number[]; budgets?: BudgetFigures[] } {
+    const used = windows.map((limit) => {
       const stored = this.#windows.get(windowName(keyId, limit));
       return stored === undefined ? 0 : viewAt(stored.window, stored.shape, nowMs).sum;
     });
+    return money === undefined ? { used } : { used, budgets: this.budgets.figures(keyId, money.budgets, nowMs) };
   }
 
   #inFlight(keyId: string, nowMs: number): number {

@@ -22,9 +22,9 @@ export function makeLocalShare({ replicas, now }: { replicas: () => number; now:
   const store = new LimitStore();
   const decidedHere = new Set<string>();
   return {
-    book: (admission) => store.book(admission, now()),
+    book: (admission) => store.book(withoutMoney(admission), now()),
     decide(admission) {
-      const share = toShare(admission, replicas());
+      const share = toShare(withoutMoney(admission), replicas());
       const decision = store.admit(share, now());
       if (!decision.admitted) return { decision, share };
       decidedHere.add(admission.requestId);
@@ -36,8 +36,13 @@ export function makeLocalShare({ replicas, now }: { replicas: () => number; now:
       store.settle(settlement, now());
       return decidedHere.delete(settlement.requestId);
     },
-    renew: (admission, tokensSoFar) => store.renew(admission, tokensSoFar, now()),
+    renew: (admission, tokens) => store.renew(withoutMoney(admission), { tokens, costNanoUsd: 0 }, now()),
   };
+}
+
+/** Money has no windows that slide: what of a budget is this proxy's to give is not decided by these buckets. */
+function withoutMoney({ money: _money, ...admission }: Admission): Admission {
+  return admission;
 }
 
 function toShare(admission: Admission, replicas: number): Admission {

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { describeCounters } from './contract.ts';
+import { describeCounters, type MakeCounters } from './contract.ts';
+import { describeMoney } from './contract-money.ts';
 import { makeMemoryCounters } from './memory.ts';
 
-describeCounters('memory', async ({ now, random }) => {
+const make: MakeCounters = async ({ now, random }) => {
   let counters = makeMemoryCounters({ now, random });
   const current = {
     admit: (...parameters: Parameters<typeof counters.admit>) => counters.admit(...parameters),
@@ -17,7 +18,10 @@ describeCounters('memory', async ({ now, random }) => {
     reset: async () => void (counters = makeMemoryCounters({ now, random })),
     close: () => counters.close(),
   };
-});
+};
+
+describeCounters('memory', make);
+describeMoney('memory', make);
 
 describe('memory counters', () => {
   it('forget idle keys, reservations and slots: memory is bounded by what counts', async () => {

@@ -1,27 +1,52 @@
+import type { BudgetSpend } from '../../core/budget.ts';
+import { emptyUsage } from '../../core/usage.ts';
+import type { UsageEvent } from '../../core/usage-event.ts';
 import { toAnswer } from './answers.ts';
 import type { Counters } from './counters.ts';
 import { LimitStore } from './limit-store.ts';
 
-/** Counters of one process, for standalone use: nothing is shared and nothing survives it. `now`: ms since 1970. */
-export function makeMemoryCounters({
-  now,
-  random = Math.random,
-}: {
-  now: () => number;
-  random?: () => number;
-}): Counters & { dump(): unknown; readonly size: number } {
-  const store = new LimitStore();
+export interface MemoryCounters extends Counters {
+  /** spend of every key that has budgets, as it would be if this process ended now: for who keeps it over a restart */
+  dumpBudgets(): Readonly<Record<string, BudgetSpend>>;
+  /** spend that was kept; the maximum of it and what stands counts */
+  restoreBudgets(spend: Readonly<Record<string, BudgetSpend>>): void;
+  /** tests compare it */
+  dump(): unknown;
+  readonly size: number;
+}
+
+interface Options {
+  /** ms since 1970 */
+  readonly now: () => number;
+  readonly random?: () => number;
+  /** is told what each request used; must not throw */
+  readonly onUsage?: (event: UsageEvent) => void;
+}
+
+/** Counters of one process, for standalone use: nothing is shared, and of what it counts only spend may survive it (`dumpBudgets`). */
+export function makeMemoryCounters({ now, random = Math.random, onUsage = () => {} }: Options): MemoryCounters {
+  const store = new LimitStore((lapsed) => onUsage({ ...lapsed, status: lapsedStatus, usage: emptyUsage, durationMs: 0 }));
   return {
     async admit(admission) {
       return toAnswer(store.admit(admission, now()), admission, { degraded: false, random });
     },
-    settle: (settlement) => store.settle(settlement, now()),
-    renew: (admission, tokensSoFar) => store.renew(admission, tokensSoFar, now()),
+    settle(settlement) {
+      store.settle(settlement, now());
+      if (settlement.event !== undefined) onUsage(settlement.event);
+    },
+    renew: (admission, tokens, costNanoUsd = 0) => store.renew(admission, { tokens, costNanoUsd }, now()),
     async flush() {},
     async close() {},
+    dumpBudgets: () => store.budgets.spend(now()),
+    restoreBudgets(spend) {
+      for (const [keyId, windows] of Object.entries(spend)) store.budgets.restore(keyId, windows);
+    },
     dump: () => store.dump(),
     get size() {
       return store.size;
     },
   };
 }
+
+/** Nginx' number for a request whose client was gone: nobody saw an answer. */
+const lapsedStatus = 499;

@@ -1,109 +1,169 @@
--- Admission of one request against all limits of its key: check everything, then commit everything.
--- KEYS: marker of the request, slots of the key, one hash per window, revocations of the tag.
--- ARGV: time or '', request id, hold in ms, concurrency limit or -1, '1' if that is shadow; then six per window: name, width, k, limit, amount, kind
---       kind: r requests, t tokens; upper case = shadow.
---       At the end: field of the key's object in the revocations, field of any object of that name, gen of the record that the proxy has, credential that was shown.
+-- Admissions of keys that share a tag, one after the other: each is checked against all limits of its key and then committed in all of them before the next is looked at.
+-- What several share is read once and written once, at the end; markers and slots are written as each is admitted.
+-- KEYS: revocations of the tag, one hash per window, then markers of requests and slots of keys; each once.
+-- ARGV: time or '', how many windows, then three per window: name, width, k (position p: its key is KEYS[p + 1]).
+--       Then per admission: position in KEYS of its marker and of the slots of its key, request id, hold in ms, concurrency limit or -1, '1' if that is shadow,
+--       field of the key's object in the revocations, field of any object of that name, gen of the record that the proxy has, credential that was shown,
+--       how many windows, and four per window: its position, limit, amount, kind. Kind: r requests, t tokens; upper case = shadow.
 -- Marker: "deadline admitted-at booked shadow-refusals", then a line per window: "bucket amount anchor kind name".
--- Gives {1, admitted at, shadow refusals, sum per window...} or {0, time, refusing window or 0 for concurrency, wait in ms, sum per window...},
+-- Gives a list per admission: {1, admitted at, shadow refusals, sum per window...} or {0, time, refusing window or 0 for concurrency, wait in ms, sum per window...},
 -- or {2, time, what stands of the object, what stands of the name} when that overrules the proxy's record (core/revocation.ts).
-local id, hold, slot_limit = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local now = clock()
-local deadline = now + hold
+local per_window, fixed, per_use = 3, 11, 4
+
+local opened, charged = {}, {}
+-- A window of this call, opened once, so that an admission sees what those before it charged. `at`: the moment that will be charged.
+local function window_at(position, at)
+  local window = opened[position]
+  if not window then
+    local base = position * per_window
+    window = open(KEYS[position + 1], tonumber(ARGV[base + 1]), tonumber(ARGV[base + 2]), now, at)
+    opened[position] = window
+  end
+  return window
+end
+
+-- The admission whose arguments begin at `base`, and where the next one's do.
+local function read_admission(base)
+  local hold, count = tonumber(ARGV[base + 3]), tonumber(ARGV[base + 10])
+  local request = {
+    marker = KEYS[tonumber(ARGV[base])], slots = KEYS[tonumber(ARGV[base + 1])], id = ARGV[base + 2],
+    hold = hold, deadline = now + hold, slot_limit = tonumber(ARGV[base + 4]), slots_shadow = ARGV[base + 5] == '1',
+    object = ARGV[base + 6], object_name = ARGV[base + 7], gen = tonumber(ARGV[base + 8]), credential = ARGV[base + 9],
+    count = count, windows = {}, limits = {}, amounts = {}, kinds = {}, names = {}, shadow = '',
+  }
+  local use = base + fixed
+  for position = 1, count do
+    local place, kind = tonumber(ARGV[use]), ARGV[use + 3]
+    request.windows[position] = window_at(place, (kind == 't' or kind == 'T') and request.deadline or now)
+    request.names[position] = ARGV[place * per_window]
+    request.limits[position], request.amounts[position], request.kinds[position] = tonumber(ARGV[use + 1]), tonumber(ARGV[use + 2]), kind
+    use = use + per_use
+  end
+  return request, use
+end
+
+local function sums_after(answer, request)
+  local size = #answer
+  for position = 1, request.count do answer[size + position] = request.windows[position].sum end
+  return answer
+end
 
 -- when `excess` of what counts will have aged out; the only part that looks at every bucket
 local function wait_for(window, excess)
   local span = window.k * window.width
-  if window.reset then return span + 1 end
-  local buckets, all = {}, call('HGETALL', window.key)
+  local buckets, others = { { window.target, window.count, window.last } }, window.others or {}
+  for index, other in pairs(others) do buckets[#buckets + 1] = { index, other.count, other.last } end
+  local all = window.fresh and {} or call('HGETALL', window.key)
   for position = 1, #all, 2 do
     local index = tonumber(all[position])
-    if index and index >= window.low then buckets[#buckets + 1] = { index, all[position + 1] } end
+    if index and index >= window.low and index ~= window.target and not others[index] then
+      buckets[#buckets + 1] = { index, read_bucket(all[position + 1]) }
+    end
   end
   table.sort(buckets, function(left, right) return left[1] < right[1] end)
   for _, bucket in ipairs(buckets) do
-    local count, last = read_bucket(bucket[2])
-    excess = excess - count
-    if excess <= 0 then return bucket[1] * window.width + last + span + 1 - now end
+    excess = excess - bucket[2]
+    if excess <= 0 then return bucket[1] * window.width + bucket[3] + span + 1 - now end
   end
   return span + 1
 end
 
-local function sums_after(answer, windows)
-  for position = 1, #windows do answer[#answer + 1] = windows[position].sum end
-  return answer
-end
-
--- whatever pub/sub has lost, an admission finds: the same key space, the same round trip
-local function overrules(stands)
+local function overrules(stands, request)
   if not stands then return false end
   local gen, state, ended = match(stands, '^(%d+) (%a+) ?(.*)$')
   if state == 'Revoked' or state == 'Deleted' then return true end
-  if state == 'Suspended' and tonumber(gen) > tonumber(ARGV[#ARGV - 1]) then return true end
-  return ended ~= nil and string.find(ended, ARGV[#ARGV], 1, true) ~= nil
-end
-local stands = call('HMGET', KEYS[#KEYS], ARGV[#ARGV - 3], ARGV[#ARGV - 2])
-if overrules(stands[1]) or overrules(stands[2]) then return { 2, now, stands[1] or '', stands[2] or '' } end
-
-local windows, count = {}, #KEYS - 3
-for position = 1, count do
-  local base = position * 6
-  local kind = ARGV[base + 5]
-  local at = (kind == 't' or kind == 'T') and deadline or now
-  windows[position] = open(KEYS[position + 2], tonumber(ARGV[base + 1]), tonumber(ARGV[base + 2]), now, at)
+  if state == 'Suspended' and tonumber(gen) > request.gen then return true end
+  return ended ~= nil and string.find(ended, request.credential, 1, true) ~= nil
 end
 
-local marker = call('GET', KEYS[1])
-if marker then
+local standing = {}
+-- whatever pub/sub has lost, an admission finds: the same key space, the same round trip
+local function check_revocations(request)
+  local stands = standing[request.object]
+  if not stands then
+    stands = call('HMGET', KEYS[1], request.object, request.object_name)
+    standing[request.object] = stands
+  end
+  if overrules(stands[1], request) or overrules(stands[2], request) then return { 2, now, stands[1] or '', stands[2] or '' } end
+end
+
+-- the answer of the first time, when this request was admitted before
+local function find_marker(request)
+  local marker = call('GET', request.marker)
+  if not marker then return end
   local held_until, admitted_at, shadow = match(marker, '^(%d+) (%d+) %d+ ([%d,]*)')
-  if tonumber(held_until) > now then return sums_after({ 1, tonumber(admitted_at), shadow }, windows) end
+  if tonumber(held_until) > now then return sums_after({ 1, tonumber(admitted_at), shadow }, request) end
 end
 
--- check
-local refusing, longest, shadow_refusals = nil, -1, ''
-for position = 1, count do
-  local base, window = position * 6, windows[position]
-  local limit = tonumber(ARGV[base + 3])
-  local excess = window.sum + ARGV[base + 4] - limit
-  if limit == 0 or excess > 0 then
-    local kind = ARGV[base + 5]
-    if kind == 'R' or kind == 'T' then
-      shadow_refusals = shadow_refusals .. text_of(position) .. ','
-    elseif limit == 0 then
-      -- never fits: named before all others
-      refusing, longest = position, 60000
-      break
-    else
-      local wait = wait_for(window, excess)
-      if wait > longest then refusing, longest = position, wait end
+-- gives the window that frees last and how long that takes
+local function check_windows(request)
+  local refusing, longest = nil, -1
+  for position = 1, request.count do
+    local window, limit, kind = request.windows[position], request.limits[position], request.kinds[position]
+    local excess = window.sum + request.amounts[position] - limit
+    if limit == 0 or excess > 0 then
+      if kind == 'R' or kind == 'T' then
+        request.shadow = request.shadow .. text_of(position) .. ','
+      elseif limit == 0 then
+        -- never fits: named before all others
+        return position, 60000
+      else
+        local wait = wait_for(window, excess)
+        if wait > longest then refusing, longest = position, wait end
+      end
     end
   end
+  return refusing, longest
 end
-if slot_limit >= 0 and call('ZCOUNT', KEYS[2], '(' .. text_of(now), '+inf') >= slot_limit then
-  if ARGV[5] == '1' then
-    shadow_refusals = shadow_refusals .. '0,'
-  elseif not refusing then
-    refusing, longest = 0, 0
-  end
-end
-if refusing then return sums_after({ 0, now, refusing, longest }, windows) end
 
--- commit
-local entry = { text_of(deadline), ' ', text_of(now), ' 0 ', shadow_refusals }
-local size = 5
-for position = 1, count do
-  local base, window = position * 6, windows[position]
-  local amount, kind = ARGV[base + 4], ARGV[base + 5]
-  if kind == 'R' then kind = 'r' elseif kind == 'T' then kind = 't' end
-  local bucket = charge(window, kind == 't' and deadline or now, tonumber(amount))
-  commit(window, deadline)
-  entry[size + 1] = '\n' .. text_of(bucket) .. ' ' .. amount .. ' ' .. text_of(window.anchor) .. ' ' .. kind .. ' ' .. ARGV[base]
-  size = size + 1
+local function slots_are_full(request)
+  if request.slot_limit < 0 or call('ZCOUNT', request.slots, '(' .. text_of(now), '+inf') < request.slot_limit then return false end
+  if not request.slots_shadow then return true end
+  request.shadow = request.shadow .. '0,'
+  return false
 end
-call('SET', KEYS[1], table.concat(entry), 'PX', ARGV[3])
-if slot_limit >= 0 then
-  local lapsed = call('ZRANGEBYSCORE', KEYS[2], '-inf', text_of(now), 'LIMIT', 0, 16)
-  if #lapsed > 0 then call('ZREM', KEYS[2], unpack(lapsed)) end
-  call('ZADD', KEYS[2], text_of(deadline), id)
-  keep_slots(KEYS[2], hold)
+
+-- charges the windows, to be written at the end of the call, and gives the lines of the marker
+local function charge_windows(request)
+  local lines = {}
+  for position = 1, request.count do
+    local window, amount, kind = request.windows[position], request.amounts[position], string.lower(request.kinds[position])
+    local bucket = charge(window, kind == 't' and request.deadline or now, amount)
+    if not window.latest then charged[#charged + 1] = window end
+    window.latest = max(window.latest or 0, request.deadline)
+    lines[position] = '\n' .. text_of(bucket) .. ' ' .. text_of(amount) .. ' ' .. text_of(window.anchor) .. ' ' .. kind .. ' ' .. request.names[position]
+  end
+  return table.concat(lines)
 end
-return sums_after({ 1, now, shadow_refusals }, windows)
+
+local function take_slot(request)
+  if request.slot_limit < 0 then return end
+  local lapsed = call('ZRANGEBYSCORE', request.slots, '-inf', text_of(now), 'LIMIT', 0, 16)
+  if #lapsed > 0 then call('ZREM', request.slots, unpack(lapsed)) end
+  call('ZADD', request.slots, text_of(request.deadline), request.id)
+  keep_slots(request.slots, request.hold)
+end
+
+-- Check everything, then commit everything: until the first line after the checks nothing has been written for this request.
+local function admit_one(request)
+  local answer = check_revocations(request) or find_marker(request)
+  if answer then return answer end
+  local refusing, wait = check_windows(request)
+  local full = slots_are_full(request)
+  if refusing then return sums_after({ 0, now, refusing, wait }, request) end
+  if full then return sums_after({ 0, now, 0, 0 }, request) end
+  local lines = charge_windows(request)
+  take_slot(request)
+  call('SET', request.marker, text_of(request.deadline) .. ' ' .. text_of(now) .. ' 0 ' .. request.shadow .. lines, 'PX', text_of(request.hold))
+  return sums_after({ 1, now, request.shadow }, request)
+end
+
+local answers, cursor = {}, per_window * (tonumber(ARGV[2]) + 1)
+while cursor <= #ARGV do
+  local request, following = read_admission(cursor)
+  answers[#answers + 1] = admit_one(request)
+  cursor = following
+end
+for position = 1, #charged do commit(charged[position], charged[position].latest) end
+return answers

@@ -1,41 +1,43 @@
 import { describe, expect, it } from 'vitest';
 import { tagOf } from '../../core/hash-tag.ts';
-import { toAdmitCall, toDecision } from './scripts.ts';
+import { toAdmitCall, toDecisions } from './scripts.ts';
 
 describe('script calls', () => {
-  it('declare all their keys first', () => {
+  it('declare all their keys first, each once', () => {
     const bearer = { uid: 'one', gen: 5, credentialId: 'aaaaaaaaaaaa' };
-    const windows = [{ name: 'tpd', unit: 'tokens', span: 'day', limit: 10, shadow: true }] as const;
-    const { keyCount, parameters } = toAdmitCall({ requestId: 'r1', keyId: 'n/k', bearer, windows, tokens: 99, holdMs: 1_000 }, '');
-    const tag = tagOf('n/k');
+    const tpd = { name: 'tpd', unit: 'tokens', span: 'day', limit: 10, shadow: true } as const;
+    const rpm = { name: 'rpm', unit: 'requests', span: 'minute', limit: 7, shadow: false } as const;
+    const first = { requestId: 'r1', keyId: 'n/k', bearer, windows: [tpd], tokens: 99, holdMs: 1_000 };
+    const second = { ...first, requestId: 'r2', windows: [rpm, tpd], tokens: 3, concurrency: { limit: 4, shadow: true } };
+    const { keyCount, parameters } = toAdmitCall([first, second], '');
+    const stem = `kw:{${tagOf('n/k')}}`;
     expect(parameters.slice(0, keyCount)).toEqual([
-      `kw:{${tag}}:request:n/k:r1`,
-      `kw:{${tag}}:slots:n/k`,
-      `kw:{${tag}}:day:n/k:tpd`,
-      `kw:{${tag}}:revocations`,
+      `${stem}:revocations`,
+      `${stem}:day:n/k:tpd`,
+      `${stem}:minute:n/k:rpm`,
+      `${stem}:request:n/k:r1`,
+      `${stem}:slots:n/k`,
+      `${stem}:request:n/k:r2`,
     ]);
-    expect(parameters.slice(keyCount)).toEqual([
-      '',
-      'r1',
-      '1000',
-      '-1',
-      '',
-      'tpd',
-      '900000',
-      '96',
-      '10',
-      '10',
-      'T',
-      'n/k one',
-      'n/k *',
-      '5',
-      'aaaaaaaaaaaa',
-    ]);
+    const windows = ['', '2', 'tpd', '900000', '96', 'rpm', '2000', '30'];
+    const who = ['n/k one', 'n/k *', '5', 'aaaaaaaaaaaa'];
+    const firstAsks = ['4', '5', 'r1', '1000', '-1', '', ...who, '1', '1', '10', '10', 'T'];
+    const secondAsks = ['6', '5', 'r2', '1000', '4', '1', ...who, '2', '2', '7', '1', 'r', '1', '10', '3', 'T'];
+    expect(parameters.slice(keyCount)).toEqual([...windows, ...firstAsks, ...secondAsks]);
   });
 
   it('read the answers of admit.lua', () => {
-    expect(toDecision([1, 5, '1,0,', 7, 8])).toEqual({ admitted: true, timeMs: 5, used: [7, 8], shadowRefusals: [0, -1] });
-    expect(toDecision([0, 5, 2, 900, 7, 8])).toEqual({ admitted: false, timeMs: 5, used: [7, 8], refusing: 1, waitMs: 900 });
-    expect(() => toDecision('OK')).toThrow(TypeError);
+    const admitted = { admitted: true, timeMs: 5, used: [7, 8], shadowRefusals: [0, -1] };
+    const refused = { admitted: false, timeMs: 5, used: [7, 8], refusing: 1, waitMs: 900 };
+    const overruled = { overruled: true, timeMs: 5, stands: ['', '6 Revoked'] };
+    const reply = [
+      [1, 5, '1,0,', 7, 8],
+      [0, 5, 2, 900, 7, 8],
+      [2, 5, '', '6 Revoked'],
+    ];
+    expect(toDecisions(reply, 3)).toEqual([admitted, refused, overruled]);
+    expect(() => toDecisions('OK', 1)).toThrow(TypeError);
+    expect(() => toDecisions(reply, 2)).toThrow(TypeError);
+    expect(() => toDecisions(['OK'], 1)).toThrow(TypeError);
   });
 });

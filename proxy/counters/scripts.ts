@@ -12,30 +12,79 @@ export const settleScript = loadScript('settle');
 /** The text that takes the place of Redis' clock, for tests; '' in production. */
 type ClockText = string;
 
-export function toAdmitCall(admission: Admission, clock: ClockText): RedisScriptCall {
-  const { requestId, keyId, windows, tokens, concurrency, holdMs, bearer } = admission;
-  const parameters = keysOf(keyId, requestId, windows);
-  parameters.push(revocationsKey(tagOf(keyId)));
-  const keyCount = parameters.length;
-  parameters.push(clock, requestId, String(holdMs), String(concurrency?.limit ?? -1), concurrency?.shadow ? '1' : '');
-  for (const window of windows) {
-    const { widthMs, k } = shapeOf(window.span);
-    parameters.push(
-      toLineText(window.name),
-      String(widthMs),
-      String(k),
-      toInteger(window.limit),
-      toInteger(amountOf(window, tokens)),
-      kindOf(window),
-    );
+/** One call for admissions of keys that share a tag; decided in their order. */
+export function toAdmitCall(admissions: readonly Admission[], clock: ClockText): RedisScriptCall {
+  const keys = makeKeyList();
+  for (const { keyId } of admissions) keys.positionOf(revocationsKey(tagOf(keyId)));
+  const described: string[] = [];
+  for (const { keyId, windows } of admissions) {
+    for (const window of windows) {
+      const { length } = keys.list;
+      if (keys.positionOf(windowKey(keyId, window)) <= length) continue;
+      const { widthMs, k } = shapeOf(window.span);
+      described.push(toLineText(window.name), String(widthMs), String(k));
+    }
   }
-  parameters.push(toRevocationField({ keyId, uid: bearer.uid }), toRevocationField({ keyId, uid: anyObject }));
-  parameters.push(toInteger(bearer.gen), bearer.credentialId);
-  return { script: admitScript, keyCount, parameters };
+  const windowCount = keys.list.length - 1;
+  const asked = admissions.flatMap((admission) => toAdmissionArguments(admission, keys));
+  return {
+    script: admitScript,
+    keyCount: keys.list.length,
+    parameters: [...keys.list, clock, String(windowCount), ...described, ...asked],
+  };
 }
 
-/** Reads admit.lua's answer. A shape that it does not give is a bug and throws. */
-export function toDecision(reply: unknown): Decision | Overruled {
+function toAdmissionArguments(
+  { requestId, keyId, windows, tokens, concurrency, holdMs, bearer }: Admission,
+  { positionOf }: KeyList,
+): string[] {
+  const parameters = [
+    String(positionOf(markerKey(keyId, requestId))),
+    String(positionOf(slotsKey(keyId))),
+    requestId,
+    String(holdMs),
+    String(concurrency?.limit ?? -1),
+    concurrency?.shadow ? '1' : '',
+    toRevocationField({ keyId, uid: bearer.uid }),
+    toRevocationField({ keyId, uid: anyObject }),
+    toInteger(bearer.gen),
+    bearer.credentialId,
+    String(windows.length),
+  ];
+  for (const window of windows) {
+    const place = positionOf(windowKey(keyId, window)) - 1;
+    parameters.push(String(place), toInteger(window.limit), toInteger(amountOf(window, tokens)), kindOf(window));
+  }
+  return parameters;
+}
+
+interface KeyList {
+  readonly list: readonly string[];
+  /** from 1, as Lua counts; a key that is new is put at the end */
+  positionOf(key: string): number;
+}
+
+function makeKeyList(): KeyList {
+  const list: string[] = [];
+  const positions = new Map<string, number>();
+  return {
+    list,
+    positionOf(key) {
+      const known = positions.get(key);
+      if (known !== undefined) return known;
+      positions.set(key, list.push(key));
+      return list.length;
+    },
+  };
+}
+
+/** Reads admit.lua's answers to so many admissions. A shape that it does not give is a bug and throws. */
+export function toDecisions(reply: unknown, count: number): (Decision | Overruled)[] {
+  if (!Array.isArray(reply) || reply.length !== count) throw new TypeError('admit.lua gave no answer for each admission');
+  return reply.map(toDecision);
+}
+
+function toDecision(reply: unknown): Decision | Overruled {
   if (!Array.isArray(reply)) throw new TypeError('admit.lua gave no array');
   const [admitted, timeMs, third, fourth] = reply as [number, number, string | number, number];
   if (admitted === 2) return { overruled: true, timeMs, stands: [String(third), String(fourth)] };
@@ -62,7 +111,7 @@ function toAfterwards({
   windows: readonly LimitWindow[];
   head: readonly string[];
 }): RedisScriptCall {
-  const parameters = keysOf(keyId, requestId, windows);
+  const parameters = [markerKey(keyId, requestId), slotsKey(keyId), ...windows.map((window) => windowKey(keyId, window))];
   const keyCount = parameters.length;
   parameters.push(...head);
   for (const { name, span } of windows) {
@@ -72,12 +121,21 @@ function toAfterwards({
   return { script: settleScript, keyCount, parameters };
 }
 
-/** Order as the scripts take them: marker of the request, slots of the key, windows. One hash tag for all, so that one node of a cluster holds them. */
-function keysOf(keyId: string, requestId: string, windows: readonly LimitWindow[]): string[] {
-  const stem = `kw:{${tagOf(keyId)}}`;
-  const keys = [`${stem}:request:${keyId}:${requestId}`, `${stem}:slots:${keyId}`];
-  for (const { name, span } of windows) keys.push(`${stem}:${span}:${keyId}:${name}`);
-  return keys;
+/** One hash tag for all keys of a virtual key, so that one node of a cluster holds what one script needs. */
+function stemOf(keyId: string): string {
+  return `kw:{${tagOf(keyId)}}`;
+}
+
+function markerKey(keyId: string, requestId: string): string {
+  return `${stemOf(keyId)}:request:${keyId}:${requestId}`;
+}
+
+function slotsKey(keyId: string): string {
+  return `${stemOf(keyId)}:slots:${keyId}`;
+}
+
+function windowKey(keyId: string, { span, name }: LimitWindow): string {
+  return `${stemOf(keyId)}:${span}:${keyId}:${name}`;
 }
 
 function kindOf({ unit, shadow }: LimitWindow): string {

@@ -20,7 +20,7 @@ afterEach(async () => {
 
 /** Answers so late that the limit is reached; a settlement is taken at once. */
 function makeSlowStore(admitMs: number): ScriptStore {
-  const refused = [0, 1_000, 1, 500, 1];
+  const refused = [[0, 1_000, 1, 500, 1]];
   return {
     ready: true,
     readyFor: () => true,

@@ -2,14 +2,15 @@ import { tagOf } from '../../core/hash-tag.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { Metrics } from '../../runtime/metrics.ts';
 import type { RedisScriptCall } from '../../runtime/redis-script.ts';
-import { toAnswer, toOverruledAnswer } from './answers.ts';
+import { type Decision, type Overruled, toAnswer, toOverruledAnswer } from './answers.ts';
 import { awaitReply } from './await-reply.ts';
 import { makeBreaker } from './breaker.ts';
 import type { Admission, AdmitAnswer, Counters } from './counters.ts';
 import { makeLimiterMetrics } from './limiter-metrics.ts';
 import { makeLocalShare } from './local-share.ts';
-import { toAdmitCall, toDecision, toRenewCall, toSettleCall } from './scripts.ts';
+import { toAdmitCall, toDecisions, toRenewCall, toSettleCall } from './scripts.ts';
 import { makeSettlementQueue } from './settlement-queue.ts';
+import { makeTogether } from './together.ts';
 
 /**
  * What decides while the store is away: a share of each limit in this process, nobody (503 `limiter_unavailable`), or everybody is let in.
@@ -63,6 +64,8 @@ interface Options {
  * limit is not held for all proxies together. A connection that is lost is known at once (docs/decisions/0017-redis-deadline.md).
  */
 const longestAnswerMs = 250;
+/** One script holds up everybody else: so many admissions take well under a millisecond. */
+const mostTogether = 64;
 const batchMs = 50;
 const probeEveryMs = 250;
 /** Longer than any hold: afterwards the reservation is gone, and so is what a settlement could do. */
@@ -164,23 +167,32 @@ export function makeSharedCounters({
     const { decision, share } = local.decide(admission);
     return toAnswer(decision, admission, { degraded: true, random, share });
   };
-  const ask = async (admission: Admission): Promise<AdmitAnswer | undefined> => {
+  const toShared = (decision: Decision | Overruled, admission: Admission): AdmitAnswer => {
+    if ('overruled' in decision) return toOverruledAnswer(decision, admission);
+    if (decision.admitted) local?.book(admission);
+    return toAnswer(decision, admission, { degraded: false, random });
+  };
+  /** One call and one answer for all of them: a late one is one failure of Redis, however many waited for it. */
+  const askRedis = async (batch: readonly Admission[]): Promise<readonly AdmitAnswer[]> => {
     measured.commands.inc({ command: 'admit' });
     const startedMs = monotonicNow();
-    const reply = await awaitReply(admissions.run(toAdmitCall(admission, clock())).then(toDecision), { deadlineMs, monotonicNow });
-    measured.duration.observe((monotonicNow() - startedMs) / 1_000);
+    const decisions = admissions.run(toAdmitCall(batch, clock())).then((reply) => toDecisions(reply, batch.length));
+    const reply = await awaitReply(decisions, { deadlineMs, monotonicNow });
+    for (const _ of batch) measured.duration.observe((monotonicNow() - startedMs) / 1_000);
     if (reply.outcome === 'reply') {
       breaker.success();
-      if ('overruled' in reply.value) return toOverruledAnswer(reply.value, admission);
-      if (reply.value.admitted) local?.book(admission);
-      return toAnswer(reply.value, admission, { degraded: false, random });
+      return batch.flatMap((admission, position) => {
+        const decision = reply.value[position];
+        return decision === undefined ? [] : toShared(decision, admission);
+      });
     }
-    if (reply.outcome === 'late') measured.timeouts.inc();
+    if (reply.outcome === 'late') measured.timeouts.inc(batch.length);
     if (reply.outcome === 'failed' || !reply.ownStall) breaker.failure();
-    // it may have been admitted or still be: what nobody knows of must not stay reserved
-    release(admission);
-    return undefined;
+    // they may have been admitted or still be: what nobody knows of must not stay reserved
+    for (const admission of batch) release(admission);
+    return [];
   };
+  const ask = makeTogether({ groupOf: ({ keyId }: Admission) => tagOf(keyId), most: mostTogether, send: askRedis });
   const start = (): void => {
     admissions.watch({
       onReady() {

@@ -3,6 +3,7 @@
 -- below 2^53: nearly all of an admission's time is Lua's own, and packing costs a third of formatting and parsing. For the same reason a window is one flat table.
 -- Where a number becomes text, it does by %.0f only: tostring and .. write 1e14 and up in exponent form, and the next reader would find no number.
 local call = redis.call
+local KEYS, ARGV = KEYS, ARGV
 local floor, max, min = math.floor, math.max, math.min
 local format, match, pack_numbers, unpack_numbers = string.format, string.match, struct.pack, struct.unpack
 local header_format, bucket_format = '<ddddd', '<dd'

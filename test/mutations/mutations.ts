@@ -23,8 +23,7 @@ export const mutations: readonly Mutation[] = [
       {
         file: 'proxy/counters/admit.lua',
         find: 'if refusing then return',
-        replace:
-          'if refusing then for position = 1, refusing - 1 do charge(windows[position], now, tonumber(ARGV[position * 6 + 4])) commit(windows[position], now) end return',
+        replace: 'if refusing then charge_windows(request) return',
       },
     ],
     test: redis('windows > a refused request changes nothing'),
@@ -36,10 +35,38 @@ export const mutations: readonly Mutation[] = [
       {
         file: 'proxy/counters/admit.lua',
         find: 'if refusing then return',
-        replace: 'for _, window in ipairs(windows) do commit(window, now) end if refusing then return',
+        replace: 'for _, window in ipairs(request.windows) do commit(window, now) end if refusing then return',
       },
     ],
     test: redis('windows > a refused request changes nothing'),
+  },
+  {
+    id: 'check-all-first',
+    bug: 'all admissions of one call are checked before the first is charged, so that together they go beyond the limit (script)',
+    edits: [
+      {
+        file: 'proxy/counters/admit.lua',
+        find: 'local function admit_one(request)',
+        replace: 'local function admit_one(request, commits)',
+      },
+      {
+        file: 'proxy/counters/admit.lua',
+        find: '  local lines = charge_windows(request)',
+        replace:
+          '  commits[#commits + 1] = request\n  do return sums_after({ 1, now, request.shadow }, request) end\n  local lines = charge_windows(request)',
+      },
+      { file: 'proxy/counters/admit.lua', find: 'local answers, cursor = {},', replace: 'local commits, answers, cursor = {}, {},' },
+      { file: 'proxy/counters/admit.lua', find: '= admit_one(request)', replace: '= admit_one(request, commits)' },
+      {
+        file: 'proxy/counters/admit.lua',
+        find: 'for position = 1, #charged',
+        replace: 'for _, request in ipairs(commits) do charge_windows(request) end\nfor position = 1, #charged',
+      },
+    ],
+    test: {
+      file: 'proxy/counters/redis-together.test.ts',
+      name: 'what goes in one call is decided as one after the other: limits, waits, what remains, repeated requests',
+    },
   },
   {
     id: 'charge-before-check-memory',
@@ -108,7 +135,9 @@ export const mutations: readonly Mutation[] = [
   {
     id: 'retry-early',
     bug: 'retry-after is early by one bucket (script)',
-    edits: [{ file: 'proxy/counters/admit.lua', find: '+ last + span + 1 - now', replace: '+ last + span + 1 - now - window.width' }],
+    edits: [
+      { file: 'proxy/counters/admit.lua', find: '+ bucket[3] + span + 1 - now', replace: '+ bucket[3] + span + 1 - now - window.width' },
+    ],
     test: redis('retry-after > is exact for requests: refused a millisecond earlier, admitted then; at most a minute for a minute'),
   },
   {
@@ -1320,7 +1349,13 @@ export const mutations: readonly Mutation[] = [
   {
     id: 'admission-not-asked',
     bug: 'an admission passes over what stands in Redis',
-    edits: [{ file: 'proxy/counters/admit.lua', find: 'if overrules(stands[1]) or overrules(stands[2]) then', replace: 'if false then' }],
+    edits: [
+      {
+        file: 'proxy/counters/admit.lua',
+        find: 'if overrules(stands[1], request) or overrules(stands[2], request) then return',
+        replace: 'if false then return',
+      },
+    ],
     test: {
       file: 'test/redis/admission-check.test.ts',
       name: 'an admission in Redis > is refused by what stands there, although nobody has told the proxy, and reserves nothing',

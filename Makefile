@@ -20,10 +20,11 @@ node_modules/.package-lock.json: package-lock.json
 	@node_modules/node/bin/node --version >/dev/null || { echo 'keywright: the npm package "node" did not bring Node 24; are install scripts switched off?' >&2; exit 1; }
 	@touch $@
 
-tools: ## find, install or build what the tests run against: kube-apiserver, etcd, kubectl, Helm, Redis
+tools: ## find, install or build what the tests run against: kube-apiserver, etcd, kubectl, Helm, Redis, the Python SDKs
 	@bash test/tools/redis.sh
 	@bash test/tools/control-plane.sh
 	@bash test/tools/helm.sh
+	@bash test/tools/python-sdks.sh >/dev/null
 
 demo: setup ## run a gateway on this machine with sample manifests and a fake provider; prints a key and calls to try
 	@exec $(NODE) examples/demo/run.ts
@@ -46,6 +47,7 @@ test-cluster: setup tools ## run the tests of the Kubernetes layer against a rea
 
 test-dataplane: setup ## run the tests of the HTTP surface with official SDKs
 	@bash test/tools/redis.sh
+	@bash test/tools/python-sdks.sh >/dev/null
 	$(VITEST) --project dataplane
 
 test-chart: setup tools ## run the tests of the charts: lint, golden renderings, refusals of the schema, rights of every account, images

@@ -131,6 +131,18 @@ export function timeUntilFits(
   return spanMs(shape) + 1; // not reached while sum is the sum of the buckets
 }
 
+/** Milliseconds until nothing would count any more if nothing else came; what is reserved leaves a span after its deadline. */
+export function timeUntilEmpty(window: Window, shape: WindowShape, nowMs: number): number {
+  const view = viewAt(window, shape, nowMs);
+  if (view.sum === 0) return 0;
+  if (view.reanchor) return spanMs(shape) + 1;
+  let latestMs = 0;
+  for (const [index, { count, lastMs }] of window.buckets) {
+    if (index >= view.low && count > 0) latestMs = Math.max(latestMs, lastMs);
+  }
+  return Math.max(0, latestMs + spanMs(shape) + 1 - nowMs);
+}
+
 /** The moment from which a charge at `chargedAtMs` counts no more, whatever the clock did in between by a bucket: then the state may be thrown away. */
 export function countsUntilMs(shape: WindowShape, chargedAtMs: number): number {
   return chargedAtMs + spanMs(shape) + 2 * shape.widthMs;

@@ -8,6 +8,7 @@ import { refusals } from '../core/refusals.ts';
 import { operatorSettings } from '../operator/config.ts';
 import { proxySettings } from '../proxy/config.ts';
 import { type SettingsTable, toSettingsRows } from '../runtime/environment.ts';
+import { toSdkRows } from '../test/dataplane/sdk-table.ts';
 import { type Grant, grantsInCluster, grantsInNamespaces, toGrantRows } from '../test/chart/grants.ts';
 import { mutations } from '../test/mutations/mutations.ts';
 import { toMutationRows } from '../test/mutations/plant.ts';
@@ -18,6 +19,7 @@ const check = process.argv.includes('--check');
 const tables: Readonly<Record<string, Readonly<Record<string, () => string[]>>>> = {
   'settings.md': { proxy: () => toSettings(proxySettings), operator: () => toSettings(operatorSettings) },
   'refusals.md': { refusals: toRefusals },
+  'sdk-retries.md': { sdks: toSdkRows },
   'install.md': { values: toValues },
   'rbac.md': { cluster: () => toRights(grantsInCluster), namespaces: () => toRights(grantsInNamespaces) },
   'mutations.md': { mutations: () => toMutationRows(mutations) },

@@ -20,14 +20,27 @@ const compiled = new WeakMap<KeyRecord, CompiledLimits>();
 
 /** The windows a request counts in: the key's own, and those of the first entry of `limits.models` that matches its model. */
 export function toLimitWindows(record: KeyRecord, model: string | undefined): readonly LimitWindow[] {
-  if (record.limits === undefined) return [];
+  const limits = compiledOf(record);
+  const entry = model === undefined ? undefined : limits?.models.find(({ matches }) => matches(model));
+  return entry?.windows ?? limits?.own ?? [];
+}
+
+/** Every window of the key: its own, then those of each entry of `limits.models`. */
+export function allLimitWindows(record: KeyRecord): readonly LimitWindow[] {
+  const limits = compiledOf(record);
+  // an entry's windows hold the key's own as well; two entries of one glob have the same names
+  const windows = [...(limits?.own ?? []), ...(limits?.models ?? []).flatMap((entry) => entry.windows)];
+  return [...new Map(windows.toReversed().map((window) => [window.name, window])).values()].toReversed();
+}
+
+function compiledOf(record: KeyRecord): CompiledLimits | undefined {
+  if (record.limits === undefined) return undefined;
   let limits = compiled.get(record);
   if (limits === undefined) {
     limits = compile(record.limits);
     compiled.set(record, limits);
   }
-  const entry = model === undefined ? undefined : limits.models.find(({ matches }) => matches(model));
-  return entry?.windows ?? limits.own;
+  return limits;
 }
 
 function compile(limits: KeyLimits): CompiledLimits {

@@ -1,6 +1,8 @@
 import type { Refusal } from '../core/refusals.ts';
 import { answerRefusal, toAnswerHeaders } from './answer.ts';
+import type { Surface } from './dialects/dialect.ts';
 import { abandonExchange, type Exchange } from './exchange.ts';
+import { describeKey } from './key-self.ts';
 import { listModels } from './list-models.ts';
 import type { Parts } from './parts.ts';
 import { admit } from './stages/admit.ts';
@@ -15,7 +17,17 @@ import { settle } from './stages/settle.ts';
 type Stage = (exchange: Exchange, parts: Parts) => Refusal | undefined | Promise<Refusal | undefined>;
 
 const proxied: readonly Stage[] = [authenticate, authorize, admit, route, forward];
-const local: readonly Stage[] = [authenticate, authorize, listModels];
+const models: readonly Stage[] = [authenticate, authorize, listModels];
+const key: readonly Stage[] = [authenticate, authorize, describeKey];
+
+const stagesOf: Readonly<Record<Surface['operation'], readonly Stage[]>> = {
+  chat: proxied,
+  count_tokens: proxied,
+  embeddings: proxied,
+  models,
+  model: models,
+  key,
+};
 
 /** The life of one request. Never rejects: a refusal is a value, and a bug becomes `internal` here and nowhere else. */
 export async function runPipeline(exchange: Exchange, parts: Parts): Promise<void> {
@@ -43,7 +55,7 @@ function guard(exchange: Exchange, parts: Parts, step: () => void): void {
 
 async function runStages(exchange: Exchange, parts: Parts): Promise<Refusal | undefined> {
   try {
-    for (const stage of exchange.surface.scope === 'read' ? local : proxied) {
+    for (const stage of stagesOf[exchange.surface.operation]) {
       const result = stage(exchange, parts);
       const refusal = result instanceof Promise ? await result : result;
       if (refusal !== undefined || exchange.gone) return refusal;

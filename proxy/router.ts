@@ -3,6 +3,7 @@ import { METHODS, type IncomingMessage, type RequestListener, type Server, type 
 import { anthropicDriver } from './dialects/anthropic.ts';
 import type { DialectDriver, Surface } from './dialects/dialect.ts';
 import { openaiDriver } from './dialects/openai.ts';
+import { ownSurfaces } from './own-surfaces.ts';
 
 export interface Endpoint {
   readonly surface: Surface;
@@ -52,8 +53,9 @@ export function makeRouter({ makeServer, handle, onClientError }: RouterOptions)
 }
 
 function groupByPath(): Map<string, PathEndpoints> {
-  const all = drivers.flatMap((driver) => driver.surfaces.map((surface) => ({ surface, driver })));
-  return Map.groupBy(all, ({ surface }) => surface.path);
+  const providers = drivers.flatMap((driver) => driver.surfaces.map((surface) => ({ surface, driver })));
+  const own = ownSurfaces.map((surface) => ({ surface, driver: openaiDriver }));
+  return Map.groupBy([...providers, ...own], ({ surface }) => surface.path);
 }
 
 function neverReached(): never {

@@ -123,9 +123,32 @@ export interface Settlement {
   readonly event?: UsageEvent;
 }
 
+/** What a key has used by now. */
+export interface PeekQuestion {
+  readonly keyId: string;
+  readonly windows: readonly LimitWindow[];
+  readonly concurrency?: { readonly limit: number; readonly shadow: boolean };
+}
+
+export type PeekAnswer =
+  | {
+      readonly outcome: 'known';
+      /** the store's clock, ms since 1970 */
+      readonly timeMs: number;
+      /** in the order of the question; `resetMs`: until nothing would count any more if nothing else came */
+      readonly windows: readonly (WindowState & { readonly used: number })[];
+      readonly inFlight: number;
+      /** the figures of this proxy alone, against its share of the limits */
+      readonly degraded: boolean;
+    }
+  /** the store is away, and this proxy knows nothing by itself */
+  | { readonly outcome: 'unavailable' };
+
 export interface Counters {
   /** never rejects */
   admit(admission: Admission): Promise<AdmitAnswer>;
+  /** changes nothing; never rejects */
+  peek(question: PeekQuestion): Promise<PeekAnswer>;
   /** off the request path, batched; never throws */
   settle(settlement: Settlement): void;
   /** books what has flowed so far of a long stream and renews reservation and slot */

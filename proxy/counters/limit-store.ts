@@ -6,6 +6,7 @@ import {
   emptyWindow,
   refund,
   shapeOf,
+  timeUntilEmpty,
   timeUntilFits,
   viewAt,
   type Window,
@@ -13,7 +14,8 @@ import {
 } from '../../core/limit.ts';
 import { amountOf, type Decision } from './answers.ts';
 import { type BudgetFigures, BudgetStore, type OnLapsed } from './budget-store.ts';
-import type { Admission, LimitWindow, Settlement } from './counters.ts';
+import type { Admission, LimitWindow, PeekQuestion, Settlement } from './counters.ts';
+import type { Reading } from './peek.ts';
 
 interface ShadowRefusals {
   readonly shadowRefusals: readonly number[];
@@ -115,6 +117,20 @@ export class LimitStore {
     }
     const slots = this.#slots.get(admission.keyId);
     if (slots?.delete(admission.requestId)) slots.set(admission.requestId, held.deadlineMs);
+  }
+
+  /** What is used by now; changes nothing. */
+  peek({ keyId, windows }: PeekQuestion, nowMs: number): Reading {
+    return {
+      timeMs: nowMs,
+      inFlight: this.#inFlight(keyId, nowMs),
+      windows: windows.map((limit) => {
+        const stored = this.#windows.get(windowName(keyId, limit));
+        if (stored === undefined) return { used: 0, emptyInMs: 0 };
+        const { window, shape } = stored;
+        return { used: viewAt(window, shape, nowMs).sum, emptyInMs: timeUntilEmpty(window, shape, nowMs) };
+      }),
+    };
   }
 
   /** Everything that is stored, as plain values: tests compare it. */

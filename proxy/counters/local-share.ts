@@ -1,6 +1,7 @@
 import type { Decision } from './answers.ts';
-import type { Admission, Settlement } from './counters.ts';
+import type { Admission, LimitWindow, PeekQuestion, Settlement } from './counters.ts';
 import { LimitStore } from './limit-store.ts';
+import type { Reading } from './peek.ts';
 
 /**
  * What a proxy decides by while Redis is away: the same algorithm on a share of each limit, ⌈limit / replicas⌉ and at least 1. The store holds every admission of this proxy all
@@ -10,6 +11,8 @@ export interface LocalShare {
   /** counts what Redis admitted */
   book(admission: Admission): void;
   decide(admission: Admission): { readonly decision: Decision; readonly share: Admission };
+  /** what this proxy has seen by itself, and its shares of the windows */
+  peek(question: PeekQuestion): { readonly reading: Reading; readonly shares: readonly LimitWindow[] };
   /** gives true when the admission was decided here, so that Redis knows nothing of it */
   settle(settlement: Settlement): boolean;
   renew(admission: Admission, tokensSoFar: number): void;
@@ -32,6 +35,10 @@ export function makeLocalShare({ replicas, now }: { replicas: () => number; now:
       if (decidedHere.size > mostRemembered && oldest !== undefined) decidedHere.delete(oldest);
       return { decision, share };
     },
+    peek(question) {
+      const shares = toShares(question.windows, replicas());
+      return { reading: store.peek(question, now()), shares };
+    },
     settle(settlement) {
       store.settle(settlement, now());
       return decidedHere.delete(settlement.requestId);
@@ -46,9 +53,13 @@ function withoutMoney({ money: _money, ...admission }: Admission): Admission {
 }
 
 function toShare(admission: Admission, replicas: number): Admission {
-  const windows = admission.windows.map((window) => ({ ...window, limit: shareOf(window.limit, replicas) }));
+  const windows = toShares(admission.windows, replicas);
   const { concurrency } = admission;
   return { ...admission, windows, ...(concurrency && { concurrency: { ...concurrency, limit: shareOf(concurrency.limit, replicas) } }) };
+}
+
+function toShares(windows: readonly LimitWindow[], replicas: number): LimitWindow[] {
+  return windows.map((window) => ({ ...window, limit: shareOf(window.limit, replicas) }));
 }
 
 /** A limit of 0 stays 0: it refuses everything. */

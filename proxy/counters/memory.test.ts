@@ -2,11 +2,13 @@ import { describe, expect, it } from 'vitest';
 import { describeCounters, type MakeCounters } from './contract.ts';
 import { describeMoney } from './contract-money.ts';
 import { makeMemoryCounters } from './memory.ts';
+import { describePeek } from './peek-contract.ts';
 
 const make: MakeCounters = async ({ now, random }) => {
   let counters = makeMemoryCounters({ now, random });
   const current = {
     admit: (...parameters: Parameters<typeof counters.admit>) => counters.admit(...parameters),
+    peek: (...parameters: Parameters<typeof counters.peek>) => counters.peek(...parameters),
     settle: (...parameters: Parameters<typeof counters.settle>) => counters.settle(...parameters),
     renew: (...parameters: Parameters<typeof counters.renew>) => counters.renew(...parameters),
     flush: () => counters.flush(),
@@ -22,6 +24,7 @@ const make: MakeCounters = async ({ now, random }) => {
 
 describeCounters('memory', make);
 describeMoney('memory', make);
+describePeek('memory', make);
 
 describe('memory counters', () => {
   it('forget idle keys, reservations and slots: memory is bounded by what counts', async () => {

@@ -3,6 +3,7 @@ import { emptyUsage } from '../../core/usage.ts';
 import type { UsageEvent } from '../../core/usage-event.ts';
 import { toAnswer } from './answers.ts';
 import type { Counters } from './counters.ts';
+import { toPeekAnswer } from './peek.ts';
 import { LimitStore } from './limit-store.ts';
 
 export interface MemoryCounters extends Counters {
@@ -29,6 +30,9 @@ export function makeMemoryCounters({ now, random = Math.random, onUsage = () => 
   return {
     async admit(admission) {
       return toAnswer(store.admit(admission, now()), admission, { degraded: false, random });
+    },
+    async peek(question) {
+      return toPeekAnswer(store.peek(question, now()), question, { degraded: false });
     },
     settle(settlement) {
       store.settle(settlement, now());

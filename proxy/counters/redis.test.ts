@@ -3,7 +3,8 @@ import { afterAll, beforeAll } from 'vitest';
 import { makeLog } from '../../runtime/log.ts';
 import { makeMetrics } from '../../runtime/metrics.ts';
 import { startRedis, type TestRedis } from '../../test/support/redis.ts';
-import { describeCounters } from './contract.ts';
+import { describeCounters, type MakeCounters } from './contract.ts';
+import { describePeek } from './peek-contract.ts';
 import { makeRedisCounters } from './redis.ts';
 
 let server: TestRedis;
@@ -18,35 +19,34 @@ afterAll(async () => {
   await server.stop();
 });
 
-describeCounters(
-  'Redis',
-  async ({ now, random }) => {
-    await inspector.flushall();
-    const metrics = makeMetrics();
-    // a busy test machine must not turn a slow answer into one of the local share
-    const counters = makeRedisCounters({
-      url: server.url,
-      log: makeLog({ level: 'silent', name: 'test' }),
-      metrics,
-      replicas: 1,
-      now,
-      random,
-      redisClock: now,
-      deadlineMs: 5_000,
-    });
-    await counters.ready(5_000);
-    return {
-      counters,
-      dump,
-      reset: async () => void (await inspector.flushall()),
-      async close() {
-        await counters.close();
-        metrics.close();
-      },
-    };
-  },
-  { runs: 40 },
-);
+const make: MakeCounters = async ({ now, random }) => {
+  await inspector.flushall();
+  const metrics = makeMetrics();
+  // a busy test machine must not turn a slow answer into one of the local share
+  const counters = makeRedisCounters({
+    url: server.url,
+    log: makeLog({ level: 'silent', name: 'test' }),
+    metrics,
+    replicas: 1,
+    now,
+    random,
+    redisClock: now,
+    deadlineMs: 5_000,
+  });
+  await counters.ready(5_000);
+  return {
+    counters,
+    dump,
+    reset: async () => void (await inspector.flushall()),
+    async close() {
+      await counters.close();
+      metrics.close();
+    },
+  };
+};
+
+describeCounters('Redis', make, { runs: 40 });
+describePeek('Redis', make);
 
 /** Every key with its content; lifetimes go on by themselves and are left out, but that there is one is part of it. */
 async function dump(): Promise<Record<string, unknown>> {

@@ -130,11 +130,11 @@ function markerKey(keyId: string, requestId: string): string {
   return `${stemOf(keyId)}:request:${keyId}:${requestId}`;
 }
 
-function slotsKey(keyId: string): string {
+export function slotsKey(keyId: string): string {
   return `${stemOf(keyId)}:slots:${keyId}`;
 }
 
-function windowKey(keyId: string, { span, name }: LimitWindow): string {
+export function windowKey(keyId: string, { span, name }: LimitWindow): string {
   return `${stemOf(keyId)}:${span}:${keyId}:${name}`;
 }
 
@@ -160,7 +160,8 @@ function toPositions(list: string): number[] {
     .map((item) => Number(item) - 1);
 }
 
-function loadScript(name: 'admit' | 'settle'): RedisScript {
+/** One of our scripts, behind the window that all of them work on. */
+export function loadScript(name: 'admit' | 'settle' | 'peek'): RedisScript {
   const read = (file: string): string => readFileSync(new URL(`./${file}.lua`, import.meta.url), 'utf8');
   return makeRedisScript(`${read('window')}\n${read(name)}`);
 }

@@ -3,7 +3,7 @@ import { makeLog } from '../../runtime/log.ts';
 import { makeMetrics } from '../../runtime/metrics.ts';
 import type { RedisScriptCall } from '../../runtime/redis-script.ts';
 import type { Admission } from './counters.ts';
-import { makeSharedCounters, type ScriptStore, type SharedCounters } from './shared-counters.ts';
+import { type FailurePolicy, makeSharedCounters, type ScriptStore, type SharedCounters } from './shared-counters.ts';
 
 let metrics: ReturnType<typeof makeMetrics>;
 let counters: SharedCounters;
@@ -34,11 +34,11 @@ function makeSlowStore(admitMs: number): ScriptStore {
   };
 }
 
-function start(admitMs: number): void {
+function start(admitMs: number, failurePolicy: FailurePolicy = 'LocalShare'): void {
   counters = makeSharedCounters({
     admissions: makeSlowStore(admitMs),
     settlements: makeSlowStore(0),
-    failurePolicy: 'LocalShare',
+    failurePolicy,
     replicas: () => 2,
     now: Date.now,
     random: () => 0,
@@ -48,11 +48,12 @@ function start(admitMs: number): void {
   });
 }
 
+const window = { name: 'rpm', unit: 'requests', span: 'minute', limit: 1, shadow: false } as const;
 const admission: Admission = {
   requestId: 'request-1',
   keyId: 'team-a/app',
   bearer: { uid: 'one', gen: 0, credentialId: 'aaaaaaaaaaaa' },
-  windows: [{ name: 'rpm', unit: 'requests', span: 'minute', limit: 1, shadow: false }],
+  windows: [window],
   tokens: 0,
   holdMs: 30_000,
 };
@@ -69,4 +70,22 @@ it('lets its own share decide when Redis says nothing for a quarter of a second'
   const answer = counters.admit(admission);
   await vi.advanceTimersByTimeAsync(260);
   expect(await answer).toMatchObject({ outcome: 'admitted', degraded: true });
+});
+
+it('tells of its own figures against its share, marked, when Redis says nothing to whoever asks', async () => {
+  start(60_000);
+  const admitted = counters.admit({ ...admission, windows: [{ ...window, limit: 10 }] });
+  await vi.advanceTimersByTimeAsync(260);
+  expect(await admitted).toMatchObject({ outcome: 'admitted', degraded: true });
+  const answer = counters.peek({ keyId: 'team-a/app', windows: [{ ...window, limit: 10 }] });
+  await vi.advanceTimersByTimeAsync(260);
+  // of two proxies
+  expect(await answer).toMatchObject({ outcome: 'known', degraded: true, windows: [{ limit: 10, used: 1, remaining: 4 }] });
+});
+
+it.each(['Closed', 'Open'] as const)('tells nothing under the policy %s when Redis says nothing', async (policy) => {
+  start(60_000, policy);
+  const answer = counters.peek({ keyId: 'team-a/app', windows: [window] });
+  await vi.advanceTimersByTimeAsync(260);
+  expect(await answer).toEqual({ outcome: 'unavailable' });
 });

@@ -8,6 +8,8 @@ import { makeBreaker } from './breaker.ts';
 import type { Admission, AdmitAnswer, Counters } from './counters.ts';
 import { makeLimiterMetrics } from './limiter-metrics.ts';
 import { makeLocalShare } from './local-share.ts';
+import { toPeekAnswer } from './peek.ts';
+import { toPeekCall, toReading } from './peek-script.ts';
 import { toAdmitCall, toDecisions, toRenewCall, toSettleCall } from './scripts.ts';
 import { makeSettlementQueue } from './settlement-queue.ts';
 import { makeTogether } from './together.ts';
@@ -221,6 +223,18 @@ export function makeSharedCounters({
       if (countsNothing(admission)) return { outcome: 'admitted', timeMs: now(), windows: [], shadowRefusals: [], degraded: false };
       if (!admissions.readyFor(tagOf(admission.keyId)) || breaker.open) return decideWithout(admission);
       return (await ask(admission)) ?? decideWithout(admission);
+    },
+    async peek(question) {
+      if (admissions.readyFor(tagOf(question.keyId)) && !breaker.open) {
+        measured.commands.inc({ command: 'peek' });
+        const reading = admissions.run(toPeekCall(question, clock())).then(toReading);
+        const reply = await awaitReply(reading, { deadlineMs, monotonicNow });
+        // a late one says nothing to the breaker: it is the admissions that must not wait
+        if (reply.outcome === 'reply') return toPeekAnswer(reply.value, question, { degraded: false });
+      }
+      if (local === undefined) return { outcome: 'unavailable' };
+      const { reading, shares } = local.peek(question);
+      return toPeekAnswer(reading, question, { degraded: true, shares });
     },
     settle(settlement) {
       // what was decided here, Redis knows nothing of

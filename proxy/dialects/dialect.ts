@@ -12,8 +12,8 @@ export interface Surface {
   readonly path: string;
   readonly dialect: Dialect;
   readonly scope: Scope;
-  readonly operation: 'chat' | 'count_tokens' | 'embeddings' | 'models' | 'model';
-  /** what follows a channel's base URL; made from this table, never from what the client sent */
+  readonly operation: 'chat' | 'count_tokens' | 'embeddings' | 'models' | 'model' | 'key';
+  /** what follows a channel's base URL; made from this table, never from what the client sent; empty where no provider is asked */
   readonly upstreamPath: string;
   /** whether it uses tokens that are counted */
   readonly metered: boolean;

@@ -153,8 +153,8 @@ export interface RecordingCounters extends Counters {
   answer: (() => Promise<AdmitAnswer>) | undefined;
 }
 
-function makeRecordingCounters(): RecordingCounters {
-  const real = makeMemoryCounters({ now: Date.now, random: () => 0 });
+function makeRecordingCounters(now: () => number): RecordingCounters {
+  const real = makeMemoryCounters({ now, random: () => 0 });
   return {
     admissions: [],
     settlements: [],
@@ -165,6 +165,7 @@ function makeRecordingCounters(): RecordingCounters {
       if (answer.outcome === 'admitted') this.admissions.push(admission);
       return answer;
     },
+    peek: (question) => real.peek(question),
     settle(settlement) {
       this.settlements.push(settlement);
       real.settle(settlement);
@@ -196,9 +197,16 @@ export interface TestProxyOptions {
   readonly channels: readonly ChannelRecord[];
   readonly keys?: readonly KeyRecord[];
   readonly settings?: Partial<ServerSettings>;
+  /** the clock of the counters, ms since 1970 */
+  readonly now?: () => number;
 }
 
-export async function startTestProxy({ channels, keys = [makeKeyRecord()], settings = {} }: TestProxyOptions): Promise<TestProxy> {
+export async function startTestProxy({
+  channels,
+  keys = [makeKeyRecord()],
+  settings = {},
+  now = Date.now,
+}: TestProxyOptions): Promise<TestProxy> {
   const lines: string[] = [];
   const destination = new Writable({
     write(chunk: Buffer, _encoding, done) {
@@ -207,7 +215,7 @@ export async function startTestProxy({ channels, keys = [makeKeyRecord()], setti
     },
   });
   const index = makeTestIndex(keys, channels);
-  const counters = makeRecordingCounters();
+  const counters = makeRecordingCounters(now);
   const metrics = makeMetrics();
   const revocations = makeRevocations({
     now: Date.now,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { hashTags, tagOf } from './hash-tag.ts';
+import { channelHolder, hashTags, tagOf } from './hash-tag.ts';
 
 describe('hash tags', () => {
   it('are 64, the same for all keys of a namespace and in every version', () => {
@@ -9,5 +9,9 @@ describe('hash tags', () => {
     for (const tag of tags) expect(tag).toMatch(/^[0-3][0-9a-f]$/);
     // written down, because another hash would lose every count at an upgrade
     expect([tagOf('default/app'), tagOf('team-a/app')]).toEqual(['1e', '16']);
+  });
+
+  it('a Channel has one of its own', () => {
+    expect(tagOf(channelHolder('team-a/openai'))).toBe('c:team-a/openai');
   });
 });

@@ -3,7 +3,7 @@
 -- KEYS: revocations of the tag, one hash per window, then markers of requests and slots of keys; each once.
 -- ARGV: time or '', how many windows, then three per window: name, width, k (position p: its key is KEYS[p + 1]).
 --       Then per admission: position in KEYS of its marker and of the slots of its key, request id, hold in ms, concurrency limit or -1, '1' if that is shadow,
---       field of the key's object in the revocations, field of any object of that name, gen of the record that the proxy has, credential that was shown,
+--       field of the key's object in the revocations ('': nobody asks who could be revoked), field of any object of that name, gen of the record that the proxy has, credential that was shown,
 --       how many windows, and four per window: its position, limit, amount, kind. Kind: r requests, t tokens; upper case = shadow.
 -- Marker: "deadline admitted-at booked shadow-refusals", then a line per window: "bucket amount anchor kind name".
 -- Gives a list per admission: {1, admitted at, shadow refusals, sum per window...} or {0, time, refusing window or 0 for concurrency, wait in ms, sum per window...},
@@ -80,6 +80,7 @@ end
 local standing = {}
 -- whatever pub/sub has lost, an admission finds: the same key space, the same round trip
 local function check_revocations(request)
+  if request.object == '' then return end
   local stands = standing[request.object]
   if not stands then
     stands = call('HMGET', KEYS[1], request.object, request.object_name)

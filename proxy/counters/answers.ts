@@ -45,6 +45,7 @@ const longestMinuteMs = 60_000;
 const longestJitterMs = 250;
 
 export function toOverruledAnswer({ timeMs, stands }: Overruled, { keyId, bearer }: Admission): AdmitAnswer {
+  if (bearer === undefined) throw new TypeError('admit.lua overruled an admission that nobody asked for');
   const [ofObject, ofName] = stands;
   const found = [
     parseRevocation(toRevocationField({ keyId, uid: bearer.uid }), ofObject),

@@ -289,6 +289,22 @@ export function describeCounters(name: string, make: MakeCounters, { runs = 60 }
       });
     });
 
+    it('counts a Channel apart from a key of the same name, without anybody who asks', async () => {
+      const concurrency = { limit: 1, shadow: false };
+      const { bearer: _nobody, ...ofChannel } = request([rpm(3), tpm(100)], { subject: 'channel', tokens: 30, concurrency });
+      expect(await outcome(ofChannel)).toBe('admitted');
+      expect(await outcome({ ...ofChannel, requestId: 'another' })).toBe('refused');
+      expect(await admit(request([rpm(3), tpm(100)], { tokens: 10, concurrency }))).toMatchObject({
+        windows: [{ remaining: 2 }, { remaining: 90 }],
+      });
+      await renew(ofChannel, 20);
+      await settle(ofChannel, { subject: 'channel', tokens: 50 });
+      expect(await admit({ ...ofChannel, requestId: 'another' })).toMatchObject({
+        outcome: 'admitted',
+        windows: [{ remaining: 1 }, { remaining: 20 }],
+      });
+    });
+
     describe('concurrency', () => {
       const two = { limit: 2, shadow: false };
 

@@ -52,9 +52,12 @@ export interface MoneyReservation {
 export interface Admission {
   /** makes the admission idempotent: a repeated one changes nothing and answers as the first */
   readonly requestId: string;
+  /** id of the VirtualKey or Channel */
   readonly keyId: string;
-  /** who asks, as the snapshot of this proxy has it: the store may know that it is over */
-  readonly bearer: { readonly uid: string; readonly gen: number; readonly credentialId: string };
+  /** whose limits these are; a key's unless given */
+  readonly subject?: 'channel';
+  /** who asks, as the snapshot of this proxy has it: the store may know that it is over. Absent for a Channel, which nobody revokes */
+  readonly bearer?: { readonly uid: string; readonly gen: number; readonly credentialId: string };
   readonly windows: readonly LimitWindow[];
   /** estimated tokens, reserved beside the buckets until `settle`; capped by the counters at each limit */
   readonly tokens: number;
@@ -110,7 +113,9 @@ export type AdmitAnswer =
 /** End of an admitted request: the reservation is replaced by the true usage and the slot is freed. Once; a second one does nothing. */
 export interface Settlement {
   readonly requestId: string;
+  /** id and kind as in the admission */
   readonly keyId: string;
+  readonly subject?: 'channel';
   readonly windows: readonly LimitWindow[];
   /** true input + output tokens */
   readonly tokens: number;

@@ -4,6 +4,7 @@ import type { UsageEvent } from '../../core/usage-event.ts';
 import { toAnswer } from './answers.ts';
 import type { Counters } from './counters.ts';
 import { toPeekAnswer } from './peek.ts';
+import { withHolder } from './holder.ts';
 import { LimitStore } from './limit-store.ts';
 
 export interface MemoryCounters extends Counters {
@@ -28,17 +29,18 @@ interface Options {
 export function makeMemoryCounters({ now, random = Math.random, onUsage = () => {} }: Options): MemoryCounters {
   const store = new LimitStore((lapsed) => onUsage({ ...lapsed, status: lapsedStatus, usage: emptyUsage, durationMs: 0 }));
   return {
-    async admit(admission) {
+    async admit(asked) {
+      const admission = withHolder(asked);
       return toAnswer(store.admit(admission, now()), admission, { degraded: false, random });
     },
     async peek(question) {
       return toPeekAnswer(store.peek(question, now()), question, { degraded: false });
     },
     settle(settlement) {
-      store.settle(settlement, now());
+      store.settle(withHolder(settlement), now());
       if (settlement.event !== undefined) onUsage(settlement.event);
     },
-    renew: (admission, tokens, costNanoUsd = 0) => store.renew(admission, { tokens, costNanoUsd }, now()),
+    renew: (admission, tokens, costNanoUsd = 0) => store.renew(withHolder(admission), { tokens, costNanoUsd }, now()),
     async flush() {},
     async close() {},
     dumpBudgets: () => store.budgets.spend(now()),

@@ -45,10 +45,10 @@ function toAdmissionArguments(
     String(holdMs),
     String(concurrency?.limit ?? -1),
     concurrency?.shadow ? '1' : '',
-    toRevocationField({ keyId, uid: bearer.uid }),
+    bearer === undefined ? '' : toRevocationField({ keyId, uid: bearer.uid }),
     toRevocationField({ keyId, uid: anyObject }),
-    toInteger(bearer.gen),
-    bearer.credentialId,
+    toInteger(bearer?.gen ?? 0),
+    bearer?.credentialId ?? '',
     String(windows.length),
   ];
   for (const window of windows) {

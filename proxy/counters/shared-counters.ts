@@ -6,6 +6,7 @@ import { type Decision, type Overruled, toAnswer, toOverruledAnswer } from './an
 import { awaitReply } from './await-reply.ts';
 import { makeBreaker } from './breaker.ts';
 import type { Admission, AdmitAnswer, Counters } from './counters.ts';
+import { withHolder } from './holder.ts';
 import { makeLimiterMetrics } from './limiter-metrics.ts';
 import { makeLocalShare } from './local-share.ts';
 import { toPeekAnswer } from './peek.ts';
@@ -219,7 +220,8 @@ export function makeSharedCounters({
       await Promise.race([firstReady.promise, late]);
       clearTimeout(timer);
     },
-    async admit(admission) {
+    async admit(asked) {
+      const admission = withHolder(asked);
       if (countsNothing(admission)) return { outcome: 'admitted', timeMs: now(), windows: [], shadowRefusals: [], degraded: false };
       if (!admissions.readyFor(tagOf(admission.keyId)) || breaker.open) return decideWithout(admission);
       return (await ask(admission)) ?? decideWithout(admission);
@@ -236,7 +238,8 @@ export function makeSharedCounters({
       const { reading, shares } = local.peek(question);
       return toPeekAnswer(reading, question, { degraded: true, shares });
     },
-    settle(settlement) {
+    settle(settled) {
+      const settlement = withHolder(settled);
       // what was decided here, Redis knows nothing of
       if (local?.settle(settlement)) return;
       if (settlement.windows.length === 0 && !settlement.concurrency) return;
@@ -244,7 +247,8 @@ export function makeSharedCounters({
       if (settlement.concurrency && !breaker.open) sendAtOnce(call, 'settle');
       else queue.add({ ...call, command: 'settle' });
     },
-    renew(admission, tokensSoFar) {
+    renew(renewed, tokensSoFar) {
+      const admission = withHolder(renewed);
       local?.renew(admission, tokensSoFar);
       if (!countsNothing(admission)) queue.add({ ...toRenewCall(admission, tokensSoFar, clock()), command: 'renew' });
     },

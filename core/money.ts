@@ -11,3 +11,11 @@ export function parseNanoUsd(text: string): number {
   const nanoUsd = Number(match[1]) * nanoUsdPerUsd + Number((match[2] ?? '').padEnd(9, '0'));
   return Number.isSafeInteger(nanoUsd) ? nanoUsd : Number.NaN;
 }
+
+/** Integer nano-dollars as a decimal amount of US dollars without trailing zeros: what `parseNanoUsd` reads back. */
+export function formatNanoUsd(nanoUsd: number): string {
+  const fraction = String(nanoUsd % nanoUsdPerUsd)
+    .padStart(9, '0')
+    .replace(/0+$/, '');
+  return `${Math.floor(nanoUsd / nanoUsdPerUsd)}${fraction === '' ? '' : `.${fraction}`}`;
+}

@@ -95,6 +95,14 @@ export const operatorSettings = defineSettings({
     minimum: 0,
     description: 'how long the record of a deleted key stays for audit; its revoked hashes and its generation are kept for ever',
   },
+  maxKeySeries: {
+    name: 'KEYWRIGHT_MAX_KEY_SERIES',
+    kind: 'integer',
+    default: '5000',
+    minimum: 0,
+    maximum: 1_000_000,
+    description: 'keys with metrics of their own',
+  },
   settle: {
     name: 'KEYWRIGHT_SETTLE',
     kind: 'duration',

@@ -1,12 +1,19 @@
+import type { Registry } from 'prom-client';
 import type { Secret } from '../core/secret.ts';
+import { usageBuckets } from '../core/usage-checkpoint.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
+import type { Cluster } from './cluster/cluster.ts';
 import type { Heartbeats } from './revocation/heartbeats.ts';
 import { LastUsedMirror, type LastUsedSource } from './credentials/last-used.ts';
 import type { Publisher } from './snapshot/publish.ts';
+import { toBucket } from './snapshot/snapshot-buckets.ts';
 import { keepRevocations } from './revocation/revocation-keeper.ts';
 import type { Revocations } from './revocation/revocations.ts';
 import { Settling } from './revocation/settling.ts';
+import type { UsageSettings } from './usage/usage-keeper.ts';
+import { UsageKeeper } from './usage/usage-keeper.ts';
+import { makeUsageSecrets } from './usage/usage-secrets.ts';
 import type { Watches } from './watches.ts';
 
 export interface LeaderDutiesOptions {
@@ -15,19 +22,27 @@ export interface LeaderDutiesOptions {
   readonly revocations: Revocations;
   readonly heartbeats?: Heartbeats | undefined;
   readonly lastUsed?: LastUsedSource | undefined;
+  readonly usage?: UsageSettings | undefined;
+  readonly cluster: Cluster;
+  /** of our own Secrets */
+  readonly namespace: string;
   readonly installationSecret: Secret;
   readonly clock: Clock;
+  readonly random: () => number;
   readonly log: Log;
+  readonly metrics: { readonly registry: Registry };
   readonly again: (item: string, delayMs?: number) => void;
 }
 
 export interface LeaderDuties {
   readonly settling: Settling;
   readonly lastUsed: LastUsedMirror;
-  stop(): void;
+  /** undefined: nobody tells what is used */
+  readonly usage: UsageKeeper | undefined;
+  stop(): Promise<void>;
 }
 
-/** What a leader, and nobody else, does with what it and the proxies tell each other through Redis. Without Redis there is nothing to do. */
+/** What a leader, and nobody else, does with what it and the proxies tell each other through Redis or in one process. */
 export function startLeaderDuties(options: LeaderDutiesOptions): LeaderDuties {
   const { watches, again, lastUsed: source } = options;
   const settling = new Settling({ ...options, onSettled: (keyId) => again(`VirtualKey/${keyId}`) });
@@ -42,12 +57,31 @@ export function startLeaderDuties(options: LeaderDutiesOptions): LeaderDuties {
     recordOf: (keyId) => watches.credentials.get(keyId),
     settlementOf: (keyId) => settling.of(keyId),
   });
+  const usage = options.usage && keepUsage({ ...options, usage: options.usage });
   return {
     settling,
     lastUsed,
-    stop() {
+    usage,
+    async stop() {
       keeper.stop();
       lastUsed.stop();
+      await usage?.stop();
     },
   };
+}
+
+function keepUsage(options: LeaderDutiesOptions & { readonly usage: UsageSettings }): UsageKeeper {
+  const { watches, again, usage, cluster, installationSecret } = options;
+  const store = usage.store ?? makeUsageSecrets({ ...options, buckets: usageBuckets });
+  return new UsageKeeper({
+    ...options,
+    ...usage,
+    store,
+    bucketOf: (keyId) => toBucket(keyId, store.buckets, installationSecret),
+    virtualKeys: () => watches.virtualKeys.values(),
+    findKey: (keyId) => watches.findKey(keyId),
+    isKnown: (keyId) => watches.findKey(keyId) !== undefined || watches.credentials.get(keyId) !== undefined,
+    tell: (virtualKey, notice) => cluster.recordEvent({ regarding: virtualKey, ...notice }),
+    onChange: (keyId, delayMs) => again(`VirtualKey/${keyId}`, delayMs),
+  });
 }

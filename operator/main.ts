@@ -18,6 +18,8 @@ import type { LeaderElection } from './leadership/lease.ts';
 import { runLeaderElection } from './leadership/lease.ts';
 import { startOperator } from './operator.ts';
 import { makeRedisBoard } from './revocation/revocation-board.ts';
+import { makeRedisBudgetBoard } from './usage/budget-board.ts';
+import { makeRedisUsageSource } from './usage/redis-usage-source.ts';
 
 const leaseName = 'keywright-operator';
 
@@ -69,6 +71,10 @@ export async function runOperator(environment: Readonly<Record<string, string | 
     board: link && makeRedisBoard(link),
     heartbeats,
     lastUsed: link && makeRedisLastUsed(link),
+    usage: link && {
+      feed: { source: makeRedisUsageSource(link), board: makeRedisBudgetBoard(link) },
+      maxKeySeries: config.maxKeySeries,
+    },
     mayWrite,
     seal,
   });

@@ -28,6 +28,7 @@ import { startLeaderDuties } from './leader-duties.ts';
 import { Revocations } from './revocation/revocations.ts';
 import type { Settling } from './revocation/settling.ts';
 import { StatusWriter } from './status-writer.ts';
+import type { UsageSettings } from './usage/usage-keeper.ts';
 import { SealedCluster } from './sealing/sealed-cluster.ts';
 import { wait, whenAborted } from './wait.ts';
 import { Watches } from './watches.ts';
@@ -71,6 +72,8 @@ export interface OperatorOptions {
   readonly heartbeats?: Heartbeats | undefined;
   /** where the proxies note the use of retiring credentials; undefined: nowhere */
   readonly lastUsed?: LastUsedSource | undefined;
+  /** who tells what is used, and how it is kept; undefined: nobody */
+  readonly usage?: UsageSettings | undefined;
   /** asked before every write; default: always */
   readonly mayWrite?: () => boolean;
   /** the keys of our own Secrets; default: they are not sealed */
@@ -236,7 +239,7 @@ class RunningOperator implements Operator {
     await prefetchDeliveries(gatherer, settings.watchNamespaces, log);
     const shared = { watches: this.#watches, publisher, revocations: this.#revocations };
     const again = (item: string, delayMs = 0): void => this.#enqueue(item, delayMs);
-    const duties = startLeaderDuties({ ...this.#options, ...shared, installationSecret, again });
+    const duties = startLeaderDuties({ ...this.#options, ...tools, ...shared, namespace: settings.namespace, installationSecret, again });
     const parts = {
       ...shared,
       cluster: this.#cluster,
@@ -282,9 +285,8 @@ class RunningOperator implements Operator {
     queue.add(housekeepingItem);
     log.info({ items: first.size }, 'leading');
     await Promise.race([ended, locked]);
-    duties.stop();
     this.#term = undefined;
-    await Promise.all([queue.stop(), resealing.stop(), absences.stop()]);
+    await Promise.all([duties.stop(), queue.stop(), resealing.stop(), absences.stop()]);
     await publisher.stop();
     if (!ending.aborted) this.#requireOpen();
   }

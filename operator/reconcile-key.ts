@@ -16,6 +16,7 @@ import type { Publisher } from './snapshot/publish.ts';
 import type { Revocations } from './revocation/revocations.ts';
 import type { Settling } from './revocation/settling.ts';
 import type { StatusWriter } from './status-writer.ts';
+import type { UsageKeeper } from './usage/usage-keeper.ts';
 import { translateKey } from './translate/key.ts';
 import type { KeyInput, KeyOutput, TranslateSettings } from './translate/key-input.ts';
 import { toTombstone } from './translate/lifecycle.ts';
@@ -37,6 +38,7 @@ export interface ReconcileOptions {
   readonly revocations: Pick<Revocations, 'standing' | 'see' | 'tell'>;
   readonly settling: Pick<Settling, 'await'>;
   readonly lastUsed: Pick<LastUsedMirror, 'of'>;
+  readonly usage: Pick<UsageKeeper, 'statusOf'> | undefined;
   readonly again: (item: string, delayMs: number) => void;
 }
 
@@ -106,7 +108,7 @@ export class KeyReconciler {
   }
 
   async #gather(virtualKey: VirtualKey, id: string): Promise<KeyInput> {
-    const { watches, gatherer, publisher, attempts, revocations, lastUsed, settings } = this.#options;
+    const { watches, gatherer, publisher, attempts, revocations, lastUsed, usage, settings } = this.#options;
     const { credential } = virtualKey.spec;
     const isGenerated = credential === undefined || credential.generate !== undefined;
     return {
@@ -122,6 +124,7 @@ export class KeyReconciler {
       attempt: attempts.get(id),
       standing: revocations.standing(id),
       lastUsed: lastUsed.of(id),
+      usage: usage?.statusOf(id),
       settings,
     };
   }

@@ -16,6 +16,7 @@ import { parseHashedSecret, toHashedSecretName } from './credentials/hashed-secr
 import type { Operator, OperatorSettings } from './operator.ts';
 import { startOperator } from './operator.ts';
 import type { RevocationBoard } from './revocation/revocation-board.ts';
+import type { UsageSettings } from './usage/usage-keeper.ts';
 import { parseSnapshotSecret } from './snapshot/snapshot-buckets.ts';
 
 export const startMs = Date.parse('2026-01-05T00:00:00Z');
@@ -59,6 +60,8 @@ export class World {
   heartbeats: Heartbeats | undefined;
   /** set before `start`: what the proxies note */
   lastUsed: LastUsedSource | undefined;
+  /** set before `start`: who tells what is used */
+  usage: UsageSettings | undefined;
   readonly #settings: Partial<OperatorSettings>;
   readonly #timers = new Set<{ atMs: number; run: () => void }>();
   #uids = 0;
@@ -109,6 +112,7 @@ export class World {
       board: this.board,
       heartbeats: this.heartbeats,
       lastUsed: this.lastUsed,
+      usage: this.usage,
       ...seal,
     };
     return startOperator({ ...options, random: (bytes) => this.#random(bytes), metrics: { registry: this.metrics } });

@@ -4,9 +4,8 @@ import type { PublishMeters } from './publish-meters.ts';
 
 export interface SnapshotSecretOptions {
   readonly cluster: Cluster;
-  /** of the snapshot */
   readonly namespace: string;
-  readonly meters: PublishMeters;
+  readonly meters: Pick<PublishMeters, 'writes'>;
   /** of the document in a Secret; `''`: none that can be read */
   readonly toRevision: (secret: SecretObject) => string;
 }
@@ -20,7 +19,7 @@ export interface SecretContent {
 const writeAttempts = 4;
 
 /**
- * One Secret of the snapshot as far as we know it: which version we have seen or written, what is in it, and whether somebody else was there since. What others have set on it
+ * One Secret of the snapshot, or another one that holds a document of ours, as far as we know it: which version we have seen or written, what is in it, and whether somebody else was there since. What others have set on it
  * (labels, annotations) stays.
  */
 export class SnapshotSecret {

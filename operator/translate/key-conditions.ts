@@ -2,7 +2,7 @@ import type { VirtualKey } from '../../core/resources.ts';
 import type { KeyRecord } from '../../core/snapshot.ts';
 import type { NextCondition } from '../conditions.ts';
 import type { CredentialRecord } from '../credentials/hashed-secret.ts';
-import type { TranslateSettings } from './key-input.ts';
+import type { KeyInput, TranslateSettings } from './key-input.ts';
 import { toExpiry } from './key-record.ts';
 import type { Problem } from './problem.ts';
 import type { Reason } from './reasons.ts';
@@ -25,6 +25,8 @@ export interface KeyState {
   readonly mistake: string | undefined;
   /** by credential id, milliseconds since 1970 */
   readonly lastUsed?: ReadonlyMap<string, number> | undefined;
+  /** as in `KeyInput` */
+  readonly usage?: KeyInput['usage'];
   readonly settings: TranslateSettings;
   readonly nowMs: number;
 }

@@ -1,4 +1,4 @@
-import type { VirtualKey, VirtualKeyStatus } from '../../core/resources.ts';
+import type { VirtualKey, VirtualKeyStatus, VirtualKeyUsage } from '../../core/resources.ts';
 import type { Revocation } from '../../core/revocation.ts';
 import type { Secret } from '../../core/secret.ts';
 import type { KeyRecord } from '../../core/snapshot.ts';
@@ -75,6 +75,8 @@ export interface KeyInput {
   readonly standing?: readonly Revocation[];
   /** when its retiring credentials were used last, by credential id, as far as it is to be shown */
   readonly lastUsed?: ReadonlyMap<string, number> | undefined;
+  /** what the status is to show of its usage; undefined: what it shows already */
+  readonly usage?: VirtualKeyUsage | undefined;
   readonly settings: TranslateSettings;
 }
 

@@ -10,8 +10,9 @@ import { toKeyNotices } from './key-notices.ts';
 import { toCredentialId, toExpiry } from './key-record.ts';
 import type { Notice } from './problem.ts';
 import { toNextRotation } from './rotation.ts';
+import { withBudgetsOf } from '../usage/usage-status.ts';
 
-/** The status of a key, and the Events that become true with it. Fields that are not ours (usage) stay as they are. */
+/** The status of a key, and the Events that become true with it. Fields that are not ours stay as they are. */
 export function toKeyStatus(state: KeyState): { value: VirtualKeyStatus; notices: Notice[] } {
   const { virtualKey, record, nowMs } = state;
   const before = virtualKey.status ?? {};
@@ -30,6 +31,7 @@ export function toKeyStatus(state: KeyState): { value: VirtualKeyStatus; notices
     nextRotationTime: isGenerated(state) ? toTime(toNextRotation(virtualKey, record, nowMs)) : undefined,
     lastHandledTrigger: record.handledTrigger,
     lastHandledRotate: record.handledRotate,
+    usage: withBudgetsOf(state.usage ?? before.usage, virtualKey.spec.budgets),
     conditions: toConditions(toKeyConditions(state), before.conditions ?? [], { generation, nowMs }),
   });
   return { value, notices: toKeyNotices(before, value) };

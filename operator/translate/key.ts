@@ -54,7 +54,7 @@ export function translateKey(input: KeyInput, nowMs: number): KeyOutput {
 }
 
 /** What nothing but the key and its neighbours decide. Of a revoked key nothing that it refers to matters any more. */
-function toState({ virtualKey, channels, lastUsed, settings }: KeyInput, record: CredentialRecord) {
+function toState({ virtualKey, channels, lastUsed, usage, settings }: KeyInput, record: CredentialRecord) {
   const isOver = record.revokedAt !== undefined;
   const unserved = isOver ? [] : findUnservedModels({ virtualKey, channels });
   return {
@@ -62,6 +62,7 @@ function toState({ virtualKey, channels, lastUsed, settings }: KeyInput, record:
     record,
     settings,
     lastUsed,
+    usage,
     unserved,
     notEnforced: findNotEnforced({ virtualKey }),
     mistake: findAnnotationMistake(virtualKey),

@@ -1,0 +1,81 @@
+import type { Counter, Gauge, Registry } from 'prom-client';
+import { budgetWindowId, toBudgetField } from '../../core/budget.ts';
+import { nanoUsdPerUsd, parseNanoUsd } from '../../core/money.ts';
+import type { VirtualKey } from '../../core/resources.ts';
+import { makeSeriesBound } from '../../runtime/metrics.ts';
+import { counterOf, gaugeOf } from '../metric.ts';
+import { countAtScrape } from '../operator-metrics.ts';
+import type { UsageLedger } from './usage-ledger.ts';
+
+export interface UsageMeters {
+  readonly entries: Counter;
+  readonly notices: Counter;
+  readonly resets: Counter;
+  readonly restored: Counter;
+  /** nothing of what only a leader knows is shown from now on */
+  stop(): void;
+}
+
+export interface UsageMetersOptions {
+  readonly registry: Registry;
+  readonly ledger: UsageLedger;
+  readonly findKey: (keyId: string) => VirtualKey | undefined;
+  readonly now: () => number;
+  readonly unreadable: () => number;
+  /** entries that were read and stand in no checkpoint */
+  readonly lag: () => number;
+  readonly maxKeySeries: number;
+}
+
+/** Of the leader: nobody else knows. */
+export function makeUsageMeters(options: UsageMetersOptions): UsageMeters {
+  const { registry, lag, unreadable } = options;
+  const behind = gaugeOf(
+    registry,
+    'keywright_usage_stream_lag',
+    'Entries of the usage Streams that were read and that no checkpoint has yet',
+  );
+  const damaged = gaugeOf(registry, 'keywright_usage_unreadable', 'Usage documents that cannot be read and are therefore not written');
+  countAtScrape(behind, (gauge) => gauge.set(lag()));
+  countAtScrape(damaged, (gauge) => gauge.set(unreadable()));
+  const budgets = measureBudgets(options);
+  return {
+    entries: counterOf(registry, 'keywright_usage_entries_total', 'Entries of the usage Streams, by what became of them', ['outcome']),
+    notices: counterOf(registry, 'keywright_budget_notices_total', 'Shares of budgets that were reached and told of', ['reason']),
+    resets: counterOf(registry, 'keywright_budget_resets_total', 'Budgets that were reset by hand'),
+    restored: counterOf(registry, 'keywright_budget_restores_total', 'Keys whose spend was told to a Redis that asked for it'),
+    stop() {
+      for (const gauge of [behind, damaged, ...budgets]) {
+        countAtScrape(gauge, () => {});
+        gauge.reset();
+      }
+    },
+  };
+}
+
+/** At most so many keys have series of their own; the others have none, since a sum of budgets says nothing. */
+function measureBudgets({ registry, ledger, findKey, now, maxKeySeries }: UsageMetersOptions): readonly Gauge[] {
+  const spent: Gauge = gaugeOf(
+    registry,
+    'keywright_budget_spent_usd',
+    'Spent in the present window of a budget, as of the last checkpoint',
+    ['key', 'period'],
+  );
+  const limit: Gauge = gaugeOf(registry, 'keywright_budget_limit_usd', 'Amount of a budget', ['key', 'period']);
+  const bound = makeSeriesBound(maxKeySeries, { now });
+  countAtScrape(spent, () => {
+    spent.reset();
+    limit.reset();
+    for (const usage of ledger.keys()) {
+      const budgets = findKey(usage.id)?.spec.budgets ?? [];
+      if (budgets.length === 0 || bound.label(usage.id) !== usage.id) continue;
+      for (const budget of budgets) {
+        const { period } = budget;
+        const field = toBudgetField(period, budgetWindowId(period, now()));
+        spent.set({ key: usage.id, period }, (usage.spent[field] ?? 0) / nanoUsdPerUsd);
+        limit.set({ key: usage.id, period }, parseNanoUsd(budget.limit) / nanoUsdPerUsd);
+      }
+    }
+  });
+  return [spent, limit];
+}

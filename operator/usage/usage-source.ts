@@ -1,0 +1,34 @@
+import type { UsageEvent } from '../../core/usage-event.ts';
+
+/** One entry of a Stream; without an event it is none that we can read. */
+export interface UsageEntry {
+  readonly id: string;
+  readonly event: UsageEvent | undefined;
+}
+
+export interface TagEntries {
+  readonly tag: string;
+  /** in the order of the Stream */
+  readonly entries: readonly UsageEntry[];
+}
+
+/** Where a new leader begins to read the Stream of one tag. `entries`: the last ones up to there that are still kept; a repetition of these may come. */
+export interface UsagePlace extends TagEntries {
+  /** everything up to here stood in checkpoints; `0-0`: nothing is known to */
+  readonly acknowledged: string;
+}
+
+/** Who tells what requests used: the Streams in Redis, or the counters of this process. At least once, in order by tag. */
+export interface UsageSource {
+  readonly connected: boolean;
+  /** places of the tags of which anything is known */
+  open(): Promise<readonly UsagePlace[]>;
+  /** what comes after these ids (tag → id, default: from the beginning), a bounded number a tag; tags without news are left out */
+  read(positions: ReadonlyMap<string, string>): Promise<readonly TagEntries[]>;
+  /** tag → id: up to there everything stands in checkpoints. The same again lets go of what was kept for a while */
+  acknowledge(positions: ReadonlyMap<string, string>): Promise<void>;
+  /** the last entry of each tag that has any, to see whether a Stream was lost and has begun anew */
+  lastIds(): Promise<ReadonlyMap<string, string>>;
+  /** how often it was connected so far */
+  readonly connections: number;
+}

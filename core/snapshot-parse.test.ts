@@ -76,6 +76,24 @@ const keyRecords = fc.record(
   { requiredKeys: ['id', 'uid', 'generation', 'gen', 'state', 'credentials', 'access'] },
 ) as fc.Arbitrary<KeyRecord>;
 
+const prices = fc.record(
+  {
+    input: integers,
+    cachedInput: integers,
+    cacheWrite: integers,
+    cacheWrite1h: integers,
+    output: integers,
+    audioInput: integers,
+    audioOutput: integers,
+    image: integers,
+    second: integers,
+    character: integers,
+    request: integers,
+    serviceTiers: fc.dictionary(texts, integers),
+  },
+  free,
+);
+
 const channelRecords = fc.record(
   {
     id: ids,
@@ -88,7 +106,7 @@ const channelRecords = fc.record(
     credentials: fc.array(fc.record({ name: texts, weight: integers, secret: texts.map((text) => new Secret(text)) }), { maxLength: 2 }),
     authHeader: texts,
     authScheme: texts,
-    models: fc.array(fc.record({ name: texts, upstreamName: texts }, { requiredKeys: ['name'] }), { maxLength: 3 }),
+    models: fc.array(fc.record({ name: texts, upstreamName: texts, price: prices }, { requiredKeys: ['name'] }), { maxLength: 3 }),
     priority: integers,
     weight: integers,
     namespaces: fc.oneof(fc.constant('All'), fc.array(names)),
@@ -279,6 +297,18 @@ describe('a document that is refused', () => {
     const document = { ...shardOf(), kind: 'keys', records: [key, { ...key, ...change }] };
     const result = parseSnapshotDocument(JSON.stringify(document));
     expect(result).toMatchObject({ ok: false, reason: 'invalid', message: expect.stringContaining(`$.records[1].${path}: must be `) });
+  });
+
+  it.each([
+    ['a price that is text', { input: '2.5' }, 'input'],
+    ['half a nano-dollar', { output: 0.5 }, 'output'],
+    ['a negative price', { request: -1 }, 'request'],
+    ['a multiplier that is a fraction', { serviceTiers: { flex: 0.5 } }, 'serviceTiers.flex'],
+  ])('because of %s, says where', (_what, price, path) => {
+    const document = { ...JSON.parse(formatSnapshotDocument(shardOf(channel))), records: [{ ...channel, models: [{ name: 'm', price }] }] };
+    document.records[0].credentials = [];
+    const result = parseSnapshotDocument(JSON.stringify(document));
+    expect(result).toMatchObject({ ok: false, message: expect.stringContaining(`$.records[0].models[0].price.${path}: must be `) });
   });
 
   it.each([

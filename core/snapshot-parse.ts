@@ -4,6 +4,7 @@ import { Flaw, integer, list, map, object, oneOf, optional, type Reader, readSha
 import {
   type ChannelCredential,
   type ChannelModel,
+  type ChannelPrice,
   type ChannelRecord,
   type ChannelShard,
   type CredentialEntry,
@@ -71,6 +72,22 @@ const keyRecord = object<KeyRecord>({
   tags: optional(map(text())),
 });
 
+const nanoUsd = optional(integer());
+const channelPrice = object<ChannelPrice>({
+  input: nanoUsd,
+  cachedInput: nanoUsd,
+  cacheWrite: nanoUsd,
+  cacheWrite1h: nanoUsd,
+  output: nanoUsd,
+  audioInput: nanoUsd,
+  audioOutput: nanoUsd,
+  image: nanoUsd,
+  second: nanoUsd,
+  character: nanoUsd,
+  request: nanoUsd,
+  serviceTiers: optional(map(integer())),
+});
+
 const channelRecord = object<ChannelRecord>({
   id,
   uid: text(),
@@ -82,7 +99,7 @@ const channelRecord = object<ChannelRecord>({
   credentials: list(object<ChannelCredential>({ name: text(), weight: integer(), secret: readSecret })),
   authHeader: text(),
   authScheme: text(),
-  models: optional(list(object<ChannelModel>({ name: text(), upstreamName: optional(text()) }))),
+  models: optional(list(object<ChannelModel>({ name: text(), upstreamName: optional(text()), price: optional(channelPrice) }))),
   priority: integer(),
   weight: integer(),
   namespaces: readNamespaces,

@@ -96,6 +96,27 @@ export interface ChannelModel {
   readonly name: string;
   /** what the provider calls it; absent = the same */
   readonly upstreamName?: string;
+  /** overrides the built-in price list, unit by unit */
+  readonly price?: ChannelPrice;
+}
+
+/** Integer nano-dollars: of a million tokens or characters, of one image, second or request. Absent = not said here; 0 = free. */
+export interface ChannelPrice {
+  readonly input?: number;
+  readonly cachedInput?: number;
+  /** kept for five minutes */
+  readonly cacheWrite?: number;
+  /** kept for an hour */
+  readonly cacheWrite1h?: number;
+  readonly output?: number;
+  readonly audioInput?: number;
+  readonly audioOutput?: number;
+  readonly image?: number;
+  readonly second?: number;
+  readonly character?: number;
+  readonly request?: number;
+  /** multiplier of the token prices by `service_tier`, in thousandths */
+  readonly serviceTiers?: Readonly<Record<string, number>>;
 }
 
 export interface ChannelRecord {

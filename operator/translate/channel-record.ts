@@ -2,6 +2,7 @@ import { parseDurationMs } from '../../core/duration.ts';
 import type { Channel, ChannelSpec } from '../../core/resources.ts';
 import type { Secret } from '../../core/secret.ts';
 import type { ChannelCredential, ChannelRecord, Provider } from '../../core/snapshot.ts';
+import { toChannelPrice } from './channel-price.ts';
 import { compact } from './compact.ts';
 import { identify } from './identity.ts';
 import type { Problem } from './problem.ts';
@@ -56,7 +57,9 @@ export function toChannelRecord({ channel, provider, baseUrl, credentials, ca, n
     project: spec.project,
     credentials,
     ...toAuth(spec.auth, providerDefaults[provider]),
-    models: spec.models?.map((model) => compact({ name: model.name, upstreamName: model.upstreamName })),
+    models: spec.models?.map(({ name, upstreamName, price }) =>
+      compact({ name, upstreamName, price: price === undefined ? undefined : toChannelPrice(price) }),
+    ),
     priority,
     weight,
     namespaces,

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parseNanoUsd } from './money.ts';
+import { formatNanoUsd, parseNanoUsd } from './money.ts';
 
 describe('parseNanoUsd', () => {
   it.each([
@@ -23,5 +23,18 @@ describe('parseNanoUsd', () => {
         expect(BigInt(parseNanoUsd(`${dollars}.${String(micros).padStart(6, '0')}`))).toBe(expected);
       }),
     );
+  });
+});
+
+describe('formatNanoUsd', () => {
+  it.each([
+    [0, '0'],
+    [1, '0.000000001'],
+    [12_500_000_000, '12.5'],
+    [1_000_000_000_000_000, '1000000'],
+  ])('%s', (nanoUsd, text) => expect(formatNanoUsd(nanoUsd)).toBe(text));
+
+  it('is read back as it was', () => {
+    fc.assert(fc.property(fc.nat({ max: 10 ** 15 }), (nanoUsd) => parseNanoUsd(formatNanoUsd(nanoUsd)) === nanoUsd));
   });
 });

@@ -153,7 +153,8 @@ const kindOf: Readonly<Partial<Record<PricedUnit, TokenUnit>>> = {
   audioOutput: 'output',
 };
 
-function isPriced(price: Price, unit: PricedUnit): boolean {
+/** Cached input and cache writes are input; audio is another thing than text. */
+export function isPriced(price: Price, unit: PricedUnit): boolean {
   if (price.rates[unit] !== undefined) return true;
   const kind = unit === 'audioInput' || unit === 'audioOutput' ? undefined : kindOf[unit];
   return kind !== undefined && isPriced(price, kind);

@@ -1,7 +1,7 @@
 import type { CompiledKey } from './authorize.ts';
 import { compileGlobs, isGlob } from './glob.ts';
 import type { Dialect, Refusal } from './refusals.ts';
-import type { ChannelCredential, ChannelRecord, Provider } from './snapshot.ts';
+import type { ChannelCredential, ChannelModel, ChannelRecord, Provider } from './snapshot.ts';
 
 /** A channel that can serve the request, and what its provider calls the model (undefined when the request names none). */
 export interface Candidate {
@@ -90,10 +90,15 @@ function chooseByWeight<T>(items: readonly T[], weightOf: (item: T) => number, r
 
 function toCandidates(channel: ChannelRecord, model: string): Candidate[] {
   const served = modelsOf(channel)(model);
-  return served === undefined ? [] : [{ channel, upstreamModel: served }];
+  return served === undefined ? [] : [{ channel, upstreamModel: served.upstreamName ?? model }];
 }
 
-type ModelTable = (model: string) => string | undefined;
+/** The entry of a channel's models by which it serves this one; undefined: it does not, or it serves every model and lists none. */
+export function findModelEntry(channel: ChannelRecord, model: string): ChannelModel | undefined {
+  return channel.models === undefined ? undefined : modelsOf(channel)(model);
+}
+
+type ModelTable = (model: string) => ChannelModel | undefined;
 
 /** Records never change, so a table is compiled once for each and goes with it. */
 const tables = new WeakMap<ChannelRecord, ModelTable>();
@@ -108,15 +113,8 @@ function modelsOf(channel: ChannelRecord): ModelTable {
 
 /** A name written out wins over a glob; among globs the first. */
 function compileModels({ models }: ChannelRecord): ModelTable {
-  if (models === undefined) return (model) => model;
-  const names = new Map(models.filter(({ name }) => !isGlob(name)).map(({ name, upstreamName }) => [name, upstreamName ?? name]));
-  const globs = models
-    .filter(({ name }) => isGlob(name))
-    .map(({ name, upstreamName }) => ({ matches: compileGlobs([name]), upstreamName }));
-  return (model) => {
-    const name = names.get(model);
-    if (name !== undefined) return name;
-    const glob = globs.find(({ matches }) => matches(model));
-    return glob === undefined ? undefined : (glob.upstreamName ?? model);
-  };
+  if (models === undefined) return (name) => ({ name });
+  const names = new Map(models.filter(({ name }) => !isGlob(name)).map((entry) => [entry.name, entry]));
+  const globs = models.filter(({ name }) => isGlob(name)).map((entry) => ({ matches: compileGlobs([entry.name]), entry }));
+  return (model) => names.get(model) ?? globs.find(({ matches }) => matches(model))?.entry;
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { billedTokens, emptyUsage, parseAnthropicUsage, parseOpenAIUsage } from './usage.ts';
+import { billedTokens, emptyUsage, parseAnthropicUsage, parseOpenAIUsage, parseTiers } from './usage.ts';
 
 describe('parseOpenAIUsage', () => {
   it('reads a chat completion', () => {
@@ -12,6 +12,22 @@ describe('parseOpenAIUsage', () => {
       completion_tokens_details: { reasoning_tokens: 128 },
     });
     expect(usage).toEqual({ inputTokens: 1200, cachedInputTokens: 1024, cacheWriteTokens: 0, outputTokens: 300, reasoningTokens: 128 });
+  });
+
+  it('reads audio, which is part of the totals', () => {
+    const audio = {
+      prompt_tokens: 120,
+      completion_tokens: 300,
+      prompt_tokens_details: { cached_tokens: 0, audio_tokens: 100 },
+      completion_tokens_details: { reasoning_tokens: 0, audio_tokens: 250 },
+    };
+    expect(parseOpenAIUsage(audio)).toEqual({
+      ...emptyUsage,
+      inputTokens: 120,
+      audioInputTokens: 100,
+      outputTokens: 300,
+      audioOutputTokens: 250,
+    });
   });
 
   it('reads embeddings, which have no output, and the nulls of compatible servers', () => {
@@ -64,6 +80,16 @@ describe('parseAnthropicUsage', () => {
     expect(parseAnthropicUsage(delta, parseAnthropicUsage(start))).toMatchObject({ inputTokens, outputTokens });
   });
 
+  it('tells what is written for an hour, and searches, from whichever event has them last', () => {
+    const hour = { ...start, cache_creation: { ephemeral_5m_input_tokens: 40, ephemeral_1h_input_tokens: 60 } };
+    const before = parseAnthropicUsage(hour);
+    expect(before).toMatchObject({ cacheWriteTokens: 100, cacheWrite1hTokens: 60 });
+    const after = parseAnthropicUsage({ output_tokens: 5, server_tool_use: { web_search_requests: 2 } }, before);
+    expect(after).toMatchObject({ cacheWriteTokens: 100, cacheWrite1hTokens: 60, webSearches: 2 });
+    expect(parseAnthropicUsage({ output_tokens: 9 }, after)).toMatchObject({ cacheWrite1hTokens: 60, webSearches: 2 });
+    expect(parseAnthropicUsage(start)).not.toHaveProperty('cacheWrite1hTokens');
+  });
+
   it('is cumulative and not a sum', () => {
     const usage = [{ output_tokens: 10 }, { output_tokens: 20 }].reduce(
       (before, delta) => parseAnthropicUsage(delta, before) ?? before,
@@ -98,6 +124,13 @@ it('neither parser throws or gives anything but non-negative integers, whatever 
     }),
   );
 });
+
+it.each([
+  [{ service_tier: 'priority' }, ['priority']],
+  [{ service_tier: 'standard', speed: 'fast', inference_geo: 'us' }, ['standard', 'fast', 'us']],
+  [{ service_tier: null }, undefined],
+  [undefined, undefined],
+])('parseTiers of %j', (value, tiers) => expect(parseTiers(value)).toEqual(tiers));
 
 it('billedTokens are input and output', () => {
   expect(billedTokens({ inputTokens: 10, cachedInputTokens: 8, cacheWriteTokens: 1, outputTokens: 5, reasoningTokens: 4 })).toBe(15);

@@ -41,13 +41,18 @@ export function parseOpenAIUsage(value: unknown): Usage | undefined {
   if (output === undefined) return undefined;
   const inputDetails = member(value, 'prompt_tokens_details');
   const cached = toCount(member(inputDetails, 'cached_tokens')) ?? 0;
-  const reasoning = toCount(member(member(value, 'completion_tokens_details'), 'reasoning_tokens')) ?? 0;
+  const outputDetails = member(value, 'completion_tokens_details');
+  const reasoning = toCount(member(outputDetails, 'reasoning_tokens')) ?? 0;
   return {
     inputTokens: input,
     cachedInputTokens: Math.min(cached, input),
     cacheWriteTokens: 0,
     outputTokens: output,
     reasoningTokens: Math.min(reasoning, output),
+    ...toParts({
+      audioInputTokens: Math.min(toCount(member(inputDetails, 'audio_tokens')) ?? 0, input),
+      audioOutputTokens: Math.min(toCount(member(outputDetails, 'audio_tokens')) ?? 0, output),
+    }),
   };
 }
 
@@ -72,7 +77,29 @@ export function parseAnthropicUsage(value: unknown, before?: Usage): Usage | und
     cacheWriteTokens: written,
     outputTokens,
     reasoningTokens: Math.min(thinking, outputTokens),
+    ...toAnthropicParts(value, known, written),
   };
+}
+
+function toAnthropicParts(value: unknown, known: Usage, written: number): Partial<Usage> {
+  const { cacheWrite1hTokens = 0, webSearches = 0 } = known;
+  const forHour = toCount(member(member(value, 'cache_creation'), 'ephemeral_1h_input_tokens')) ?? cacheWrite1hTokens;
+  const searches = toCount(member(member(value, 'server_tool_use'), 'web_search_requests')) ?? webSearches;
+  return toParts({ cacheWrite1hTokens: Math.min(forHour, written), webSearches: searches });
+}
+
+/** What most requests have none of is left away. */
+function toParts(parts: Partial<Usage>): Partial<Usage> {
+  return Object.fromEntries(Object.entries(parts).filter(([, count]) => count > 0));
+}
+
+/**
+ * `service_tier`, `speed`, `inference_geo`: modes of work that change the price, as an answer (OpenAI) or its `usage` (Anthropic) names them; undefined when it names none.
+ * Sources: OpenAI API reference, "service_tier"; Anthropic API reference, "Usage".
+ */
+export function parseTiers(value: unknown): readonly string[] | undefined {
+  const named = ['service_tier', 'speed', 'inference_geo'].map((name) => member(value, name)).filter((tier) => typeof tier === 'string');
+  return named.length === 0 ? undefined : named;
 }
 
 /** What token limits count: input and output, cached input included. */

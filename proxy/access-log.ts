@@ -17,6 +17,8 @@ export interface AccessLine {
   readonly stream?: boolean | undefined;
   readonly input_tokens?: number | undefined;
   readonly output_tokens?: number | undefined;
+  /** a decimal; absent when something that it used has no price */
+  readonly cost_usd?: string | undefined;
   /** the clock of the store of limits at admission, ms since 1970 */
   readonly limiter_time_ms?: number | undefined;
   readonly degraded?: boolean | undefined;

@@ -9,6 +9,7 @@ import type { Meter } from './dialects/dialect.ts';
 import type { Exchange } from './exchange.ts';
 import { firstValue, type ReceivedHeaders, toClientHeaders } from './headers.ts';
 import type { Parts } from './parts.ts';
+import { floorAt } from './prices/price-request.ts';
 import { type Coding, makeDecoder, parseCoding } from './read-body.ts';
 import { maxErrorBytes, parseRetryAfterMs, toUpstreamVerdict, type UpstreamVerdict } from './upstream-failure.ts';
 
@@ -297,7 +298,10 @@ class Attempt implements Dispatcher.DispatchHandler {
 
   /** The provider has the request and may bill it, although its answer is given up. */
   #chargeInput(): void {
-    if (this.#sent) this.#exchange.abandonedTokens += this.#exchange.estimatedInputTokens;
+    if (!this.#sent) return;
+    const { prices, estimatedInputTokens } = this.#exchange;
+    this.#exchange.abandonedTokens += estimatedInputTokens;
+    this.#exchange.abandonedNanoUsd += floorAt(prices, this.#options.channel.id, estimatedInputTokens);
   }
 
   #close(outcome: AttemptOutcome): void {

@@ -41,6 +41,19 @@ describe('settings', () => {
     ]);
   });
 
+  it('price what nobody has priced, where they say so', () => {
+    expect(parse({}).settings.unpriced).toEqual({ models: 'Deny', price: undefined });
+    const { settings, mistakes } = parse({ KEYWRIGHT_UNPRICED_MODELS: 'Price', KEYWRIGHT_UNPRICED_PRICE: 'input=5, output=25' });
+    expect(mistakes).toEqual([]);
+    expect(settings.unpriced).toMatchObject({ models: 'Price', price: { rates: { input: { nanoUsd: 5e9 }, output: { nanoUsd: 25e9 } } } });
+    expect(parse({ KEYWRIGHT_UNPRICED_MODELS: 'Price' }).mistakes).toEqual([
+      'KEYWRIGHT_UNPRICED_PRICE must price at least input and output, for example input=5,output=25',
+    ]);
+    expect(parse({ KEYWRIGHT_UNPRICED_PRICE: 'input=5' }).mistakes).toEqual([
+      'KEYWRIGHT_UNPRICED_PRICE counts only with KEYWRIGHT_UNPRICED_MODELS=Price',
+    ]);
+  });
+
   it('keep the Redis URL hidden', () => {
     const parsed = parseSettings(proxySettings, { KEYWRIGHT_REDIS_URL: 'redis://user:password@host' });
     expect(parsed.ok && JSON.stringify(parsed.settings)).not.toContain('password');

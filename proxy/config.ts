@@ -5,6 +5,7 @@ import { defineSettings, type Settings } from '../runtime/environment.ts';
 import { redisSettings } from '../runtime/redis-settings.ts';
 import { sealSettings } from '../runtime/seal-file.ts';
 import { findBadCidrs } from './client-address.ts';
+import { parseUnpricedPrice } from './prices/unpriced-price.ts';
 import type { ServerSettings } from './server.ts';
 
 /** Settings of the data plane itself, wherever it runs (`keywright proxy` and `keywright standalone`). */
@@ -86,6 +87,19 @@ export const dataPlaneSettings = defineSettings({
     default: 'false',
     description: 'Channels may point to link-local and metadata addresses',
   },
+  unpricedModels: {
+    name: 'KEYWRIGHT_UNPRICED_MODELS',
+    kind: 'choice',
+    choices: ['Deny', 'Allow', 'Price'],
+    default: 'Deny',
+    description:
+      'what happens to requests of keys with a budget when nobody has priced the model: refused, counted as 0, or counted by KEYWRIGHT_UNPRICED_PRICE',
+  },
+  unpricedPrice: {
+    name: 'KEYWRIGHT_UNPRICED_PRICE',
+    kind: 'list',
+    description: 'dollars by unit for what nobody has priced, as in models[].price of a Channel: input=5,output=25',
+  },
   tlsCert: { name: 'KEYWRIGHT_TLS_CERT', kind: 'text', description: 'file with the certificate chain (PEM); serves TLS' },
   tlsKey: { name: 'KEYWRIGHT_TLS_KEY', kind: 'text', description: 'file with the private key of the certificate (PEM)' },
 });
@@ -131,11 +145,14 @@ export function toServerSettings(settings: DataPlaneSettings): ServerSettings {
     corsOrigins: settings.corsOrigins,
     maxKeySeries: settings.maxKeySeries,
     allowLinkLocal: settings.allowLinkLocal,
+    unpriced: toUnpriced(settings),
     tls: 'tls' in tls ? tls.tls : undefined,
   };
 }
 
-type TextSettings = Partial<Pick<DataPlaneSettings, 'trustedProxies' | 'corsOrigins' | 'tlsCert' | 'tlsKey'>>;
+type TextSettings = Partial<
+  Pick<DataPlaneSettings, 'trustedProxies' | 'corsOrigins' | 'unpricedModels' | 'unpricedPrice' | 'tlsCert' | 'tlsKey'>
+>;
 
 /** The mistakes that the kinds of the table cannot find, in whatever could be read. */
 export function findMistakes(settings: TextSettings): readonly string[] {
@@ -145,8 +162,22 @@ export function findMistakes(settings: TextSettings): readonly string[] {
     ...(settings.corsOrigins ?? [])
       .filter((text) => !isOrigin(text))
       .map((text) => `KEYWRIGHT_CORS_ORIGINS must hold origins as browsers send them (https://app.example.com) or *, not "${text}"`),
+    ...findUnpricedMistakes(settings),
     ...('mistake' in tls ? [tls.mistake] : []),
   ];
+}
+
+function toUnpriced({ unpricedModels, unpricedPrice }: DataPlaneSettings): ServerSettings['unpriced'] {
+  const parsed = unpricedModels === 'Price' ? parseUnpricedPrice(unpricedPrice) : undefined;
+  return { models: unpricedModels, price: parsed !== undefined && 'price' in parsed ? parsed.price : undefined };
+}
+
+/** A price that is given and not used would be taken for one that is. */
+function findUnpricedMistakes({ unpricedModels, unpricedPrice = [] }: TextSettings): readonly string[] {
+  if (unpricedModels !== 'Price')
+    return unpricedPrice.length === 0 ? [] : ['KEYWRIGHT_UNPRICED_PRICE counts only with KEYWRIGHT_UNPRICED_MODELS=Price'];
+  const parsed = parseUnpricedPrice(unpricedPrice);
+  return 'mistake' in parsed ? [`KEYWRIGHT_UNPRICED_PRICE ${parsed.mistake}`] : [];
 }
 
 /** Compared with what browsers send, so that one with a path or in capitals would never match. */

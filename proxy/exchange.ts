@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { CompiledKey } from '../core/authorize.ts';
 import type { Prompt } from '../core/estimate.ts';
+import type { Cost } from '../core/price.ts';
 import type { Dialect, Refusal } from '../core/refusals.ts';
 import type { Candidate } from '../core/route.ts';
 import type { Secret } from '../core/secret.ts';
@@ -9,6 +10,7 @@ import type { Usage } from '../core/usage.ts';
 import type { Admission } from './counters/counters.ts';
 import type { DialectDriver, Meter, RequestShape, Surface } from './dialects/dialect.ts';
 import type { JsonBody } from './json-scan.ts';
+import type { PricedRequest, RequestPrices } from './prices/price-request.ts';
 import type { Target } from './target.ts';
 
 /** Nginx' number for a client that hung up before it was answered; it is only told, never sent. */
@@ -43,6 +45,10 @@ export interface Exchange {
   prompt: Prompt | undefined;
   candidates: readonly Candidate[];
 
+  /** admit: what the request costs at each of its channels; not changed any more */
+  prices: RequestPrices;
+  /** admit: the most that it may cost, and its estimated input, at the dearest of its channels; undefined for what costs nothing */
+  costBounds: Pick<PricedRequest, 'boundNanoUsd' | 'floorNanoUsd'> | undefined;
   /** admit: set while a reservation is held, taken away by settle */
   admission: Admission | undefined;
   estimatedInputTokens: number;
@@ -62,6 +68,8 @@ export interface Exchange {
   meter: Meter | undefined;
   /** input of attempts that were given up after the provider had the request: it may bill them */
   abandonedTokens: number;
+  /** what that input costs */
+  abandonedNanoUsd: number;
   /** time spent waiting for first bytes of upstreams */
   upstreamMs: number;
   firstByteMs: number | undefined;
@@ -69,6 +77,8 @@ export interface Exchange {
 
   /** settle */
   usage: Usage | undefined;
+  /** what it has cost; undefined until then, and for what costs nothing anywhere (lists of models) */
+  cost: Cost | undefined;
   settled: boolean;
   lastRenewMs: number;
   lastRenewTokens: number;
@@ -100,6 +110,8 @@ export function makeExchange(given: NewExchange): Exchange {
     shape: undefined,
     prompt: undefined,
     candidates: [],
+    prices: new Map(),
+    costBounds: undefined,
     admission: undefined,
     estimatedInputTokens: 0,
     limiterTimeMs: undefined,
@@ -110,10 +122,12 @@ export function makeExchange(given: NewExchange): Exchange {
     sentUpstream: false,
     meter: undefined,
     abandonedTokens: 0,
+    abandonedNanoUsd: 0,
     upstreamMs: 0,
     firstByteMs: undefined,
     abortedBy: undefined,
     usage: undefined,
+    cost: undefined,
     settled: false,
     lastRenewMs: given.startedMs,
     lastRenewTokens: 0,

@@ -6,6 +6,8 @@ import type { AttemptLimit } from './attempt-limit.ts';
 import type { Counters } from './counters/counters.ts';
 import type { LastUsed } from './last-used.ts';
 import type { LearntOutputs } from './learnt-outputs.ts';
+import type { PriceBook } from './prices/price-book.ts';
+import type { UnpricedModels } from './prices/price-request.ts';
 import type { ProxyMetrics } from './proxy-metrics.ts';
 import type { BodyBounds } from './read-body.ts';
 import type { Revocations } from './revocations.ts';
@@ -31,6 +33,8 @@ export interface Parts {
   readonly counters: Counters;
   readonly learntOutputs: LearntOutputs;
   readonly upstreams: Upstreams;
+  readonly prices: PriceBook;
+  readonly unpricedModels: UnpricedModels;
   readonly metrics: ProxyMetrics;
   readonly log: Log;
   readonly clock: Clock;

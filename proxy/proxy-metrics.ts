@@ -10,6 +10,9 @@ export interface ProxyMetrics {
   readonly timeToFirstByte: Histogram<'dialect'>;
   readonly overhead: Histogram<'dialect'>;
   readonly tokens: Counter<'key' | 'kind'>;
+  readonly costUsd: Counter<'key'>;
+  readonly channelCostUsd: Counter<'channel' | 'model'>;
+  readonly unpricedRequests: Counter<'channel' | 'model'>;
   readonly retiringRequests: Counter<'key'>;
   readonly authFailures: Counter<'reason'>;
   readonly upstreamRequests: Counter<'channel' | 'credential' | 'outcome'>;
@@ -77,6 +80,17 @@ export function makeProxyMetrics({ metrics, maxKeys, now, inFlight }: ProxyMetri
       help: 'Tokens used. input and output are totals; the other kinds are parts of them.',
       labels: ['key', 'kind'],
     }),
+    costUsd: metrics.counter({ name: 'cost_usd_total', help: 'Cost of requests, in US dollars.', labels: ['key'] }),
+    channelCostUsd: metrics.counter({
+      name: 'channel_cost_usd_total',
+      help: 'Cost of answers by the Channel that gave them, in US dollars.',
+      labels: ['channel', 'model'],
+    }),
+    unpricedRequests: metrics.counter({
+      name: 'unpriced_requests_total',
+      help: 'Answers that used something that nobody has priced.',
+      labels: ['channel', 'model'],
+    }),
     retiringRequests: metrics.counter({
       name: 'retiring_credential_requests_total',
       help: 'Requests with a credential that a rotation has replaced.',
@@ -105,7 +119,7 @@ export function makeProxyMetrics({ metrics, maxKeys, now, inFlight }: ProxyMetri
       buckets: tokenSteps,
     }),
   } as const;
-  const byKey = [keyInfo, own.requests, own.refusals, own.shadowRefusals, own.tokens, own.retiringRequests];
+  const byKey = [keyInfo, own.requests, own.refusals, own.shadowRefusals, own.tokens, own.costUsd, own.retiringRequests];
   const bound = makeSeriesBound(maxKeys, { now, onEvicted: (key) => void Promise.all(byKey.map((metric) => removeKey(metric, key))) });
   const told = new WeakSet<object>();
   return {

@@ -1,6 +1,7 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { Socket } from 'node:net';
+import type { Price } from '../core/price.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Address } from '../runtime/environment.ts';
 import type { Log } from '../runtime/log.ts';
@@ -16,6 +17,8 @@ import { makeKeyEnder } from './key-ender.ts';
 import type { LastUsed } from './last-used.ts';
 import { makeLearntOutputs } from './learnt-outputs.ts';
 import type { KeyIndex, Parts } from './parts.ts';
+import { makePriceBook } from './prices/price-book.ts';
+import type { UnpricedModels } from './prices/price-request.ts';
 import { makeProxyMetrics } from './proxy-metrics.ts';
 import { renewWhenDue } from './renewal.ts';
 import type { Revocations } from './revocations.ts';
@@ -35,6 +38,8 @@ export interface ServerSettings {
   readonly maxKeySeries: number;
   /** Channels may point to link-local addresses */
   readonly allowLinkLocal?: boolean;
+  /** what nobody has priced; default: Deny */
+  readonly unpriced?: { readonly models: UnpricedModels; readonly price?: Price | undefined } | undefined;
   /** PEM */
   readonly tls?: { readonly cert: string; readonly key: string } | undefined;
   /** a body that takes longer has to come at 8 KiB/s */
@@ -98,6 +103,8 @@ export async function startProxy({
     counters,
     learntOutputs: makeLearntOutputs(),
     upstreams,
+    prices: makePriceBook({ now: clock.now, unpricedPrice: settings.unpriced?.price }),
+    unpricedModels: settings.unpriced?.models ?? 'Deny',
     metrics: makeProxyMetrics({ metrics, maxKeys: settings.maxKeySeries, now: clock.now, inFlight: () => inFlight.count }),
     log,
     clock,

@@ -68,6 +68,15 @@ describe('a stream that is broken off', () => {
   });
 });
 
+it.each([
+  ['anthropic-cache-thinking-tools.sse', true],
+  ['anthropic-message.json', false],
+])('the service tier of %s is told with the usage', (name, stream) => {
+  const meter = meterOf(stream);
+  meter.push(file(name));
+  expect(meter.usage()).toMatchObject({ exact: true, tiers: ['standard'] });
+});
+
 it('counting tokens uses none', () => {
   const meter = anthropicDriver.makeMeter({ surface: counting, stream: false, withholdUsage: false, estimatedInputTokens });
   const chunk = Buffer.from('{"input_tokens": 2095}');

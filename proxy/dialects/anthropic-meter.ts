@@ -1,4 +1,4 @@
-import { emptyUsage, parseAnthropicUsage, type Usage } from '../../core/usage.ts';
+import { emptyUsage, parseAnthropicUsage, parseTiers, type Usage } from '../../core/usage.ts';
 import { makeEventSplitter, type StreamEvent } from '../event-stream.ts';
 import type { Body, Meter, MeterOptions } from './dialect.ts';
 import { parseJson } from './member-scan.ts';
@@ -13,16 +13,22 @@ export function makeAnthropicStreamMeter({ estimatedInputTokens }: MeterOptions)
   const splitter = makeEventSplitter();
   const output = makeOutputCount();
   let told: Usage | undefined;
+  let tiers: readonly string[] | undefined;
   // True from a message_delta with a count until more text comes.
   let complete = false;
+
+  function take(usage: unknown): void {
+    told = parseAnthropicUsage(usage, told);
+    tiers = parseTiers(usage) ?? tiers;
+  }
 
   function inspect({ data }: StreamEvent): void {
     const event = data === undefined ? undefined : parseJson(data);
     if (!isObject(event)) return;
     if (event['type'] === 'message_start' && isObject(event['message'])) {
-      told = parseAnthropicUsage(event['message']['usage'], told);
+      take(event['message']['usage']);
     } else if (event['type'] === 'message_delta') {
-      told = parseAnthropicUsage(event['usage'], told);
+      take(event['usage']);
       complete = told !== undefined && isObject(event['usage']) && typeof event['usage']['output_tokens'] === 'number';
     } else if (countDelta(event, output.add)) {
       complete = false;
@@ -39,9 +45,10 @@ export function makeAnthropicStreamMeter({ estimatedInputTokens }: MeterOptions)
       return [];
     },
     usage() {
-      if (told !== undefined && complete) return { usage: told, exact: true };
+      const named = tiers === undefined ? {} : { tiers };
+      if (told !== undefined && complete) return { usage: told, exact: true, ...named };
       const known = told ?? { ...emptyUsage, inputTokens: estimatedInputTokens };
-      return { usage: { ...known, outputTokens: Math.max(known.outputTokens, output.tokens()) }, exact: false };
+      return { usage: { ...known, outputTokens: Math.max(known.outputTokens, output.tokens()) }, exact: false, ...named };
     },
   };
 }

@@ -5,6 +5,7 @@ import { makeAnthropicStreamMeter } from './anthropic-meter.ts';
 import type { Body, DialectDriver, Meter, MeterOptions, RequestShape, Splice, SpliceOptions, Surface } from './dialect.ts';
 import { makeFreeMeter, makeJsonMeter } from './json-meter.ts';
 import { type Media, measurePrompt } from './measure-prompt.ts';
+import { toAnthropicPriceFields } from './price-fields.ts';
 import {
   checkBoolean,
   checkInteger,
@@ -68,6 +69,7 @@ export const anthropicDriver: DialectDriver = {
   surfaces,
   parseShape,
   measure: (body) => measurePrompt(body, toMedia),
+  toPriceFields: toAnthropicPriceFields,
   spliceFor,
   withholdsUsage: () => false,
   makeMeter,

@@ -3,6 +3,7 @@ import type { Dialect, Refusal } from '../../core/refusals.ts';
 import type { Scope } from '../../core/snapshot.ts';
 import type { Usage } from '../../core/usage.ts';
 import type { JsonBody } from '../json-scan.ts';
+import type { PriceFields } from './price-fields.ts';
 
 /** One path that clients may call. */
 export interface Surface {
@@ -60,6 +61,13 @@ export interface MeterOptions {
   readonly estimatedInputTokens: number;
 }
 
+export interface Metered {
+  readonly usage: Usage;
+  readonly exact: boolean;
+  /** `service_tier` and other modes of work that the answer names, where they may change its price */
+  readonly tiers?: readonly string[];
+}
+
 /** Reads the usage out of a successful answer as it passes. */
 export interface Meter {
   /** Takes the answer's next bytes and gives what goes on to the client now. */
@@ -67,7 +75,7 @@ export interface Meter {
   /** Only when the provider ended the answer properly: gives what was still held. */
   end(): readonly Buffer[];
   /** The best known so far, at any time; `exact` once the provider has told it. Undefined for what is not metered. */
-  usage(): { readonly usage: Usage; readonly exact: boolean } | undefined;
+  usage(): Metered | undefined;
 }
 
 /** All that is particular to one wire format. */
@@ -78,6 +86,8 @@ export interface DialectDriver {
   parseShape(body: Body, surface: Surface): { readonly shape: RequestShape } | { readonly refusal: Refusal };
   /** What the model reads of a body whose shape was found right. */
   measure(body: JsonBody, surface: Surface): Prompt;
+  /** What else of a body changes its price. */
+  toPriceFields(body: Body): PriceFields;
   /** What to change in the body before it is forwarded; nothing else is touched. */
   spliceFor(options: SpliceOptions): readonly Splice[];
   /** Whether `spliceFor` asks the provider for a usage chunk that the client did not ask for. */

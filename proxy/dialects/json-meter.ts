@@ -1,4 +1,4 @@
-import { emptyUsage, type Usage } from '../../core/usage.ts';
+import { emptyUsage, parseTiers, type Usage } from '../../core/usage.ts';
 import type { Meter, MeterOptions } from './dialect.ts';
 import { makeMemberScan } from './member-scan.ts';
 
@@ -6,7 +6,8 @@ const bytesPerToken = 4;
 
 /** Meter of an answer that is one JSON object: every byte goes on at once, and `usage` is found on the way. */
 export function makeJsonMeter({ surface, estimatedInputTokens }: MeterOptions, parseUsage: (value: unknown) => Usage | undefined): Meter {
-  const scan = makeMemberScan('usage');
+  // OpenAI names the tier beside the usage, Anthropic inside it
+  const scan = makeMemberScan('usage', 'service_tier');
   let bytes = 0;
   return {
     push(chunk) {
@@ -16,11 +17,13 @@ export function makeJsonMeter({ surface, estimatedInputTokens }: MeterOptions, p
     },
     end: () => [],
     usage() {
-      const usage = parseUsage(scan.value());
-      if (usage !== undefined) return { usage, exact: true };
+      const usage = parseUsage(scan.value('usage'));
+      const tiers = parseTiers({ service_tier: scan.value('service_tier') }) ?? parseTiers(scan.value('usage'));
+      const named = tiers === undefined ? {} : { tiers };
+      if (usage !== undefined) return { usage, exact: true, ...named };
       // The frame of the answer is counted with its text: too much by some dozen tokens, never nothing.
       const outputTokens = surface.operation === 'embeddings' ? 0 : Math.ceil(bytes / bytesPerToken);
-      return { usage: { ...emptyUsage, inputTokens: estimatedInputTokens, outputTokens }, exact: false };
+      return { usage: { ...emptyUsage, inputTokens: estimatedInputTokens, outputTokens }, exact: false, ...named };
     },
   };
 }

@@ -2,12 +2,12 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { makeMemberScan } from './member-scan.ts';
 
-function scan(text: string, places: readonly number[] = []): unknown {
+function scan(text: string, places: readonly number[] = [], wanted = 'usage'): unknown {
   const bytes = Buffer.from(text);
   const edges = [0, ...places.map((place) => place % (bytes.length + 1)).toSorted((one, other) => one - other), bytes.length];
-  const member = makeMemberScan('usage');
+  const member = makeMemberScan('usage', 'use', 'x');
   edges.slice(1).forEach((edge, index) => member.push(bytes.subarray(edges[index], edge)));
-  return member.value();
+  return member.value(wanted);
 }
 
 describe('makeMemberScan', () => {
@@ -27,11 +27,13 @@ describe('makeMemberScan', () => {
   ])('%s', (text, value) => expect(scan(text)).toEqual(value));
 
   it('agrees with a whole parse, however it is cut', () => {
-    const objects = fc.dictionary(fc.oneof(fc.constantFrom('usage', 'x'), fc.string({ unit: 'binary' })), fc.jsonValue());
+    const objects = fc.dictionary(fc.oneof(fc.constantFrom('usage', 'use', 'x'), fc.string({ unit: 'binary' })), fc.jsonValue());
     fc.assert(
       fc.property(objects, fc.array(fc.nat(), { maxLength: 5 }), fc.constantFrom(undefined, 2), (object, places, indent) => {
-        const expected = Object.hasOwn(object, 'usage') ? JSON.parse(JSON.stringify(object['usage'])) : undefined;
-        expect(scan(JSON.stringify(object, null, indent), places)).toEqual(expected === null ? undefined : expected);
+        for (const name of ['usage', 'use', 'x']) {
+          const expected = Object.hasOwn(object, name) ? JSON.parse(JSON.stringify(object[name])) : undefined;
+          expect(scan(JSON.stringify(object, null, indent), places, name)).toEqual(expected === null ? undefined : expected);
+        }
       }),
       { numRuns: 1000 },
     );

@@ -1,8 +1,8 @@
-/** Looks for one member of a JSON object that passes by in chunks. */
+/** Looks for members of a JSON object that passes by in chunks. */
 export interface MemberScan {
   push(chunk: Buffer): void;
-  /** the parsed value of the last complete top-level member of that name */
-  value(): unknown;
+  /** the parsed value of the last complete top-level member of that name, one of those looked for */
+  value(name: string): unknown;
 }
 
 const quote = 0x22;
@@ -16,23 +16,24 @@ const openingBrace = 0x7b;
 const maximumValueBytes = 64 * 1024;
 
 /**
- * Finds a top-level member without keeping the document: an embeddings answer has many megabytes and its `usage` at the end, while text that
+ * Finds top-level members without keeping the document: an embeddings answer has many megabytes and its `usage` at the end, while text that
  * looks like one may stand anywhere inside.
- * @param name written without escapes
+ * @param names written without escapes
  */
-export function makeMemberScan(name: string): MemberScan {
-  const wanted = Buffer.from(name);
+export function makeMemberScan(...names: readonly string[]): MemberScan {
+  const wanted = names.map((name) => ({ name, bytes: Buffer.from(name) }));
   let depth = 0;
   let inString = false;
   let escaped = false;
   let expectsName = false;
-  let matched = 0;
-  let capturing = false;
+  let nameLength = 0;
+  /** those of `wanted` that the name which is being read still may be */
+  let possible: typeof wanted = [];
+  let capturing: string | undefined;
   let parts: Buffer[] = [];
   let partsBytes = 0;
-  let found: unknown;
+  const found = new Map<string, unknown>();
 
-  /** `matched` counts the characters of the name that fit so far; one that does not makes it NaN, which nothing equals. */
   function inside(byte: number): void {
     if (escaped) {
       escaped = false;
@@ -40,14 +41,21 @@ export function makeMemberScan(name: string): MemberScan {
     }
     if (byte === quote) inString = false;
     else if (byte === backslash) escaped = true;
-    if (inString && expectsName) matched = wanted[matched] === byte ? matched + 1 : Number.NaN;
+    if (!inString || !expectsName || possible.length === 0) return;
+    possible = possible.filter(({ bytes }) => bytes[nameLength] === byte);
+    nameLength += 1;
+  }
+
+  function startName(): void {
+    nameLength = 0;
+    possible = wanted;
   }
 
   /** Gives true when the byte ends the value that is being captured. */
   function outside(byte: number): boolean {
     if (byte === quote) {
       inString = true;
-      if (expectsName) matched = 0;
+      if (expectsName) startName();
       return false;
     }
     if (opening.has(byte)) {
@@ -57,7 +65,7 @@ export function makeMemberScan(name: string): MemberScan {
     }
     if (closing.has(byte)) depth -= 1;
     if (byte === comma && depth === 1) expectsName = true;
-    return capturing && (depth === 0 || (byte === comma && depth === 1));
+    return capturing !== undefined && (depth === 0 || (byte === comma && depth === 1));
   }
 
   function keep(part: Buffer): void {
@@ -67,8 +75,9 @@ export function makeMemberScan(name: string): MemberScan {
 
   function finish(part: Buffer): void {
     keep(part);
-    capturing = false;
-    if (partsBytes <= maximumValueBytes) found = parseJson(Buffer.concat(parts).toString()) ?? found;
+    const value = partsBytes <= maximumValueBytes ? parseJson(Buffer.concat(parts).toString()) : undefined;
+    if (capturing !== undefined && value !== undefined && value !== null) found.set(capturing, value);
+    capturing = undefined;
     parts = [];
     partsBytes = 0;
   }
@@ -82,15 +91,15 @@ export function makeMemberScan(name: string): MemberScan {
           inside(byte);
         } else if (byte === colon && depth === 1 && expectsName) {
           expectsName = false;
-          capturing = matched === wanted.length;
+          capturing = possible.find(({ bytes }) => bytes.length === nameLength)?.name;
           start = index + 1;
         } else if (outside(byte)) {
           finish(chunk.subarray(start, index));
         }
       }
-      if (capturing) keep(chunk.subarray(start));
+      if (capturing !== undefined) keep(chunk.subarray(start));
     },
-    value: () => found,
+    value: (name) => found.get(name),
   };
 }
 

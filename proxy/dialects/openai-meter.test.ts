@@ -168,3 +168,26 @@ describe('a JSON answer', () => {
     expect(embedding.usage()).toMatchObject({ usage: { inputTokens: estimatedInputTokens, outputTokens: 0 }, exact: false });
   });
 });
+
+describe('the service tier', () => {
+  it.each([
+    ['openai-chat-usage.sse', true],
+    ['openai-chat.json', false],
+  ])('of %s is told with the usage', (name, stream) => {
+    const meter = meterOf(true, stream);
+    play(meter, [file(name)]);
+    expect(meter.usage()).toMatchObject({ exact: true, tiers: ['default'] });
+  });
+
+  it('is not made up', () => {
+    const meter = meterOf(true);
+    play(meter, [
+      Buffer.from(
+        file('compatible-no-usage.sse')
+          .toString()
+          .replaceAll(/"service_tier":[^,]*,/g, ''),
+      ),
+    ]);
+    expect(meter.usage()).not.toHaveProperty('tiers');
+  });
+});

@@ -1,4 +1,4 @@
-import { emptyUsage, parseOpenAIUsage, type Usage } from '../../core/usage.ts';
+import { emptyUsage, parseOpenAIUsage, parseTiers, type Usage } from '../../core/usage.ts';
 import { joinNeighbours, makeEventSplitter, type StreamEvent } from '../event-stream.ts';
 import type { Body, Meter, MeterOptions } from './dialect.ts';
 import { parseJson } from './member-scan.ts';
@@ -15,6 +15,7 @@ export function makeOpenAIStreamMeter({ withholdUsage, estimatedInputTokens }: M
   const splitter = makeEventSplitter();
   const output = makeOutputCount();
   let told: Usage | undefined;
+  let tiers: readonly string[] | undefined;
   // Set by the usage chunk, unset by text that comes after it: a running total is not the last word.
   let complete = false;
   let textSinceTold = false;
@@ -26,6 +27,7 @@ export function makeOpenAIStreamMeter({ withholdUsage, estimatedInputTokens }: M
     if (!isObject(chunk)) return true;
     const choices = Array.isArray(chunk['choices']) ? chunk['choices'] : [];
     const usage = parseOpenAIUsage(chunk['usage']);
+    tiers = parseTiers(chunk) ?? tiers;
     const hasText = choices.map((choice) => countChoice(choice, output.add)).includes(true);
     const isUsageChunk = Array.isArray(chunk['choices']) && choices.length === 0 && isObject(chunk['usage']);
     if (usage !== undefined) {
@@ -54,9 +56,10 @@ export function makeOpenAIStreamMeter({ withholdUsage, estimatedInputTokens }: M
       return withholdUsage ? visible : [];
     },
     usage() {
-      if (told !== undefined && (complete || (ended && !textSinceTold))) return { usage: told, exact: true };
+      const named = tiers === undefined ? {} : { tiers };
+      if (told !== undefined && (complete || (ended && !textSinceTold))) return { usage: told, exact: true, ...named };
       const known = told ?? { ...emptyUsage, inputTokens: estimatedInputTokens };
-      return { usage: { ...known, outputTokens: Math.max(known.outputTokens, output.tokens()) }, exact: false };
+      return { usage: { ...known, outputTokens: Math.max(known.outputTokens, output.tokens()) }, exact: false, ...named };
     },
   };
 }

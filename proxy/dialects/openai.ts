@@ -5,6 +5,7 @@ import type { Body, DialectDriver, MeterOptions, RequestShape, Splice, SpliceOpt
 import { makeFreeMeter, makeJsonMeter } from './json-meter.ts';
 import { type Media, measureInputs, measurePrompt, toEmbedded } from './measure-prompt.ts';
 import { makeOpenAIStreamMeter } from './openai-meter.ts';
+import { toOpenAIPriceFields } from './price-fields.ts';
 import {
   checkBoolean,
   checkInteger,
@@ -84,6 +85,7 @@ export const openaiDriver: DialectDriver = {
   surfaces,
   parseShape,
   measure: (body, { operation }) => (operation === 'embeddings' ? measureInputs(body.value['input']) : measurePrompt(body, toMedia)),
+  toPriceFields: toOpenAIPriceFields,
   spliceFor,
   withholdsUsage,
   makeMeter,

@@ -6,6 +6,7 @@ import type { Admission, AdmitAnswer, BudgetState, WindowState } from '../counte
 import { type Exchange, required } from '../exchange.ts';
 import { toLimitWindows } from '../limit-windows.ts';
 import type { Parts } from '../parts.ts';
+import { fixPrices } from '../prices/fix-prices.ts';
 import { toOverruledRefusal } from '../revocations.ts';
 
 /** How long the store holds a reservation that is neither renewed nor settled: a killed proxy frees its slots so fast. */
@@ -16,6 +17,8 @@ const holdMs = 30_000;
  * Budgets will join this one question.
  */
 export function admit(exchange: Exchange, parts: Parts): Refusal | undefined | Promise<Refusal | undefined> {
+  const unpriced = fixPrices(exchange, parts);
+  if (unpriced !== undefined) return unpriced;
   const admission = toAdmission(exchange, parts);
   if (admission.windows.length === 0 && admission.concurrency === undefined) {
     // nothing to ask, but what it uses will be told

@@ -1,7 +1,9 @@
+import { nanoUsdPerUsd } from '../../core/money.ts';
 import type { Refusal, RefusalCode } from '../../core/refusals.ts';
 import { type AccessLine, writeAccessLine } from '../access-log.ts';
 import { clientClosedRequest, type Exchange } from '../exchange.ts';
 import type { Parts } from '../parts.ts';
+import { toShownCost } from '../prices/cost-so-far.ts';
 import { toNamespace } from '../proxy-metrics.ts';
 
 /** Stage 7: metrics and one access line. Runs once for every request, last. */
@@ -30,6 +32,7 @@ function toAccessLine(exchange: Exchange, { status, refusal, durationMs }: Outco
     stream: shape?.stream,
     input_tokens: usage?.inputTokens,
     output_tokens: usage?.outputTokens,
+    cost_usd: toShownCost(exchange.cost),
     limiter_time_ms: exchange.limiterTimeMs,
     degraded: exchange.degraded ? true : undefined,
     duration_ms: round(durationMs),
@@ -57,6 +60,7 @@ function count(exchange: Exchange, { metrics, lastUsed }: Parts, { status, refus
   if (exchange.abortedBy !== undefined) metrics.streamsAborted.inc({ side: exchange.abortedBy });
   if (exchange.channel !== undefined)
     metrics.channelRequests.inc({ channel: exchange.channel.id, model: toKnownModel(exchange), dialect, status });
+  countCost(exchange, metrics, key);
   if (record !== undefined) countOfKey(exchange, metrics, { key, status });
   if (record !== undefined && credential?.state === 'Retiring') lastUsed.note({ keyId: record.id, credentialId: credential.id });
 }
@@ -74,6 +78,18 @@ function countOfKey(
   metrics.tokens.inc({ key, kind: 'cache_write' }, usage.cacheWriteTokens);
   metrics.tokens.inc({ key, kind: 'output' }, usage.outputTokens);
   metrics.tokens.inc({ key, kind: 'reasoning' }, usage.reasoningTokens);
+}
+
+/** A double is exact to the nano-dollar only up to nine million dollars: counters are for graphs, accounts are kept in integers elsewhere. */
+function countCost(exchange: Exchange, metrics: Parts['metrics'], key: string): void {
+  const { cost, channel } = exchange;
+  if (cost === undefined) return;
+  const usd = cost.nanoUsd / nanoUsdPerUsd;
+  metrics.costUsd.inc({ key }, usd);
+  if (channel === undefined) return;
+  const labels = { channel: channel.id, model: toKnownModel(exchange) };
+  metrics.channelCostUsd.inc(labels, usd);
+  if (cost.unpriced.length > 0) metrics.unpricedRequests.inc(labels);
 }
 
 /** Clients choose model names; only those that stand in a Channel may become series. */

@@ -4,6 +4,7 @@ import type { UsageEvent } from '../../core/usage-event.ts';
 import { billedTokens, emptyUsage } from '../../core/usage.ts';
 import { clientClosedRequest, type Exchange } from '../exchange.ts';
 import type { Parts } from '../parts.ts';
+import { costSoFar } from '../prices/cost-so-far.ts';
 
 /**
  * Stage 6: the true usage replaces the reservation; on a broken or aborted answer the best known one. Runs once for every request, whatever became of it, and settles
@@ -13,10 +14,7 @@ import type { Parts } from '../parts.ts';
 export function settle(exchange: Exchange, parts: Parts, refusal: Refusal | undefined): void {
   if (exchange.settled) return;
   exchange.settled = true;
-  const known = exchange.meter?.usage();
-  exchange.usage = known?.usage;
-  if (known?.exact === false) parts.metrics.usageEstimated.inc({ reason: exchange.abortedBy ?? 'missing' });
-  if (known?.exact === true) learn(exchange, parts);
+  takeUsage(exchange, parts);
   const { admission } = exchange;
   if (admission === undefined) return;
   exchange.admission = undefined;
@@ -33,8 +31,17 @@ export function settle(exchange: Exchange, parts: Parts, refusal: Refusal | unde
   });
 }
 
+/** What is known of the usage at the end, and what it costs. */
+function takeUsage(exchange: Exchange, parts: Parts): void {
+  const known = exchange.meter?.usage();
+  exchange.usage = known?.usage;
+  if (exchange.surface.metered && exchange.sentUpstream) exchange.cost = costSoFar(exchange);
+  if (known?.exact === false) parts.metrics.usageEstimated.inc({ reason: exchange.abortedBy ?? 'missing' });
+  if (known?.exact === true) learn(exchange, parts);
+}
+
 function toEvent(exchange: Exchange, refusal: Refusal | undefined, keyId: string): UsageEvent {
-  const { requestId, channel, shape, dialect, usage, startedMs } = exchange;
+  const { requestId, channel, shape, dialect, usage, cost, startedMs } = exchange;
   return {
     requestId,
     keyId,
@@ -43,6 +50,7 @@ function toEvent(exchange: Exchange, refusal: Refusal | undefined, keyId: string
     dialect,
     status: toStatus(exchange, refusal),
     usage: usage ?? emptyUsage,
+    ...(cost === undefined || cost.unpriced.length > 0 ? {} : { costNanoUsd: cost.nanoUsd }),
     durationMs: Math.round(performance.now() - startedMs),
   };
 }

@@ -1,0 +1,114 @@
+import { calcPrice } from '@pydantic/genai-prices';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { costOf } from '../../core/price.ts';
+import { emptyUsage } from '../../core/usage.ts';
+import { findBuiltInPrice } from './built-in.ts';
+
+const atMs = Date.UTC(2026, 10, 27, 12);
+const openai = { provider: 'OpenAI', baseUrl: 'https://api.openai.com' } as const;
+const anthropic = { provider: 'Anthropic', baseUrl: 'https://api.anthropic.com' } as const;
+
+describe('findBuiltInPrice', () => {
+  it('gives integers of nano-dollars for a million tokens', () => {
+    expect(findBuiltInPrice(openai, 'gpt-4o', atMs)?.rates).toEqual({
+      input: { nanoUsd: 2_500_000_000 },
+      cachedInput: { nanoUsd: 1_250_000_000 },
+      output: { nanoUsd: 10_000_000_000 },
+      webSearch: { nanoUsd: 10_000_000 },
+    });
+  });
+
+  it('keeps the steps of long inputs', () => {
+    expect(findBuiltInPrice(anthropic, 'claude-sonnet-4-5', atMs)?.rates.cacheWrite1h).toEqual({
+      nanoUsd: 6_000_000_000,
+      steps: [{ aboveInputTokens: 200_000, nanoUsd: 12_000_000_000 }],
+    });
+  });
+
+  it('counts audio by the second', () => {
+    expect(findBuiltInPrice(openai, 'whisper-1', atMs)?.rates).toEqual({ second: { nanoUsd: 100_000 } });
+  });
+
+  it.each([
+    ['a model that the list does not know', openai, 'gpt-4o-nonsense'],
+    [
+      'a server that only speaks the language, whatever its models are called',
+      { provider: 'OpenAICompatible', baseUrl: 'http://vllm.llm.svc:8000' } as const,
+      'gpt-4o',
+    ],
+    ['a name that is a member of every object', openai, 'toString'],
+  ])('has nothing for %s', (_what, channel, model) => expect(findBuiltInPrice(channel, model, atMs)).toBeUndefined());
+
+  it.each([
+    ['https://api.groq.com/openai', 'llama-3.3-70b-versatile'],
+    ['https://api.mistral.ai', 'mistral-large-latest'],
+    ['https://generativelanguage.googleapis.com/v1beta/openai', 'gemini-2.5-pro'],
+  ])('knows compatible servers by their address: %s', (baseUrl, model) =>
+    expect(findBuiltInPrice({ provider: 'OpenAICompatible', baseUrl }, model, atMs)?.rates.input?.nanoUsd).toBeGreaterThan(0),
+  );
+
+  it('follows the list over the day and from one day to the next', () => {
+    const deepseek = { provider: 'OpenAICompatible', baseUrl: 'https://api.deepseek.com' } as const;
+    const atHour = (hour: number): number | undefined =>
+      findBuiltInPrice(deepseek, 'deepseek-chat', Date.UTC(2026, 10, 27, hour))?.rates.input?.nanoUsd;
+    expect(atHour(12)).not.toBe(atHour(20));
+    const before = findBuiltInPrice(openai, 'o3', Date.UTC(2025, 5, 9))?.rates.input?.nanoUsd ?? 0;
+    expect(before).toBeGreaterThan(findBuiltInPrice(openai, 'o3', Date.UTC(2025, 5, 10))?.rates.input?.nanoUsd ?? 0);
+  });
+
+  it('has no rate of 0: where the list has one, nothing is known', () => {
+    for (const model of [
+      'gpt-4o',
+      'gpt-audio',
+      'gpt-4o-audio-preview',
+      'gpt-4o-mini-tts',
+      'text-embedding-3-large',
+      'omni-moderation-latest',
+    ])
+      for (const rate of Object.values(findBuiltInPrice(openai, model, atMs)?.rates ?? {})) expect(rate.nanoUsd).toBeGreaterThan(0);
+  });
+
+  it('costs what the list itself works out, to the rounding of one nano-dollar', () => {
+    const models = [
+      ['openai', openai, 'gpt-4o'],
+      ['openai', openai, 'gpt-5.4'],
+      ['openai', openai, 'gpt-audio'],
+      ['anthropic', anthropic, 'claude-sonnet-4-5'],
+      ['anthropic', anthropic, 'claude-opus-4-6'],
+    ] as const;
+    const count = fc.nat({ max: 400_000 });
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...models),
+        fc.record({ fresh: count, cached: count, written: count, hour: count, output: count }),
+        ([providerId, channel, model], tokens) => {
+          const isAnthropic = providerId === 'anthropic';
+          const [written, hour] = isAnthropic ? [tokens.written, tokens.hour] : [0, 0];
+          const cached = model === 'gpt-audio' ? 0 : tokens.cached;
+          const inputTokens = tokens.fresh + cached + written + hour;
+          const usage = {
+            ...emptyUsage,
+            inputTokens,
+            cachedInputTokens: cached,
+            cacheWriteTokens: written + hour,
+            cacheWrite1hTokens: hour,
+            outputTokens: tokens.output,
+          };
+          const listed = calcPrice(
+            {
+              input_tokens: inputTokens,
+              cache_read_tokens: cached,
+              ...(isAnthropic ? { cache_write_tokens: written + hour, cache_write_1h_tokens: hour } : {}),
+              output_tokens: tokens.output,
+            },
+            model,
+            { providerId, timestamp: new Date(atMs) },
+          );
+          const price = findBuiltInPrice(channel, model, atMs);
+          expect(price && costOf(price, usage).nanoUsd).toBeCloseTo((listed?.total_price ?? Number.NaN) * 1e9, -1);
+        },
+      ),
+    );
+  });
+});

@@ -1,0 +1,70 @@
+import { calcPrice, findProvider, type ModelPrice } from '@pydantic/genai-prices';
+import type { Price, PricedUnit, Rate } from '../../core/price.ts';
+import type { ChannelRecord, Provider } from '../../core/snapshot.ts';
+
+/** The list's own names. Who only speaks OpenAI's language is known by its address, never by the names of its models: whoever serves them sets the price. */
+const providerIds: Readonly<Record<Exclude<Provider, 'OpenAICompatible'>, string>> = {
+  OpenAI: 'openai',
+  AzureOpenAI: 'azure',
+  Anthropic: 'anthropic',
+  Gemini: 'google',
+  VertexAI: 'google',
+  Bedrock: 'aws',
+};
+
+/** The list's unit → ours, and how many of ours its price is for, in millions for what we price by the million. */
+const units: readonly (readonly [listed: string, unit: PricedUnit, count: number])[] = [
+  ['input_mtok', 'input', 1],
+  ['cache_read_mtok', 'cachedInput', 1],
+  ['cache_write_mtok', 'cacheWrite', 1],
+  ['cache_write_1h_mtok', 'cacheWrite1h', 1],
+  ['output_mtok', 'output', 1],
+  ['input_audio_mtok', 'audioInput', 1],
+  ['output_audio_mtok', 'audioOutput', 1],
+  ['input_audio_hours', 'second', 3600],
+  ['requests_kcount', 'request', 1000],
+  ['web_searches_kcount', 'webSearch', 1000],
+];
+
+/**
+ * Modes of work that the list does not know, in thousandths of the usual price; a Channel's `serviceTiers` go above them. Where a provider names several, the dearest.
+ * Sources: OpenAI "Priority processing" (1.7 to 2 times by model; flex is cheaper and counted in full), Anthropic "Pricing": fast mode, data residency.
+ */
+const modes: Readonly<Partial<Record<string, Price['serviceTiers']>>> = {
+  openai: { priority: 2000 },
+  azure: { priority: 2000 },
+  anthropic: { fast: 6000, us: 1100 },
+};
+
+/**
+ * What the built-in list says of a model at a moment (some prices depend on the day or its hours). Undefined for a provider or a model that it does not know, and for one of whose prices
+ * none is more than 0: the list has zeros where a price is not known.
+ */
+export function findBuiltInPrice(
+  { provider, baseUrl }: Pick<ChannelRecord, 'provider' | 'baseUrl'>,
+  model: string,
+  atMs: number,
+): Price | undefined {
+  const providerId = provider === 'OpenAICompatible' ? findProvider({ providerApiUrl: baseUrl })?.id : providerIds[provider];
+  if (providerId === undefined) return undefined;
+  const found = calcPrice({}, model, { providerId, timestamp: new Date(atMs) });
+  const rates = found === null ? [] : units.flatMap(([listed, unit, count]) => toRate(found.model_price[listed], unit, count));
+  if (rates.length === 0) return undefined;
+  return { rates: Object.fromEntries(rates), serviceTiers: modes[providerId] ?? {}, unaskedThousandths: 1000 };
+}
+
+function toRate(listed: ModelPrice[string], unit: PricedUnit, count: number): readonly (readonly [PricedUnit, Rate])[] {
+  if (listed === undefined) return [];
+  if (typeof listed === 'number') return listed === 0 ? [] : [[unit, { nanoUsd: toNanoUsd(listed, count) }]];
+  const steps = listed.tiers.map(({ start, price }) => ({ aboveInputTokens: start, nanoUsd: toNanoUsd(price, count) }));
+  const rate = {
+    nanoUsd: toNanoUsd(listed.base, count),
+    steps: steps.toSorted((left, right) => left.aboveInputTokens - right.aboveInputTokens),
+  };
+  return [rate, ...rate.steps].some(({ nanoUsd }) => nanoUsd === 0) ? [] : [[unit, rate]];
+}
+
+/** Dollars for so many units → nano-dollars for one, rounded up; what is below a thousandth of one is the doubles' own error (0.18000000000000002). */
+function toNanoUsd(usd: number, count: number): number {
+  return Math.ceil(Number(((usd * 1e9) / count).toFixed(3)));
+}

@@ -2,8 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClusterObject, Reference } from '../operator/cluster/cluster.ts';
 import { makeMemoryCluster, type MemoryCluster } from '../operator/cluster/memory.ts';
-import { startOperator } from '../operator/operator.ts';
-import { openCounters } from '../proxy/counters/open-counters.ts';
+import { type Operator, startOperator } from '../operator/operator.ts';
 import { makeRevocations } from '../proxy/revocations.ts';
 import { startProxy } from '../proxy/server.ts';
 import { SnapshotIndex } from '../proxy/snapshot-index.ts';
@@ -20,6 +19,7 @@ import { ManifestSync } from './manifest-sync.ts';
 import { makeAdmission } from './manifests/admission.ts';
 import { watchManifestFolder } from './manifests/read-folder.ts';
 import type { StandaloneOptions } from './options.ts';
+import { openUsage } from './open-usage.ts';
 import { openStateStore, type StateStore } from './state-store.ts';
 
 const namespace = 'keywright-system';
@@ -60,8 +60,15 @@ export async function runStandalone(argv: readonly string[], environment: Readon
   lifecycle.onStop('snapshot', () => source.stop());
   const revocations = makeRevocations({ now: Date.now, recordOf: (keyId) => index.recordOf(keyId), metrics });
   index.revocations.listen((revocation) => revocations.take(revocation));
-  const counters = await openCounters(settings, log, metrics);
+  const { counters, usage, close } = await openUsage({ settings, directory: options.state, log, metrics });
+  lifecycle.onStop('usage', () => close());
   lifecycle.onStop('counters', () => counters.close());
+  const operators: Operator[] = [];
+  // after the traffic, so that what the last requests used is written down
+  lifecycle.onStop('operator', async () => {
+    await counters.flush();
+    for (const operator of operators) await operator.stop();
+  });
   const proxy = await startProxy({ settings: server, index, revocations, counters, log, metrics, clock: systemClock, random: Math.random });
   const admin = await startAdminServer({
     listen: settings.adminListen,
@@ -105,8 +112,9 @@ export async function runStandalone(argv: readonly string[], environment: Readon
     log,
     metrics,
     settleMs: 0,
+    usage,
   });
-  lifecycle.onStop('operator', () => operator.stop());
+  operators.push(operator);
   void operator.lead().catch((error: unknown) => {
     if (lifecycle.stopping) return;
     log.fatal({ err: error }, 'the operator could not start');

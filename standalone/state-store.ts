@@ -79,7 +79,8 @@ function isObjectOf(value: unknown, name: string): value is ClusterObject {
   return isKnown && metadata?.name === name && typeof metadata.namespace === 'string';
 }
 
-async function writeDurably(file: string, text: string): Promise<void> {
+/** Leaves the old or the new content, whenever the machine stops. */
+export async function writeDurably(file: string, text: string): Promise<void> {
   await mkdir(dirname(file), { recursive: true, mode: 0o700 });
   const temporary = `${file}.tmp`;
   const handle = await open(temporary, 'w', 0o600);

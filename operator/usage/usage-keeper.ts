@@ -136,13 +136,21 @@ export class UsageKeeper {
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#timer?.cancel();
-    this.#answers?.stop();
     await this.#running;
-    if (this.#options.flushes === true && this.#loaded) {
+    if (this.#options.flushes === true) await this.#flush();
+    this.#answers?.stop();
+    this.#meters.stop();
+  }
+
+  /** Also of one that was stopped before it had begun. */
+  async #flush(): Promise<void> {
+    try {
+      if (!this.#loaded) await this.#load();
       await this.#read();
       await this.#writer.round({ all: true });
+    } catch (error) {
+      this.#options.log.error({ error: describeError(error) }, 'what was used last could not be written down');
     }
-    this.#meters.stop();
   }
 
   #later(delayMs: number): void {

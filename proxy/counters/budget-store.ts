@@ -140,6 +140,18 @@ export class BudgetStore {
     return all;
   }
 
+  /** Nothing counts as spent in these windows any more; gives what did. What is reserved stays reserved. */
+  reset(keyId: string, fields: readonly string[]): ReadonlyMap<string, number> {
+    const before = new Map<string, number>();
+    for (const field of fields) {
+      const window = this.#keys.get(keyId)?.windows.get(field);
+      if (window === undefined) continue;
+      before.set(field, window.spent);
+      window.spent = 0;
+    }
+    return before;
+  }
+
   /** Spend that was kept elsewhere: the maximum counts. */
   restore(keyId: string, spend: BudgetSpend): void {
     for (const [field, spentNanoUsd] of Object.entries(spend)) {

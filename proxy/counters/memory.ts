@@ -12,6 +12,8 @@ export interface MemoryCounters extends Counters {
   dumpBudgets(): Readonly<Record<string, BudgetSpend>>;
   /** spend that was kept; the maximum of it and what stands counts */
   restoreBudgets(spend: Readonly<Record<string, BudgetSpend>>): void;
+  /** nothing counts as spent in these windows any more; gives what did. What running requests hold stays held */
+  resetBudgets(keyId: string, windows: readonly string[]): ReadonlyMap<string, number>;
   /** tests compare it */
   dump(): unknown;
   readonly size: number;
@@ -47,6 +49,7 @@ export function makeMemoryCounters({ now, random = Math.random, onUsage = () => 
     restoreBudgets(spend) {
       for (const [keyId, windows] of Object.entries(spend)) store.budgets.restore(keyId, windows);
     },
+    resetBudgets: (keyId, windows) => store.budgets.reset(keyId, windows),
     dump: () => store.dump(),
     get size() {
       return store.size;

@@ -5,6 +5,8 @@ const memory = (name: string): Mutation['test'] => ({ file: 'proxy/counters/memo
 const redis = (name: string): Mutation['test'] => ({ file: 'proxy/counters/redis.test.ts', name: `counters: Redis > ${name}` });
 const golden = (file: string): Mutation['test'] => ({ file: 'operator/translate/translate.test.ts', name: `translate > ${file}` });
 
+const usage = (name: string): Mutation['test'] => ({ file: 'operator/usage/usage.test.ts', name });
+
 const interleavings: Mutation['test'] = {
   file: 'operator/interleavings/interleavings.test.ts',
   name: 'any interleaving of users, time, crashes at any write, and two leaders of which one lags behind > never delivers what is refused, never accepts what is planted, undelivered or over, and comes to rest',
@@ -1564,5 +1566,97 @@ export const mutations: readonly Mutation[] = [
       file: 'operator/snapshot/snapshot-guard.test.ts',
       name: 'a list of Namespaces that comes back too short > takes a Channel from nobody, and what was really deleted meanwhile goes',
     },
+  },
+
+  // Usage
+  {
+    id: 'usage-counted-twice',
+    bug: 'a new leader counts entries that are in the checkpoint already',
+    edits: [{ file: 'operator/usage/usage-ledger.ts', find: "if (bucket.isCounted(tag, id)) return 'counted_before';", replace: '' }],
+    test: usage('checkpoints > count each entry once, wherever a leader ends and another begins'),
+  },
+  {
+    id: 'usage-repetition-counted',
+    bug: 'a settlement that was sent twice counts twice',
+    edits: [{ file: 'operator/usage/usage-ledger.ts', find: "if (!isNew) return 'duplicate';", replace: '' }],
+    test: usage('checkpoints > count each entry once, wherever a leader ends and another begins'),
+  },
+  {
+    id: 'usage-written-at-rest',
+    bug: 'checkpoints are written when nothing has changed',
+    edits: [
+      {
+        file: 'operator/usage/checkpoint-writer.ts',
+        find: '&& (bucket.changed || touched.size > 0));',
+        replace: '&& bucket.size >= 0);',
+      },
+      { file: 'operator/usage/checkpoint-writer.ts', find: 'if (plan.bucket.changed) await', replace: 'await' },
+      {
+        file: 'operator/snapshot/snapshot-secret.ts',
+        find: 'if (this.#known?.revision === revision) return;',
+        replace: 'if (false) return;',
+      },
+    ],
+    test: usage('checkpoints > hold what was used and spent, a Secret at most once a minute, and nothing is written at rest'),
+  },
+  {
+    id: 'usage-acknowledged-early',
+    bug: 'entries are acknowledged before they are written down, so that the next leader never sees them',
+    edits: [
+      {
+        file: 'operator/usage/usage-ledger.ts',
+        find: 'for (const [tag, id] of bucket.uncovered()) {',
+        replace: 'for (const [tag, id] of []) {',
+      },
+    ],
+    test: usage('checkpoints > are acknowledged only when they are written, and what cannot be written is tried again'),
+  },
+  {
+    id: 'restore-lowers',
+    bug: 'what is known of a budget replaces what stands, also when it is less',
+    edits: [{ file: 'runtime/budget-restore.ts', find: 'if known > spent then redis', replace: 'if known ~= spent then redis' }],
+    test: {
+      file: 'test/redis/budget-scripts.test.ts',
+      name: 'what is pushed raises and never lowers, and leaves alone what is reserved',
+    },
+  },
+  {
+    id: 'restore-merges-to-less',
+    bug: 'of two checkpoints of one key the smaller spend counts',
+    edits: [
+      {
+        file: 'core/key-usage.ts',
+        find: 'Math.max(left[window] ?? 0, right[window] ?? 0)',
+        replace: 'Math.min(left[window] ?? 0, right[window] ?? 0)',
+      },
+    ],
+    test: {
+      file: 'core/usage-checkpoint.test.ts',
+      name: 'a checkpoint > keeps the most that either knows to be spent, and the later reset',
+    },
+  },
+  {
+    id: 'unanswered-epoch-counts',
+    bug: 'a Redis that went on without being told what was spent is taken at its word',
+    edits: [{ file: 'operator/usage/checkpoint-writer.ts', find: "epoch !== '' && epoch === answeredEpoch;", replace: "epoch !== '';" }],
+    test: usage('a Redis that has lost what was spent > and went on without the answer gets it with the next look'),
+  },
+  {
+    id: 'warning-repeated',
+    bug: 'a warning is told before it is written down that it was, so that the next leader tells it again',
+    edits: [
+      {
+        file: 'operator/usage/checkpoint-writer.ts',
+        find: '    plan.notices.push(...notices.map((notice) => ({ virtualKey, notice })));',
+        replace: '    for (const notice of notices) this.#options.tell(virtualKey, notice);',
+      },
+    ],
+    test: usage('shares of a budget > are not told before they are written'),
+  },
+  {
+    id: 'reset-twice',
+    bug: 'a reset that is repeated takes back what was spent since',
+    edits: [{ file: 'runtime/budget-restore.ts', find: " or redis.call('HGET', KEYS[1], 'r') == ARGV[1] then", replace: ' then' }],
+    test: { file: 'test/redis/budget-scripts.test.ts', name: 'a reset sets to 0 what is named, once' },
   },
 ];

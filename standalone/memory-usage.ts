@@ -1,0 +1,73 @@
+import { tagOf } from '../core/hash-tag.ts';
+import type { UsageEvent } from '../core/usage-event.ts';
+import { compareStreamIds, firstStreamId } from '../core/usage-stream.ts';
+import type { UsageFeed } from '../operator/usage/usage-keeper.ts';
+import type { UsageEntry } from '../operator/usage/usage-source.ts';
+import type { MemoryCounters } from '../proxy/counters/memory.ts';
+
+export interface MemoryUsage {
+  /** what the counters tell */
+  take(event: UsageEvent): void;
+  toFeed(counters: Pick<MemoryCounters, 'dumpBudgets' | 'restoreBudgets' | 'resetBudgets'>): UsageFeed;
+}
+
+/** What is used and spent where one process does everything: entries wait here until they are written down, and budgets are those of the counters. `after`: ids of a former run are before ours. */
+export function makeMemoryUsage({ now, after }: { now: () => number; after: readonly string[] }): MemoryUsage {
+  const waiting = new Map<string, UsageEntry[]>();
+  let last = after.toSorted(compareStreamIds).at(-1) ?? firstStreamId;
+
+  /** After every other, also when the clock goes back. */
+  function nextId(): string {
+    const [ms = '0', number = '0'] = last.split('-');
+    last = now() > Number(ms) ? `${now()}-0` : `${ms}-${Number(number) + 1}`;
+    return last;
+  }
+
+  return {
+    take(event) {
+      const tag = tagOf(event.keyId);
+      const entries = waiting.get(tag) ?? [];
+      waiting.set(tag, entries);
+      entries.push({ id: nextId(), event });
+    },
+    toFeed: (counters) => ({
+      source: {
+        connected: true,
+        connections: 0,
+        open: async () => [],
+        async read(positions) {
+          const news = [...waiting].map(([tag, entries]) => ({
+            tag,
+            entries: entries.filter(({ id }) => compareStreamIds(id, positions.get(tag) ?? firstStreamId) > 0),
+          }));
+          return news.filter(({ entries }) => entries.length > 0);
+        },
+        async acknowledge(places) {
+          for (const [tag, place] of places)
+            waiting.set(
+              tag,
+              (waiting.get(tag) ?? []).filter(({ id }) => compareStreamIds(id, place) > 0),
+            );
+        },
+        lastIds: async () => new Map<string, string>(),
+      },
+      board: {
+        connected: true,
+        async read(keyIds) {
+          const spend = counters.dumpBudgets();
+          return keyIds.map((keyId) => ({ epoch: 'memory', answeredEpoch: 'memory', windows: toWindows(spend[keyId]) }));
+        },
+        async raise(known) {
+          counters.restoreBudgets(Object.fromEntries(known.map(({ keyId, spent }) => [keyId, Object.fromEntries(spent)])));
+        },
+        reset: async ({ keyId, windows }) => counters.resetBudgets(keyId, windows),
+        // Nobody has to ask: what was kept is there before anybody is admitted.
+        listen: () => () => {},
+      },
+    }),
+  };
+}
+
+function toWindows(spend: Readonly<Record<string, number>> = {}) {
+  return Object.entries(spend).map(([window, spentNanoUsd]) => ({ window, spentNanoUsd, reservedNanoUsd: 0 }));
+}

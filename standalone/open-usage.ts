@@ -1,0 +1,50 @@
+import type { UsageSettings } from '../operator/usage/usage-keeper.ts';
+import { makeRedisBudgetBoard } from '../operator/usage/budget-board.ts';
+import { makeRedisUsageSource } from '../operator/usage/redis-usage-source.ts';
+import type { Counters } from '../proxy/counters/counters.ts';
+import { makeMemoryCounters } from '../proxy/counters/memory.ts';
+import { openCounters, type CountersSettings } from '../proxy/counters/open-counters.ts';
+import type { Log } from '../runtime/log.ts';
+import type { Metrics } from '../runtime/metrics.ts';
+import { makeRedisLink } from '../runtime/redis-link.ts';
+import { toRedisSource } from '../runtime/redis-settings.ts';
+import { makeMemoryUsage } from './memory-usage.ts';
+import { makeUsageFile } from './usage-file.ts';
+
+export interface StandaloneUsageOptions {
+  readonly settings: CountersSettings & { readonly maxKeySeries: number };
+  /** the state folder */
+  readonly directory: string;
+  readonly log: Log;
+  readonly metrics: Metrics;
+}
+
+/** How much of what was spent a crash may forget. */
+const keepEveryMs = 2_000;
+
+/** The counters, with what was spent in a former run, and who keeps it for the next one. */
+export async function openUsage(
+  options: StandaloneUsageOptions,
+): Promise<{ counters: Counters; usage: UsageSettings; close(): Promise<void> }> {
+  const { settings, directory, log, metrics } = options;
+  const store = makeUsageFile(directory);
+  const { maxKeySeries } = settings;
+  const kept = { store, maxKeySeries, flushes: true, pace: { readMs: 500, checkpointMs: keepEveryMs } };
+  const source = toRedisSource(settings);
+  if (source !== undefined) {
+    const counters = await openCounters(settings, log, metrics);
+    const link = makeRedisLink({ ...source, name: 'keywright-standalone', random: Math.random, log });
+    const feed = { source: makeRedisUsageSource(link), board: makeRedisBudgetBoard(link) };
+    return { counters, usage: { ...kept, feed }, close: () => link.close() };
+  }
+  const { checkpoints, unreadable } = store.read();
+  const after = checkpoints.flatMap(({ through }) => Object.values(through));
+  const memory = makeMemoryUsage({ now: Date.now, after });
+  const counters = makeMemoryCounters({ now: Date.now, onUsage: (event) => memory.take(event) });
+  counters.restoreBudgets(Object.fromEntries(checkpoints.flatMap(({ keys }) => keys.map(({ id, spent }) => [id, spent]))));
+  log.info(
+    { event: 'limits_per_process', keys: checkpoints[0]?.keys.length ?? 0, readable: unreadable.size === 0 },
+    'without Redis limits are counted by this process alone and start anew with it; what was spent is kept',
+  );
+  return { counters, usage: { ...kept, feed: memory.toFeed(counters) }, close: async () => {} };
+}

@@ -36,6 +36,11 @@ const commands: readonly Command[] = [
     summary: 'end a key through Redis alone, when neither cluster nor operator can be had (--break-glass)',
     run: async (args) => (await import('./revoke.ts')).runRevoke(args, process.env),
   },
+  {
+    name: 'price',
+    summary: 'say what the built-in list knows of the price of a model',
+    run: async (args) => (await import('./price.ts')).runPrice(args),
+  },
   { name: 'version', summary: 'print the version', run: async () => print(readVersion()) },
   { name: 'help', summary: 'print this', run: async () => print(usage()) },
 ];

@@ -48,9 +48,14 @@ export function findBuiltInPrice(
   const providerId = provider === 'OpenAICompatible' ? findProvider({ providerApiUrl: baseUrl })?.id : providerIds[provider];
   if (providerId === undefined) return undefined;
   const found = calcPrice({}, model, { providerId, timestamp: new Date(atMs) });
-  const rates = found === null ? [] : units.flatMap(([listed, unit, count]) => toRate(found.model_price[listed], unit, count));
-  if (rates.length === 0) return undefined;
-  return { rates: Object.fromEntries(rates), serviceTiers: modes[providerId] ?? {}, unaskedThousandths: 1000 };
+  const rates = found === null ? {} : toRates(found.model_price);
+  if (Object.keys(rates).length === 0) return undefined;
+  return { rates, serviceTiers: modes[providerId] ?? {}, unaskedThousandths: 1000 };
+}
+
+/** The list's price of a model in our units; a 0 in it means that nobody knows. */
+export function toRates(listed: ModelPrice): Price['rates'] {
+  return Object.fromEntries(units.flatMap(([name, unit, count]) => toRate(listed[name], unit, count)));
 }
 
 function toRate(listed: ModelPrice[string], unit: PricedUnit, count: number): readonly (readonly [PricedUnit, Rate])[] {

@@ -1659,4 +1659,52 @@ export const mutations: readonly Mutation[] = [
     edits: [{ file: 'runtime/budget-restore.ts', find: " or redis.call('HGET', KEYS[1], 'r') == ARGV[1] then", replace: ' then' }],
     test: { file: 'test/redis/budget-scripts.test.ts', name: 'a reset sets to 0 what is named, once' },
   },
+  {
+    id: 'cached-twice',
+    bug: 'cached input is charged at its own rate and at that of input',
+    edits: [
+      {
+        file: 'core/price.ts',
+        find: "['input', usage.inputTokens - audioInput - cached - written],",
+        replace: "['input', usage.inputTokens - audioInput - written],",
+      },
+    ],
+    test: { file: 'core/price.test.ts', name: 'costOf > cached input at its own rate, once' },
+  },
+  {
+    id: 'cost-rounded-down',
+    bug: 'a cost is rounded down to whole nano-dollars',
+    edits: [{ file: 'core/price.ts', find: '(sum + scale - 1n) / scale', replace: 'sum / scale' }],
+    test: {
+      file: 'core/price.test.ts',
+      name: 'against rationals > a cost is the ceiling of the exact one, up to a million million tokens',
+    },
+  },
+  {
+    id: 'hour-cache-as-minutes',
+    bug: 'what is written to a cache for an hour is charged as if for five minutes',
+    edits: [{ file: 'core/price.ts', find: "['cacheWrite1h', written1h],", replace: "['cacheWrite', written1h]," }],
+    test: { file: 'core/price.test.ts', name: 'costOf > writes for an hour at theirs' },
+  },
+  {
+    id: 'bound-without-cache-writes',
+    bug: 'the bound forgets that input may be written to a cache, which costs more',
+    edits: [
+      {
+        file: 'core/price.ts',
+        find: "['input', 'cachedInput', 'cacheWrite', 'cacheWrite1h'];",
+        replace: "['input', 'cachedInput'];",
+      },
+    ],
+    test: {
+      file: 'core/price.test.ts',
+      name: 'against rationals > a bound holds for every usage that the request allows, whatever its tier',
+    },
+  },
+  {
+    id: 'zero-is-a-price',
+    bug: 'a zero of the built-in list, which means that nobody knows, is taken for free',
+    edits: [{ file: 'proxy/prices/built-in.ts', find: 'return listed === 0 ? [] :', replace: 'return listed < 0 ? [] :' }],
+    test: { file: 'proxy/prices/built-in.test.ts', name: 'findBuiltInPrice > has no rate of 0: where the list has one, nothing is known' },
+  },
 ];

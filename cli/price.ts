@@ -51,18 +51,22 @@ function parseOptions(argv: readonly string[]): PriceOptions | { readonly mistak
     });
     const [model, ...more] = positionals;
     if (model === undefined || more.length > 0) return { mistake: 'one MODEL is required' };
-    const { url = '' } = values;
-    const provider = providers.find((each) => each === values.provider);
-    if (values.provider !== undefined && provider === undefined) return { mistake: `--provider must be one of: ${providers.join(', ')}` };
-    if (provider === 'OpenAICompatible' && url === '')
-      return { mistake: 'OpenAICompatible needs --url: such a server is known by its address' };
-    if (url !== '' && provider !== undefined && provider !== 'OpenAICompatible')
-      return { mistake: '--url counts only for OpenAICompatible' };
-    if (url !== '') return { model, baseUrl: url, asked: ['OpenAICompatible'] };
-    return { model, baseUrl: '', asked: provider === undefined ? providers.filter((each) => each !== 'OpenAICompatible') : [provider] };
+    const asked = toAsked(values.provider, values.url);
+    return 'mistake' in asked ? asked : { model, ...asked };
   } catch (error) {
     return { mistake: (error as Error).message };
   }
+}
+
+function toAsked(name: string | undefined, url: string | undefined): Omit<PriceOptions, 'model'> | { readonly mistake: string } {
+  const provider = providers.find((each) => each === name);
+  if (name !== undefined && provider === undefined) return { mistake: `--provider must be one of: ${providers.join(', ')}` };
+  if (url !== undefined) {
+    if (provider !== undefined && provider !== 'OpenAICompatible') return { mistake: '--url counts only for OpenAICompatible' };
+    return { baseUrl: url, asked: ['OpenAICompatible'] };
+  }
+  if (provider === 'OpenAICompatible') return { mistake: 'OpenAICompatible needs --url: such a server is known by its address' };
+  return { baseUrl: '', asked: provider === undefined ? providers.filter((each) => each !== 'OpenAICompatible') : [provider] };
 }
 
 function toLines(provider: Provider, { rates, serviceTiers }: Price): readonly string[] {

@@ -35,14 +35,16 @@ export function startRevocationFeed({ link, revocations, clock, log, metrics }: 
 
   async function read(): Promise<void> {
     if (!link.connected || stopped) return;
-    try {
-      const replies = await link.send(hashTags.map((tag) => ['HGETALL', revocationsKey(tag)] as const));
-      for (const reply of replies) for (const revocation of parseRevocations(reply as unknown[])) revocations.take(revocation);
-      readMs = clock.now();
-    } catch (error) {
-      // the link says when Redis is away; what is left is one read less
-      log.debug({ event: 'revocations_not_read', err: error }, 'the revocations in Redis could not be read');
+    const replies = await link.trySend(hashTags.map((tag) => ['HGETALL', revocationsKey(tag)] as const));
+    let failed: unknown;
+    // of a cluster a part may be away: what the rest says counts
+    for (const reply of replies) {
+      if (reply.status === 'rejected') failed = reply.reason;
+      else for (const revocation of parseRevocations(reply.value as unknown[])) revocations.take(revocation);
     }
+    if (failed === undefined) readMs = clock.now();
+    // the link says when Redis is away; what is left is one read less
+    else log.debug({ event: 'revocations_not_read', err: failed }, 'not all revocations in Redis could be read');
   }
 
   function later(): void {

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { Redis } from 'ioredis';
 import { type Child, makeTemporaryDirectory, startChild } from './child.ts';
@@ -32,50 +32,47 @@ export async function startRedis(): Promise<TestRedis> {
   if (given !== undefined && given !== '') return startOnRelay(given);
   const engine = dockerAnswers() && (await startContainer().catch(toUndefined));
   if (engine) return engine;
-  const program = findProgram('redis-server');
-  if (program !== undefined) return startServer(program);
+  if (findProgram('redis-server') !== undefined) return startRedisServer();
   throw new Error('no Redis for the tests: set REDIS_URL, start Docker, or install redis-server (`make test` does that as root on Debian)');
 }
 
-/** Commands over a connection of its own, closed after each: nothing is left open when the server is killed. */
-export async function runRedisCommand(url: string, command: readonly string[]): Promise<unknown> {
-  const [name = 'PING', ...args] = command;
-  const client = new Redis(url, { lazyConnect: true, enableReadyCheck: false, maxRetriesPerRequest: 0, retryStrategy: () => null });
-  client.on('error', () => {}); // the rejected command tells it
-  try {
-    await client.connect();
-    return await client.call(name, ...args);
-  } finally {
-    client.disconnect();
-  }
+export interface RedisServer extends TestRedis {
+  readonly port: number;
 }
 
-async function startServer(program: string): Promise<TestRedis> {
+export interface RedisServerOptions {
+  readonly flags?: readonly string[];
+  /** lines of its file, after the usual ones */
+  readonly configuration?: string;
+  readonly password?: string;
+  /** it speaks TLS alone, with a certificate of this authority (PEM) */
+  readonly ca?: string;
+}
+
+/**
+ * A `redis-server` of PATH as a process of its own, for what neither REDIS_URL nor a container can be: a node of a cluster, a Sentinel, one with TLS. Fails without the program.
+ */
+export async function startRedisServer({ flags = [], configuration = '', password, ca }: RedisServerOptions = {}): Promise<RedisServer> {
+  const program = findProgram('redis-server');
+  if (program === undefined) throw new Error('these tests need redis-server on PATH (Debian: apt-get install redis-server)');
   const port = await freePort();
-  const url = `redis://127.0.0.1:${port}`;
+  const url = `${ca === undefined ? 'redis' : 'rediss'}://${password === undefined ? '' : `:${password}@`}127.0.0.1:${port}`;
   const directory = makeTemporaryDirectory('redis');
+  const file = join(directory, 'redis.conf');
+  const ports = ca === undefined ? [`port ${port}`] : ['port 0', `tls-port ${port}`];
+  const usual = [...ports, 'bind 127.0.0.1', 'save ""', 'appendonly no', `dir ${directory}`];
+  if (password !== undefined) usual.push(`requirepass ${password}`);
+  // Sentinels write their own state into it
+  writeFileSync(file, `${[...usual, configuration].join('\n')}\n`);
   let server: Child;
   const start = async (): Promise<void> => {
-    const flags = [
-      '--port',
-      String(port),
-      '--bind',
-      '127.0.0.1',
-      '--save',
-      '',
-      '--appendonly',
-      'no',
-      '--dir',
-      directory,
-      '--daemonize',
-      'no',
-    ];
-    server = startChild(program, flags);
-    await ready(url, () => server);
+    server = startChild(program, [file, ...flags]);
+    await ready(url, { server: () => server, ca });
   };
   await start();
   return {
     url,
+    port,
     start,
     async kill() {
       server.signal('SIGKILL');
@@ -87,8 +84,27 @@ async function startServer(program: string): Promise<TestRedis> {
       server.signal('SIGCONT');
       await server.stop();
     },
-    cli: (...command) => runRedisCommand(url, command),
+    cli: (...command) => runRedisCommand(url, command, ca),
   };
+}
+
+/** Commands over a connection of its own, closed after each: nothing is left open when the server is killed. */
+export async function runRedisCommand(url: string, command: readonly string[], ca?: string): Promise<unknown> {
+  const [name = 'PING', ...args] = command;
+  const client = new Redis(url, {
+    lazyConnect: true,
+    enableReadyCheck: false,
+    maxRetriesPerRequest: 0,
+    retryStrategy: () => null,
+    ...(ca !== undefined && { tls: { ca } }),
+  });
+  client.on('error', () => {}); // the rejected command tells it
+  try {
+    await client.connect();
+    return await client.call(name, ...args);
+  } finally {
+    client.disconnect();
+  }
 }
 
 async function startOnRelay(target: string): Promise<TestRedis> {
@@ -137,11 +153,11 @@ async function startContainer(): Promise<TestRedis> {
   };
 }
 
-async function ready(url: string, server?: () => Child): Promise<void> {
+async function ready(url: string, { server, ca }: { server?: () => Child; ca?: string | undefined } = {}): Promise<void> {
   await eventually(async () => {
     const child = server?.();
     if (child !== undefined && !child.running) throw new Error(`redis-server ended: ${child.lastWords()}`);
-    return (await runRedisCommand(url, ['PING'])) === 'PONG';
+    return (await runRedisCommand(url, ['PING'], ca)) === 'PONG';
   });
 }
 

@@ -1,0 +1,92 @@
+import { afterAll, beforeAll, describe } from 'vitest';
+import { hide } from '../../runtime/environment.ts';
+import { makeLog } from '../../runtime/log.ts';
+import { makeMetrics } from '../../runtime/metrics.ts';
+import { type RedisServer, startRedisServer } from '../../test/support/redis.ts';
+import { startRedisCluster, type TestRedisCluster } from '../../test/support/redis-cluster.ts';
+import { startRedisSentinel, type TestRedisSentinel } from '../../test/support/redis-sentinel.ts';
+import { makeTlsOfRedis, type TlsOfRedis } from '../../test/support/redis-tls.ts';
+import { describeCounters, type MakeCounters } from './contract.ts';
+import { makeRedisCounters, type RedisCountersOptions } from './redis.ts';
+
+/** A topology as the suite sees it: how it is reached, and all that is in it. */
+interface Store {
+  readonly options: Pick<RedisCountersOptions, 'url' | 'caFile' | 'sentinelPassword'>;
+  keys(): Promise<string[]>;
+  cli(...command: string[]): Promise<unknown>;
+  flush(): Promise<unknown>;
+}
+
+function toMake(store: () => Store): MakeCounters {
+  return async ({ now, random }) => {
+    const { options, keys, cli, flush } = store();
+    await flush();
+    const metrics = makeMetrics();
+    const log = makeLog({ level: 'silent', name: 'test' });
+    const counters = makeRedisCounters({ ...options, log, metrics, replicas: 1, now, random, redisClock: now, deadlineMs: 5_000 });
+    await counters.ready(5_000);
+    return {
+      counters,
+      async dump() {
+        const listed = (await keys()).toSorted();
+        return Object.fromEntries(await Promise.all(listed.map(async (key) => [key, await cli('DUMP', key)] as const)));
+      },
+      reset: async () => void (await flush()),
+      async close() {
+        await counters.close();
+        metrics.close();
+      },
+    };
+  };
+}
+
+function toStore(server: RedisServer, options: Store['options']): Store {
+  const cli = server.cli;
+  return { options, cli, keys: async () => (await cli('KEYS', '*')) as string[], flush: () => cli('FLUSHALL') };
+}
+
+describe('on a Redis Cluster', () => {
+  let cluster: TestRedisCluster;
+  beforeAll(async () => {
+    cluster = await startRedisCluster();
+  });
+  afterAll(() => cluster.stop());
+  describeCounters(
+    'Redis Cluster',
+    toMake(() => ({ ...cluster, options: { url: cluster.url } })),
+    { runs: 10 },
+  );
+});
+
+describe('behind Sentinels, with passwords and TLS', () => {
+  let sentinel: TestRedisSentinel;
+  let tls: TlsOfRedis;
+  beforeAll(async () => {
+    tls = await makeTlsOfRedis();
+    sentinel = await startRedisSentinel({ tls });
+  });
+  afterAll(() => sentinel.stop());
+  describeCounters(
+    'Redis Sentinel',
+    toMake(() => {
+      const { url, redises, sentinelPassword } = sentinel;
+      return toStore(redises[0], { url, caFile: tls.caFile, sentinelPassword: hide(sentinelPassword) });
+    }),
+    { runs: 10 },
+  );
+});
+
+describe('over TLS', () => {
+  let server: RedisServer;
+  let tls: TlsOfRedis;
+  beforeAll(async () => {
+    tls = await makeTlsOfRedis();
+    server = await startRedisServer({ ca: tls.authority, configuration: tls.configuration, password: 'pw' });
+  });
+  afterAll(() => server.stop());
+  describeCounters(
+    'Redis with TLS',
+    toMake(() => toStore(server, { url: server.url, caFile: tls.caFile })),
+    { runs: 10 },
+  );
+});

@@ -56,7 +56,7 @@ test-chart: setup tools ## run the tests of the charts: lint, golden renderings,
 test-e2e: setup tools ## run the tests of the whole: API server, Redis, processes, SDKs
 	$(VITEST) --project e2e
 
-prove-revocation: setup tools ## revoke 100 keys with each way alone and print how long the slowest of three proxies took; takes minutes
+prove-revocation: setup tools ## revoke 100 keys with each way alone, kill 100 leaders, and print how long the slowest of three proxies took; takes twelve minutes
 	@bash test/tools/redis.sh
 	KEYWRIGHT_PROVE=1 $(VITEST) --project prove test/prove/revocation.test.ts
 

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { sha256Hex } from '../../runtime/digest.ts';
 import { type ApiClient, makeApiClient } from '../prove/api-client.ts';
-import { eventually } from '../support/eventually.ts';
+import { eventually, untilHolds } from '../support/eventually.ts';
 import { type Relay, startRelay } from '../support/relay.ts';
 import {
   channelManifests,
@@ -35,14 +35,16 @@ export interface RevocationScene {
   /** accepted by every proxy when it resolves; `spec`: further fields */
   makeKeys(prefix: string, count: number, spec?: string): Promise<TestKey[]>;
   leader(): Promise<RunningProcess>;
-  /** starts operators until there are two, and waits until one leads */
+  /** starts operators until there are two, and waits until one leads and all see everything and reach Redis */
   restoreOperators(): Promise<void>;
   stop(): Promise<void>;
 }
 
-export async function startRevocationScene(): Promise<RevocationScene> {
+/** `operator`: further settings of every operator */
+export async function startRevocationScene({ operator = {} }: { operator?: Record<string, string> } = {}): Promise<RevocationScene> {
   const installation = await startInstallation({
     proxies: 2,
+    operator,
     behaviour: ({ body }) => (body.includes('slowly') ? { chunks: 2_000, chunkDelayMs: 20 } : {}),
   });
   const { controlPlane, directory } = installation;
@@ -59,7 +61,7 @@ export async function startRevocationScene(): Promise<RevocationScene> {
     proxies: [...installation.proxies, third],
     relay,
     api,
-    operators: [installation.operator, await installation.startOperator()],
+    operators: [installation.operator, await installation.startOperator(operator)],
     async makeKeys(prefix, count, spec = '') {
       const keys = Array.from({ length: count }, (_, index) => ({
         name: `${prefix}-${index}`,
@@ -82,8 +84,8 @@ export async function startRevocationScene(): Promise<RevocationScene> {
         { withinMs: 120_000, everyMs: 100 },
       ),
     async restoreOperators() {
-      while (scene.operators.length < 2) scene.operators.push(await installation.startOperator());
-      await scene.leader();
+      while (scene.operators.length < 2) scene.operators.push(await installation.startOperator(operator));
+      await Promise.all([scene.leader(), ...scene.operators.map((each) => untilWarm(each))]);
     },
     async stop() {
       await Promise.all(scene.operators.map(({ process }) => process.stop()));
@@ -93,6 +95,12 @@ export async function startRevocationScene(): Promise<RevocationScene> {
     },
   };
   return scene;
+}
+
+/** What a replica needs to tell of a revocation without leading. */
+async function untilWarm(operator: RunningProcess): Promise<void> {
+  await untilReady(operator);
+  await untilHolds(async () => expect(await metric(operator, 'keywright_revocations_link_connected')).toEqual([1]));
 }
 
 export function patchKey({ api }: RevocationScene, name: string, spec: object): Promise<void> {

@@ -5,7 +5,7 @@ NODE := node_modules/node/bin/node --disable-warning=ExperimentalWarning
 BIN := node_modules/.bin
 VITEST := $(BIN)/vitest run
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo test test-unit test-redis test-crds test-cluster test-dataplane test-chart test-e2e prove-api-faults prove-limits prove-revocation prove-interleavings prove-rotation mutations prove-scale prove-snapshot build images prove-install prove-helm3 golden format generate \
+.PHONY: help setup tools demo test test-unit test-redis test-crds test-cluster test-dataplane test-chart test-e2e prove-api-faults prove-limits prove-revocation prove-interleavings prove-rotation mutations prove-scale prove-noisy-tenant prove-snapshot build images prove-install prove-helm3 golden format generate \
 	check check-format check-types check-lint check-unused check-generated check-docs
 
 help: ## list the targets
@@ -98,6 +98,10 @@ prove-snapshot: setup ## hundreds of epochs with a process that dies at any writ
 prove-scale: setup tools ## measure the control plane with 10,000 and 20,000 VirtualKeys (about ten minutes) and write docs/scale.md
 	@bash test/tools/redis.sh
 	@$(NODE) test/prove/prove-scale.ts
+
+prove-noisy-tenant: setup tools ## a tenant edits 40 keys of 32 KiB without a pause; print what that does to another one; takes five minutes
+	@bash test/tools/redis.sh
+	KEYWRIGHT_PROVE=1 $(VITEST) --project prove test/prove/noisy-tenant.test.ts
 
 golden: setup ## write the golden files anew; read the difference before you commit it
 	$(VITEST) --project unit --update

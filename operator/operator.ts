@@ -31,7 +31,8 @@ import { StatusWriter } from './status-writer.ts';
 import type { UsageSettings } from './usage/usage-keeper.ts';
 import { SealedCluster } from './sealing/sealed-cluster.ts';
 import { wait, whenAborted } from './wait.ts';
-import { Watches } from './watches.ts';
+import { Watches, type When } from './watches.ts';
+import { ChangePace } from './queue/change-pace.ts';
 import type { WorkQueue } from './queue/work-queue.ts';
 import { toWorkItems } from './queue/work-items.ts';
 import { makeWorkQueue } from './queue/work-queue.ts';
@@ -98,7 +99,8 @@ export function startOperator(options: OperatorOptions): Operator {
   return new RunningOperator(options);
 }
 
-const concurrency = 8;
+/** … and for what ends something so many more. No namespace has all of them, whatever it does. */
+const workers = { concurrency: 8, urgentConcurrency: 4, keptForOthers: 2 };
 const installationRetryMs = 10_000;
 
 class RunningOperator implements Operator {
@@ -107,6 +109,7 @@ class RunningOperator implements Operator {
   readonly #watches: Watches;
   readonly #metrics: OperatorMetrics;
   readonly #revocations: Revocations;
+  readonly #pace: ChangePace;
   #installationSecret: Secret | undefined;
   readonly #stopping = new AbortController();
   #outdated: readonly string[] = [];
@@ -117,6 +120,7 @@ class RunningOperator implements Operator {
   constructor(options: OperatorOptions) {
     this.#options = options;
     const { settings, metrics } = options;
+    this.#pace = new ChangePace(options.clock);
     this.#cluster = new SealedCluster({
       cluster: toWriteGuarded(options.cluster, options.mayWrite ?? (() => true)),
       seal: options.seal ?? makeFixedSeal(),
@@ -126,7 +130,7 @@ class RunningOperator implements Operator {
     this.#watches = new Watches({
       cluster: this.#cluster,
       ...settings,
-      onChange: (item, delayMs) => this.#enqueue(item, delayMs),
+      onChange: (item, when) => this.#enqueue(item, when),
       onVirtualKey: (event) => this.#see(event),
       onSnapshotSecret: (event: ReflectedEvent<SecretObject>) => this.#term?.publisher.observe(event),
     });
@@ -263,7 +267,7 @@ class RunningOperator implements Operator {
     const queue = makeWorkQueue({
       clock,
       random: fraction,
-      concurrency,
+      ...workers,
       groupOf: toNamespaceOf,
       name: 'reconcile',
       metrics,
@@ -327,7 +331,8 @@ class RunningOperator implements Operator {
     if (!this.#watches.holds(item) && absences.isGone(item)) this.#watches.endNamespace(item.slice(item.lastIndexOf('/') + 1));
   }
 
-  #enqueue(item: string, delayMs = 0): void {
-    this.#term?.queue.addAfter(item, delayMs);
+  #enqueue(item: string, when: When = 0): void {
+    if (when === 'urgently') this.#term?.queue.add(item, { urgent: true });
+    else this.#term?.queue.addAfter(item, when === 'edited' ? this.#pace.delayMs(item) : Math.max(when, this.#pace.leftMs(item)));
   }
 }

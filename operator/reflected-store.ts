@@ -1,3 +1,4 @@
+import { liesBefore } from '../runtime/resource-version.ts';
 import type { ClusterObject, ReflectedEvent } from './cluster/cluster.ts';
 
 /** How many versions that we have overwritten are remembered for each object: more than can be on their way at once. */
@@ -13,7 +14,7 @@ interface Kept<T> {
 
 /**
  * The objects of one reflector by `namespace/name`, ahead of it by our own writes: what we have written is known at once,
- * and an older state that the watch still delivers is passed over. Versions are compared for equality only.
+ * and an older state that the watch still delivers is passed over. What the watch delivers is compared for equality only.
  */
 export class ReflectedStore<T extends ClusterObject> {
   readonly #kept = new Map<string, Kept<T>>();
@@ -72,6 +73,8 @@ export class ReflectedStore<T extends ClusterObject> {
     const kept = this.#kept.get(key);
     const former = kept?.object.metadata.resourceVersion;
     if (former === object.metadata.resourceVersion) return;
+    // The watch, on a connection of its own, was faster: it has shown our write and what somebody did after it. That would not be told again.
+    if (former !== undefined && liesBefore(object.metadata.resourceVersion ?? '', former)) return;
     const superseded = former === undefined ? none : [...(kept?.superseded ?? none), former].slice(-rememberedVersions);
     this.#kept.set(key, { object, superseded });
   }

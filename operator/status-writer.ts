@@ -24,9 +24,18 @@ interface Known {
   readonly atMs: number;
   /** until when we leave what somebody else has written */
   readonly dueMs: number | undefined;
+  /** before it no further status of a large object is written, but for a burst */
+  readonly freeMs: number;
 }
 
 const backoff = { baseMs: 500, maximumMs: 60_000 };
+/**
+ * The API server writes the whole object for a status, validates it and tells it to all who watch. Of a large one that is edited again and again it does so once in a while: after a burst it
+ * rests for as long as its size deserves, 8 s for 32 KiB. Most objects are a tenth of that and do not rest.
+ */
+const largeBytes = 8_192;
+const restMsPerKiB = 250;
+const burst = 4;
 /** So long without a dispute, and the next one is the first. Longer than the longest wait, or a dispute would never grow. */
 const quietMs = 3 * backoff.maximumMs;
 
@@ -58,7 +67,8 @@ export class StatusWriter {
       again(item, this.#dispute(item, { ...known, lostAt: resourceVersion }));
       return undefined;
     }
-    this.#keep(item, { ...known, uid, status: outcome.object.status, lostAt: undefined, dueMs: undefined, atMs: clock.now() });
+    const { freeMs } = this.#restOf(object, known);
+    this.#keep(item, { ...known, uid, status: outcome.object.status, lostAt: undefined, dueMs: undefined, atMs: clock.now(), freeMs });
     return outcome.object;
   }
 
@@ -66,14 +76,22 @@ export class StatusWriter {
     const known = this.#known.get(item);
     const nowMs = this.#options.clock.now();
     const isCurrent = known !== undefined && known.uid === uid && nowMs - known.atMs < quietMs;
-    return isCurrent ? known : { uid, status: undefined, lostAt: undefined, disputes: 0, atMs: nowMs, dueMs: undefined };
+    return isCurrent ? known : { uid, status: undefined, lostAt: undefined, disputes: 0, atMs: nowMs, dueMs: undefined, freeMs: 0 };
   }
 
   #waitMs(item: string, object: WithStatus, known: Known): number {
     const isLost = known.lostAt !== undefined && known.lostAt === object.metadata.resourceVersion;
     const isUndone = known.status !== undefined && !isDeepStrictEqual(object.status, known.status);
-    if (!isLost && !isUndone) return 0;
+    if (!isLost && !isUndone) return this.#restOf(object, known).waitMs;
     return known.dueMs === undefined ? this.#dispute(item, known) : known.dueMs - this.#options.clock.now();
+  }
+
+  /** `freeMs`: after a write */
+  #restOf(object: WithStatus, { freeMs }: Known): { waitMs: number; freeMs: number } {
+    const nowMs = this.#options.clock.now();
+    const restMs = toRestMs(object);
+    const fromMs = Math.max(freeMs, nowMs - (burst - 1) * restMs);
+    return { waitMs: Math.max(0, fromMs - nowMs), freeMs: fromMs + restMs };
   }
 
   /** @returns how long to wait */
@@ -92,4 +110,9 @@ export class StatusWriter {
       this.#known.delete(oldest);
     }
   }
+}
+
+function toRestMs(object: WithStatus): number {
+  const { length } = JSON.stringify(object);
+  return length < largeBytes ? 0 : Math.round(length / 1024) * restMsPerKiB;
 }

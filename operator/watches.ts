@@ -15,12 +15,16 @@ import { consentLabel } from './translate/source-entries.ts';
 import type { ChannelView, NamespaceView } from './translate/channel-view.ts';
 import type { Claims } from './translate/key-input.ts';
 import { toChannelView } from './translate/channel-view.ts';
+import { isEndedByEdit } from './translate/ended-by-edit.ts';
 import { UserGroups } from './queue/user-groups.ts';
 
 const rereadAttempts = 4;
 
 /** How long a Channel's number of users may be behind. */
 const usedByDelayMs = 5_000;
+
+/** So many milliseconds later; edited: its owner has changed it, and may do so again at once; urgently: before all others, since something of it has ended. */
+export type When = number | 'edited' | 'urgently';
 
 export interface WatchesOptions {
   readonly cluster: Cluster;
@@ -30,7 +34,7 @@ export interface WatchesOptions {
   /** empty = all */
   readonly watchNamespaces: readonly string[];
   /** `VirtualKey/namespace/name` or `Channel/namespace/name` has to be looked at */
-  readonly onChange: (item: string, delayMs?: number) => void;
+  readonly onChange: (item: string, when?: When) => void;
   /** something is new about a VirtualKey; before anything else is done about it */
   readonly onVirtualKey: (event: ReflectedEvent<VirtualKey>) => void;
   readonly onSnapshotSecret: (event: ReflectedEvent<SecretObject>) => void;
@@ -226,6 +230,7 @@ export class Watches {
     const { namespace = '', name } = event.object.metadata;
     const id = `${namespace}/${name}`;
     const item = `VirtualKey/${id}`;
+    const before = this.virtualKeys.get(namespace, name);
     if (!this.virtualKeys.take(event)) return;
     this.#options.onVirtualKey(event);
     if (event.type === 'Applied') {
@@ -238,7 +243,7 @@ export class Watches {
       this.#readers.delete(item);
       this.#delivered.delete(item);
     }
-    this.#options.onChange(item);
+    this.#options.onChange(item, toWhen(event, before));
     if (!this.#users.set(id, event.type === 'Applied' ? event.object : undefined)) return;
     for (const channelId of this.#views.keys()) this.#options.onChange(`Channel/${channelId}`, usedByDelayMs);
   }
@@ -312,6 +317,14 @@ export class Watches {
     const { namespace = '', name } = secret.metadata;
     for (const item of index.usersOf(`${namespace}/${name}`)) this.#options.onChange(item);
   }
+}
+
+function toWhen(event: Exclude<ReflectedEvent<VirtualKey>, { type: 'Synced' }>, before: VirtualKey | undefined): When {
+  if (event.type === 'Deleted') return event.seen ? 'urgently' : 0;
+  const { object } = event;
+  if (isEndedByEdit(before, object)) return 'urgently';
+  const isStatus = before?.metadata.generation === object.metadata.generation && !isDeepStrictEqual(before?.status, object.status);
+  return isStatus ? 0 : 'edited';
 }
 
 function isVirtualKey(object: ClusterObject): object is VirtualKey {

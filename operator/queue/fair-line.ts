@@ -46,18 +46,19 @@ export class FairLine<T> {
     return value;
   }
 
-  take(): readonly [item: string, value: T] | undefined {
-    const [turn] = this.#groups;
-    if (turn === undefined) return undefined;
-    const [name, group] = turn;
-    const [first] = group;
-    this.#groups.delete(name);
-    if (first === undefined) return undefined;
-    group.delete(first[0]);
-    this.#size -= 1;
-    // behind all groups that wait now
-    if (group.size > 0) this.#groups.set(name, group);
-    return first;
+  /** `mayTake`: whether it can be a group's turn at present; one that it cannot be keeps its place */
+  take(mayTake: (group: string) => boolean = () => true): readonly [item: string, value: T] | undefined {
+    for (const [name, group] of this.#groups) {
+      const [first] = group;
+      if (first === undefined || !mayTake(name)) continue;
+      this.#groups.delete(name);
+      group.delete(first[0]);
+      this.#size -= 1;
+      // behind all groups that wait now
+      if (group.size > 0) this.#groups.set(name, group);
+      return first;
+    }
+    return undefined;
   }
 
   clear(): void {

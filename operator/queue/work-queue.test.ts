@@ -13,19 +13,24 @@ async function settle(): Promise<void> {
 function make(
   options: {
     concurrency?: number;
+    urgentConcurrency?: number;
+    keptForOthers?: number;
     work?: (key: string) => Promise<void> | void;
     random?: () => number;
     registry?: Registry;
     groupOf?: (key: string) => string;
   } = {},
 ) {
+  const { concurrency = 1, urgentConcurrency = 0, keptForOthers = 0 } = options;
   const clock = makeFakeClock(0);
   const ran: { key: string; atMs: number }[] = [];
   const errors: string[] = [];
   const queue = makeWorkQueue({
     clock,
     random: options.random ?? (() => 0),
-    concurrency: options.concurrency ?? 1,
+    concurrency,
+    urgentConcurrency,
+    keptForOthers,
     ...(options.groupOf === undefined ? {} : { groupOf: options.groupOf }),
     work: async (key) => {
       ran.push({ key, atMs: clock.now() });
@@ -78,6 +83,49 @@ describe('work queue', () => {
       await settle();
     }
     expect(keys()).toEqual(['a', 'd', 'a', 'b', 'c']);
+  });
+
+  it('has workers for what is urgent when all others are taken', async () => {
+    const gate = makeGate();
+    const { queue, keys } = make({ concurrency: 2, urgentConcurrency: 1, work: gate.work });
+    for (const key of ['a', 'b', 'c']) queue.add(key);
+    await settle();
+    queue.add('x', { urgent: true });
+    queue.add('y', { urgent: true });
+    await settle();
+    expect(keys()).toEqual(['a', 'b', 'x']);
+    gate.open();
+    await settle();
+    // what is urgent had no place beyond the two, but it is next
+    expect(keys()).toEqual(['a', 'b', 'x', 'y']);
+    gate.open();
+    await settle();
+    expect(keys()).toEqual(['a', 'b', 'x', 'y']);
+    gate.open();
+    await settle();
+    expect(keys()).toEqual(['a', 'b', 'x', 'y', 'c']);
+  });
+
+  it('never gives all workers to one group', async () => {
+    const gate = makeGate();
+    const options = { concurrency: 4, urgentConcurrency: 1, keptForOthers: 2, groupOf: (key: string) => key.slice(0, 1) };
+    const { queue, keys } = make({ ...options, work: gate.work });
+    for (const key of ['a1', 'a2', 'a3', 'a4']) queue.add(key);
+    await settle();
+    expect(keys()).toEqual(['a1', 'a2']);
+    queue.add('b1');
+    queue.add('a5', { urgent: true });
+    queue.add('a6', { urgent: true });
+    await settle();
+    expect(keys()).toEqual(['a1', 'a2', 'a5', 'b1']);
+    gate.open();
+    await settle();
+    expect(keys()).toEqual(['a1', 'a2', 'a5', 'b1', 'a6']);
+    for (let turn = 0; turn < 5; turn += 1) {
+      gate.open();
+      await settle();
+    }
+    expect(keys()).toEqual(['a1', 'a2', 'a5', 'b1', 'a6', 'a3', 'a4']);
   });
 
   it('never works twice at once on a key, and once more when it was added meanwhile', async () => {

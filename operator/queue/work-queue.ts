@@ -10,7 +10,11 @@ export interface WorkQueueOptions {
   readonly random: () => number;
   /** how many keys are worked on at once, at least 1 */
   readonly concurrency: number;
+  /** how many more may be worked on when they are urgent, so that they wait for nobody; default none */
+  readonly urgentConcurrency?: number;
   readonly work: (key: string) => Promise<void>;
+  /** so many of the workers are never all of one group; default none */
+  readonly keptForOthers?: number;
   /** groups take turns; default: all keys are of one */
   readonly groupOf?: (key: string) => string;
   /** a failed run; the key is retried by itself */
@@ -47,21 +51,22 @@ export function makeWorkQueue(options: WorkQueueOptions): WorkQueue {
 }
 
 class KeyedQueue implements WorkQueue {
-  readonly #options: WorkQueueOptions;
+  readonly #options: WorkQueueOptions & { readonly groupOf: (key: string) => string };
   readonly #metrics: ReturnType<typeof makeQueueMetrics>;
   /** key → since when */
   readonly #waiting: FairLine<number>;
   readonly #urgent: FairLine<number>;
   /** key → whether it was added again while running */
   readonly #running = new Map<string, 'once' | 'again' | 'urgently again'>();
+  readonly #runningOfGroup = new Map<string, number>();
   readonly #delayed = new Map<string, Delayed>();
   readonly #failures = new Map<string, number>();
   #stopped = false;
   #onIdle: (() => void)[] = [];
 
   constructor(options: WorkQueueOptions) {
-    this.#options = options;
     const { groupOf = () => '' } = options;
+    this.#options = { ...options, groupOf };
     this.#waiting = new FairLine(groupOf);
     this.#urgent = new FairLine(groupOf);
     this.#metrics = makeQueueMetrics(options);
@@ -122,14 +127,29 @@ class KeyedQueue implements WorkQueue {
   }
 
   #startWorkers(): void {
-    while (!this.#stopped && this.#running.size < this.#options.concurrency) {
-      const next = this.#urgent.take() ?? this.#waiting.take();
+    const { concurrency, urgentConcurrency = 0 } = this.#options;
+    while (!this.#stopped) {
+      const next = this.#take(this.#urgent, concurrency + urgentConcurrency) ?? this.#take(this.#waiting, concurrency);
       if (next === undefined) return;
       const [key, sinceMs] = next;
       this.#running.set(key, 'once');
+      this.#count(key, 1);
       this.#metrics?.started(this.depth, this.#options.clock.now() - sinceMs);
       void this.#run(key);
     }
+  }
+
+  #take(line: FairLine<number>, workers: number): readonly [key: string, sinceMs: number] | undefined {
+    if (this.#running.size >= workers) return undefined;
+    const mostOfGroup = Math.max(1, workers - (this.#options.keptForOthers ?? 0));
+    return line.take((group) => (this.#runningOfGroup.get(group) ?? 0) < mostOfGroup);
+  }
+
+  #count(key: string, change: 1 | -1): void {
+    const group = this.#options.groupOf(key);
+    const count = (this.#runningOfGroup.get(group) ?? 0) + change;
+    if (count > 0) this.#runningOfGroup.set(group, count);
+    else this.#runningOfGroup.delete(group);
   }
 
   async #run(key: string): Promise<void> {
@@ -143,6 +163,7 @@ class KeyedQueue implements WorkQueue {
     this.#metrics?.ended(this.#options.clock.now() - startedMs);
     const again = this.#running.get(key);
     this.#running.delete(key);
+    this.#count(key, -1);
     if (again !== 'once') this.add(key, { urgent: again === 'urgently again' });
     this.#startWorkers();
     if (this.#running.size === 0) for (const resolve of this.#onIdle.splice(0)) resolve();

@@ -100,6 +100,7 @@ export class Publisher {
       clock,
       random,
       concurrency: 4,
+      urgentConcurrency: 2,
       name: 'publish',
       metrics,
       work: (name) => this.#work(name),

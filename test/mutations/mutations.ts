@@ -1139,8 +1139,8 @@ export const mutations: readonly Mutation[] = [
     edits: [
       {
         file: 'operator/queue/work-queue.ts',
-        find: 'this.#urgent.take() ?? this.#waiting.take()',
-        replace: 'this.#waiting.take() ?? this.#urgent.take()',
+        find: 'this.#take(this.#urgent, concurrency + urgentConcurrency) ?? this.#take(this.#waiting, concurrency)',
+        replace: 'this.#take(this.#waiting, concurrency) ?? this.#take(this.#urgent, concurrency + urgentConcurrency)',
       },
     ],
     test: {
@@ -1154,11 +1154,68 @@ export const mutations: readonly Mutation[] = [
     edits: [
       {
         file: 'operator/queue/fair-line.ts',
-        find: 'const [first] = group;\n    this.#groups.delete(name);',
-        replace: 'const [first] = group;\n    if (group.size <= 1) this.#groups.delete(name);',
+        find: '      this.#groups.delete(name);\n      group.delete(first[0]);',
+        replace: '      if (group.size <= 1) this.#groups.delete(name);\n      group.delete(first[0]);',
       },
     ],
     test: { file: 'operator/queue/fair-line.test.ts', name: 'a fair line > lets groups take turns, each in the order of arrival' },
+  },
+  {
+    id: 'one-namespace-has-all-workers',
+    bug: 'one namespace may have all workers, and others wait until the API server has answered for it',
+    edits: [
+      {
+        file: 'operator/operator.ts',
+        find: 'urgentConcurrency: 4, keptForOthers: 2',
+        replace: 'urgentConcurrency: 0, keptForOthers: 0',
+      },
+    ],
+    test: {
+      file: 'operator/noisy-neighbour.test.ts',
+      name: 'a revocation, a suspension and an edit do not wait for any of the edits of another namespace',
+    },
+  },
+  {
+    id: 'revocation-paced',
+    bug: 'the revocation of a key that is edited without a pause waits for its turn like another edit',
+    edits: [{ file: 'operator/watches.ts', find: "if (isEndedByEdit(before, object)) return 'urgently';", replace: '' }],
+    test: {
+      file: 'operator/noisy-neighbour.test.ts',
+      name: 'a revocation does not wait for the edits of its own namespace, nor for those of its own key',
+    },
+  },
+  {
+    id: 'late-answer-hides-an-edit',
+    bug: 'the answer to our own write, which comes after the watch has shown a later edit, takes the place of that edit',
+    edits: [
+      {
+        file: 'operator/reflected-store.ts',
+        find: "if (former !== undefined && liesBefore(object.metadata.resourceVersion ?? '', former)) return;",
+        replace: '',
+      },
+    ],
+    test: {
+      file: 'operator/reflected-store.test.ts',
+      name: 'a store ahead of its watch by our own writes > keeps what the watch has shown after our write, when the answer to the write comes later still',
+    },
+  },
+  {
+    id: 'each-edit-is-looked-at',
+    bug: 'an object that is edited without a pause is looked at as often as it is edited',
+    edits: [{ file: 'operator/queue/change-pace.ts', find: 'return paced.dueMs - nowMs;', replace: 'return 0;' }],
+    test: {
+      file: 'operator/noisy-neighbour.test.ts',
+      name: 'an object that is edited without a pause is looked at once a second, at last as it stands at last',
+    },
+  },
+  {
+    id: 'large-statuses-without-rest',
+    bug: 'the status of a large object is written for each of its edits',
+    edits: [{ file: 'operator/status-writer.ts', find: 'length < largeBytes ? 0', replace: 'length > 0 ? 0' }],
+    test: {
+      file: 'operator/status-writer.test.ts',
+      name: 'statuses of an object that is edited again and again > are the fewer, the larger it is, and at last there is the right one',
+    },
   },
 
   // Chart and images
@@ -1522,7 +1579,7 @@ export const mutations: readonly Mutation[] = [
   {
     id: 'statuses-without-end',
     bug: 'of two leaders that see different things each writes its status over the other’s at once, without end',
-    edits: [{ file: 'operator/status-writer.ts', find: 'if (!isLost && !isUndone) return 0;', replace: 'if (!isLost) return 0;' }],
+    edits: [{ file: 'operator/status-writer.ts', find: 'if (!isLost && !isUndone) return', replace: 'if (!isLost) return' }],
     test: {
       file: 'operator/status-writer.test.ts',
       name: 'two leaders that see different things > write statuses and shards over each other’s a few times in a minute, not without end',

@@ -9,6 +9,8 @@ export interface ApiClient {
   post(path: string, body: unknown): Promise<void>;
   /** a merge patch; resolves when the API server has accepted it */
   patch(path: string, body: unknown): Promise<void>;
+  /** the same; gives the object as it is now */
+  patched<T>(path: string, body: unknown): Promise<T>;
   close(): Promise<void>;
 }
 
@@ -29,6 +31,7 @@ export function makeApiClient({ url, certificatePath, adminToken }: ControlPlane
     text: (path) => call('GET', path),
     post: async (path, body) => void (await call('POST', path, body)),
     patch: async (path, body) => void (await call('PATCH', path, body)),
+    patched: async <T>(path: string, body: unknown) => JSON.parse(await call('PATCH', path, body)) as T,
     close: () => pool.close(),
   };
 }

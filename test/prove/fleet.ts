@@ -12,9 +12,11 @@ import { type ApiClient, makeApiClient } from './api-client.ts';
 /** API server, etcd, Redis and a fake provider, and the means to start operators and proxies of one build on them. */
 export interface Fleet {
   readonly api: ApiClient;
-  startOperator(): Promise<Running>;
-  /** resolves when it listens; whether it is ready is another matter */
-  startProxy(): Promise<Running>;
+  readonly controlPlane: ControlPlane;
+  readonly redisUrl: string;
+  /** both resolve when it listens; whether it is ready is another matter */
+  startOperator(environment?: Readonly<Record<string, string>>): Promise<Running>;
+  startProxy(environment?: Readonly<Record<string, string>>): Promise<Running>;
   stop(): Promise<void>;
 }
 
@@ -54,20 +56,24 @@ export async function startFleet(command: readonly [string, ...string[]]): Promi
   const admin = { KEYWRIGHT_ADMIN_LISTEN: '127.0.0.1:0' };
   return {
     api,
-    startOperator: () =>
+    controlPlane,
+    redisUrl: redis.url,
+    startOperator: (environment = {}) =>
       run(['operator'], {
         ...admin,
         KUBECONFIG: accounts.operator,
         KEYWRIGHT_PUBLIC_URL: 'https://gateway.example.com',
         KEYWRIGHT_API_LISTEN: '127.0.0.1:0',
+        ...environment,
       }),
-    startProxy: () =>
+    startProxy: (environment = {}) =>
       run(['proxy'], {
         ...admin,
         KUBECONFIG: accounts.proxy,
         KEYWRIGHT_LISTEN: '127.0.0.1:0',
         KEYWRIGHT_REDIS_URL: redis.url,
         KEYWRIGHT_REPLICAS: '2',
+        ...environment,
       }),
     async stop() {
       await Promise.all(processes.map((process) => process.stop(30_000)));

@@ -1,5 +1,6 @@
 import type { Stall } from './fleet.ts';
-import type { Latency, ScaleResult } from './scale.ts';
+import type { Latency } from './latency.ts';
+import type { ScaleResult } from './scale.ts';
 
 export interface Measured {
   readonly at: string;

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Pool } from 'undici';
 import { untilHolds } from '../support/eventually.ts';
 import { type ApiClient, forEach } from './api-client.ts';
+import { type Latency, toLatency } from './latency.ts';
 import { type Fleet, longestStall, memoryOf, type Running, sample, type Stall, sumOf } from './fleet.ts';
 
 export interface ScaleOptions {
@@ -33,12 +34,6 @@ export interface ScaleResult {
   readonly suspension: Latency;
   readonly edit: Latency;
   readonly restart: Restart;
-}
-
-export interface Latency {
-  readonly p50Ms: number;
-  readonly p99Ms: number;
-  readonly maxMs: number;
 }
 
 export interface Restart {
@@ -288,12 +283,6 @@ async function measureRestart(fleet: Fleet, operator: Running): Promise<Restart>
   const { nowMiB: restMiB, peakMiB } = memoryOf(next.process.pid);
   const reads = await sample(next, 'keywright_kube_requests_total{verb="get",code="200"}');
   return { leadsSeconds, quietSeconds, writes: (await writesSoFar(api, all)) - before, reads, peakMiB, restMiB };
-}
-
-function toLatency(samples: readonly number[]): Latency {
-  const sorted = samples.toSorted((left, right) => left - right);
-  const at = (share: number): number => Math.round(sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)] ?? 0);
-  return { p50Ms: at(0.5), p99Ms: at(0.99), maxMs: at(1) };
 }
 
 function toKiB(bytes: number): number {

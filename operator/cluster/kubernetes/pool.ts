@@ -36,8 +36,9 @@ function makeDispatcher(connection: Connection): Dispatcher {
   if (connection.proxyUrl !== undefined) {
     return new ProxyAgent({ uri: connection.proxyUrl, requestTls: { ...connection.tls, ...keepAlive }, ...timeouts });
   }
+  // HTTP/1.1: in HTTP/2 all streams share the window of one connection, and a watch that is told of large objects without a pause holds up every other one and all calls.
   // No bound of connections here: each watch holds one for ever; the client bounds the others.
   const connect = { ...connection.tls, ...keepAlive, timeout: 10_000 };
   // Idle ones are kept for less than the API server keeps them (90 s), or each quiet minute would cost a TLS handshake.
-  return new Pool(connection.origin, { connect, keepAliveTimeout: 60_000, ...timeouts });
+  return new Pool(connection.origin, { connect, keepAliveTimeout: 60_000, allowH2: false, ...timeouts });
 }

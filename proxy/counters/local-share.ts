@@ -1,39 +1,46 @@
 import type { Decision } from './answers.ts';
-import type { Admission, LimitWindow, PeekQuestion, Settlement } from './counters.ts';
+import { makeBudgetShare } from './budget-share.ts';
+import type { Admission, BudgetState, LimitWindow, PeekQuestion, Settlement } from './counters.ts';
 import { LimitStore } from './limit-store.ts';
 import type { Reading } from './peek.ts';
 
 /**
  * What a proxy decides by while Redis is away: the same algorithm on a share of each limit, ⌈limit / replicas⌉ and at least 1. The store holds every admission of this proxy all
- * the time, those that Redis decided too, so the share is less by what the proxy admitted in the last window. Bound: ≤ 2 × limit over the edge of an outage.
+ * the time, those that Redis decided too, so the share is less by what the proxy admitted in the last window. Bounds: docs/decisions/0024-outages.md.
  */
 export interface LocalShare {
-  /** counts what Redis admitted */
-  book(admission: Admission): void;
-  decide(admission: Admission): { readonly decision: Decision; readonly share: Admission };
+  /** counts what Redis admitted at its `timeMs` */
+  book(admission: Admission, timeMs: number): void;
+  /** what Redis says of the budgets of a key */
+  heard(keyId: string, budgets: readonly BudgetState[], timeMs: number): void;
+  decide(admission: Admission): LocalDecision;
   /** what this proxy has seen by itself, and its shares of the windows */
   peek(question: PeekQuestion): { readonly reading: Reading; readonly shares: readonly LimitWindow[] };
-  /** gives true when the admission was decided here, so that Redis knows nothing of it */
-  settle(settlement: Settlement): boolean;
+  settle(settlement: Settlement): void;
   renew(admission: Admission, tokensSoFar: number): void;
 }
 
-/** Decisions remembered as made here; beyond it the oldest are forgotten, which costs Redis a settlement that does nothing. */
-const mostRemembered = 100_000;
+export type LocalDecision =
+  | { readonly outcome: 'decided'; readonly decision: Decision; readonly share: Admission }
+  | { readonly outcome: 'exhausted'; readonly timeMs: number; readonly budget: BudgetState }
+  /** the share of a budget is used up or not known, which says nothing about the budget itself */
+  | { readonly outcome: 'unavailable' };
 
+/** `now`: the clock of Redis as far as it is known, so that what is decided here falls into the same windows. */
 export function makeLocalShare({ replicas, now }: { replicas: () => number; now: () => number }): LocalShare {
   const store = new LimitStore();
-  const decidedHere = new Set<string>();
+  const budgets = makeBudgetShare({ replicas });
   return {
-    book: (admission) => store.book(withoutMoney(admission), now()),
+    book: (admission, timeMs) => store.book(withoutMoney(admission), timeMs),
+    heard: (keyId, states, timeMs) => budgets.heard(keyId, states, timeMs),
     decide(admission) {
+      const timeMs = now();
+      const lacking = budgets.check(admission, timeMs);
+      if (lacking !== undefined) return { ...lacking, timeMs };
       const share = toShare(withoutMoney(admission), replicas());
-      const decision = store.admit(share, now());
-      if (!decision.admitted) return { decision, share };
-      decidedHere.add(admission.requestId);
-      const [oldest] = decidedHere;
-      if (decidedHere.size > mostRemembered && oldest !== undefined) decidedHere.delete(oldest);
-      return { decision, share };
+      const decision = store.admit(share, timeMs);
+      if (decision.admitted) budgets.commit(admission, timeMs);
+      return { outcome: 'decided', decision, share };
     },
     peek(question) {
       const shares = toShares(question.windows, replicas());
@@ -41,7 +48,7 @@ export function makeLocalShare({ replicas, now }: { replicas: () => number; now:
     },
     settle(settlement) {
       store.settle(settlement, now());
-      return decidedHere.delete(settlement.requestId);
+      budgets.settle(settlement);
     },
     renew: (admission, tokens) => store.renew(withoutMoney(admission), { tokens, costNanoUsd: 0 }, now()),
   };

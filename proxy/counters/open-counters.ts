@@ -4,7 +4,7 @@ import { type RedisSourceSettings, toRedisSource } from '../../runtime/redis-set
 import type { Counters } from './counters.ts';
 import { makeMemoryCounters } from './memory.ts';
 import { makeRedisCounters } from './redis.ts';
-import type { FailurePolicy } from './shared-counters.ts';
+import type { FailurePolicy } from './fallback.ts';
 
 /** Without `redisUrl` this process counts alone. */
 export interface CountersSettings extends RedisSourceSettings {

@@ -217,10 +217,10 @@ describe('Redis counters when Redis fails', () => {
     }
     await eventually(() => !counters.degraded);
     await counters.flush();
-    // one request and its 20 tokens: the three that timed out were released again
+    // One request and its 20 tokens, and the three that were let in here, once: what Redis decided of them was released again. They still run, with what they were estimated at.
     await eventually(async () => {
       const left = await remaining(counters, [rpm(10), tpm(1_000)]);
-      return left[0] === 9 && left[1] === 980;
+      return left[0] === 6 && left[1] === 950;
     });
   });
 

@@ -6,7 +6,8 @@ import { openRedis, type RedisOptions, toRedisAddress } from '../../runtime/redi
 import { runScript, runScripts } from '../../runtime/redis-script.ts';
 import type { RedisSource } from '../../runtime/redis-settings.ts';
 import { describeRedis } from '../../runtime/redis-url.ts';
-import { type FailurePolicy, makeSharedCounters, type ScriptStore, type SharedCounters } from './shared-counters.ts';
+import type { FailurePolicy } from './fallback.ts';
+import { makeSharedCounters, type ScriptStore, type SharedCounters } from './shared-counters.ts';
 
 export interface RedisCountersOptions extends Omit<RedisSource, 'url'> {
   readonly url: string | Hidden;

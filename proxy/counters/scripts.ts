@@ -134,7 +134,7 @@ export function slotsKey(keyId: string): string {
   return `${stemOf(keyId)}:slots:${keyId}`;
 }
 
-export function windowKey(keyId: string, { span, name }: LimitWindow): string {
+export function windowKey(keyId: string, { span, name }: Pick<LimitWindow, 'span' | 'name'>): string {
   return `${stemOf(keyId)}:${span}:${keyId}:${name}`;
 }
 

@@ -3,7 +3,8 @@ import { makeLog } from '../../runtime/log.ts';
 import { makeMetrics } from '../../runtime/metrics.ts';
 import type { RedisScriptCall } from '../../runtime/redis-script.ts';
 import type { Admission } from './counters.ts';
-import { type FailurePolicy, makeSharedCounters, type ScriptStore, type SharedCounters } from './shared-counters.ts';
+import type { FailurePolicy } from './fallback.ts';
+import { makeSharedCounters, type ScriptStore, type SharedCounters } from './shared-counters.ts';
 
 let metrics: ReturnType<typeof makeMetrics>;
 let counters: SharedCounters;

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { tagOf } from '../../core/hash-tag.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { Metrics } from '../../runtime/metrics.ts';
@@ -6,19 +7,15 @@ import { type Decision, type Overruled, toAnswer, toOverruledAnswer } from './an
 import { awaitReply } from './await-reply.ts';
 import { makeBreaker } from './breaker.ts';
 import type { Admission, AdmitAnswer, Counters } from './counters.ts';
+import { type FailurePolicy, makeFallback } from './fallback.ts';
 import { withHolder } from './holder.ts';
 import { makeLimiterMetrics } from './limiter-metrics.ts';
-import { makeLocalShare } from './local-share.ts';
 import { toPeekAnswer } from './peek.ts';
 import { toPeekCall, toReading } from './peek-script.ts';
 import { toAdmitCall, toDecisions, toRenewCall, toSettleCall } from './scripts.ts';
 import { makeSettlementQueue } from './settlement-queue.ts';
+import { makeStoreClock } from './store-clock.ts';
 import { makeTogether } from './together.ts';
-
-/**
- * What decides while the store is away: a share of each limit in this process, nobody (503 `limiter_unavailable`), or everybody is let in.
- */
-export type FailurePolicy = 'LocalShare' | 'Closed' | 'Open';
 
 /** One connection to a store that runs our scripts. */
 export interface ScriptStore {
@@ -96,10 +93,23 @@ export function makeSharedCounters({
   redisClock,
 }: Options): SharedCounters {
   const measured = makeLimiterMetrics(metrics, () => queue.depth);
-  const local = failurePolicy === 'LocalShare' ? makeLocalShare({ replicas, now }) : undefined;
   const clock = (): string => (redisClock === undefined ? '' : String(redisClock()));
+  const storeClock = makeStoreClock({ monotonicNow, wallNow: now });
+  const fallback = makeFallback({
+    policy: failurePolicy,
+    replicas,
+    random,
+    storeClock,
+    process: randomUUID(),
+    readyFor: (tag) => admissions.readyFor(tag),
+    epochOf: (tag) => admissions.epochOf(tag),
+    clockText: clock,
+  });
   const immediate = new Set<Promise<unknown>>();
   let degraded: boolean | undefined;
+  /** Redis is back and is being told what was decided without it */
+  let returning = false;
+  let tellTimer: NodeJS.Timeout | undefined;
   let closed = false;
   let probing = false;
   let probeTimer: NodeJS.Timeout | undefined;
@@ -107,13 +117,39 @@ export function makeSharedCounters({
   measured.degraded.set(1);
 
   const review = (reason: string): void => {
-    const next = !admissions.ready || breaker.open;
+    const away = !admissions.ready || breaker.open;
+    if (degraded === true && !away) comeBack();
+    else change(away, reason);
+  };
+  const change = (next: boolean, reason: string): void => {
     if (next === degraded || closed) return;
     degraded = next;
     measured.degraded.set(next ? 1 : 0);
     if (!next) firstReady.resolve();
     if (next) log.warn({ event: 'limiter_degraded', redis: where, reason, policy: failurePolicy }, 'Redis is away: limits are degraded');
     else log.info({ event: 'limiter_shared', redis: where }, 'limits are shared through Redis');
+  };
+  const tell = (): Promise<void> => {
+    for (const call of fallback.take()) queue.add({ ...call, command: 'push' });
+    return queue.flush();
+  };
+  /** Redis is told what was decided without it before it decides again, so that it does not let the same in once more; for at most a second. */
+  const comeBack = (): void => {
+    if (returning) return;
+    returning = true;
+    void tell().then(() => {
+      returning = false;
+      change(!admissions.ready || breaker.open, '');
+      tellSoon();
+    });
+  };
+  /** What was decided here without an outage of all: after a late answer, or while a part of a cluster was away. */
+  const tellSoon = (): void => {
+    if (tellTimer !== undefined || closed || degraded !== false || !fallback.waiting) return;
+    tellTimer = setTimeout(() => {
+      tellTimer = undefined;
+      if (degraded === false) void tell();
+    }, batchMs);
   };
   const breaker = makeBreaker({
     now: monotonicNow,
@@ -138,7 +174,7 @@ export function makeSharedCounters({
     probing = false;
     if (breaker.open) scheduleProbe();
   };
-  const queue = makeSettlementQueue<RedisScriptCall & { readonly command: 'settle' | 'renew' | 'release' }>({
+  const queue = makeSettlementQueue<RedisScriptCall & { readonly command: 'settle' | 'renew' | 'release' | 'push' }>({
     async send(batch) {
       for (const { command } of batch) measured.commands.inc({ command });
       const results = await settlements.runAll(batch);
@@ -165,15 +201,16 @@ export function makeSharedCounters({
     sendAtOnce(toSettleCall(settlement, clock()), 'release');
   };
   const decideWithout = (admission: Admission): AdmitAnswer => {
-    if (failurePolicy === 'Closed') return { outcome: 'unavailable' };
-    if (local === undefined) return { outcome: 'admitted', timeMs: now(), windows: [], shadowRefusals: [], degraded: true };
-    const { decision, share } = local.decide(admission);
-    return toAnswer(decision, admission, { degraded: true, random, share });
+    const answer = fallback.decide(admission);
+    tellSoon();
+    return answer;
   };
   const toShared = (decision: Decision | Overruled, admission: Admission): AdmitAnswer => {
     if ('overruled' in decision) return toOverruledAnswer(decision, admission);
-    if (decision.admitted) local?.book(admission);
-    return toAnswer(decision, admission, { degraded: false, random });
+    if (decision.admitted) fallback.admitted(admission, { timeMs: decision.timeMs });
+    const answer = toAnswer(decision, admission, { degraded: false, random });
+    if ('budgets' in answer && answer.budgets !== undefined) fallback.heard(admission.keyId, answer.budgets, answer.timeMs);
+    return answer;
   };
   /** One call and one answer for all of them: a late one is one failure of Redis, however many waited for it. */
   const askRedis = async (batch: readonly Admission[]): Promise<readonly AdmitAnswer[]> => {
@@ -184,8 +221,10 @@ export function makeSharedCounters({
     for (const _ of batch) measured.duration.observe((monotonicNow() - startedMs) / 1_000);
     if (reply.outcome === 'reply') {
       breaker.success();
+      const receivedMs = monotonicNow();
       return batch.flatMap((admission, position) => {
         const decision = reply.value[position];
+        if (decision !== undefined) storeClock.heard(decision.timeMs, startedMs, receivedMs);
         return decision === undefined ? [] : toShared(decision, admission);
       });
     }
@@ -201,6 +240,8 @@ export function makeSharedCounters({
       onReady() {
         if (breaker.open) scheduleProbe();
         review('');
+        // it may be another Redis than before, without any outage between
+        if (degraded === false) void tell();
       },
       onLost: (reason) => review(reason),
     });
@@ -223,34 +264,33 @@ export function makeSharedCounters({
     async admit(asked) {
       const admission = withHolder(asked);
       if (countsNothing(admission)) return { outcome: 'admitted', timeMs: now(), windows: [], shadowRefusals: [], degraded: false };
-      if (!admissions.readyFor(tagOf(admission.keyId)) || breaker.open) return decideWithout(admission);
+      if (!admissions.readyFor(tagOf(admission.keyId)) || breaker.open || returning) return decideWithout(admission);
       return (await ask(admission)) ?? decideWithout(admission);
     },
     async peek(question) {
-      if (admissions.readyFor(tagOf(question.keyId)) && !breaker.open) {
+      if (admissions.readyFor(tagOf(question.keyId)) && !breaker.open && !returning) {
         measured.commands.inc({ command: 'peek' });
         const reading = admissions.run(toPeekCall(question, clock())).then(toReading);
         const reply = await awaitReply(reading, { deadlineMs, monotonicNow });
         // a late one says nothing to the breaker: it is the admissions that must not wait
         if (reply.outcome === 'reply') return toPeekAnswer(reply.value, question, { degraded: false });
       }
-      if (local === undefined) return { outcome: 'unavailable' };
-      const { reading, shares } = local.peek(question);
-      return toPeekAnswer(reading, question, { degraded: true, shares });
+      return fallback.peek(question);
     },
     settle(settled) {
       const settlement = withHolder(settled);
-      // what was decided here, Redis knows nothing of
-      if (local?.settle(settlement)) return;
-      if (settlement.windows.length === 0 && !settlement.concurrency) return;
-      const call = toSettleCall(settlement, clock());
-      if (settlement.concurrency && !breaker.open) sendAtOnce(call, 'settle');
+      const known = fallback.ended(settlement);
+      tellSoon();
+      if (known.windows.length === 0 && !known.concurrency) return;
+      const call = toSettleCall(known, clock());
+      // what was told in a batch must not be overtaken by its end
+      const isTold = known.requestId !== settlement.requestId;
+      if (known.concurrency && !breaker.open && !isTold) sendAtOnce(call, 'settle');
       else queue.add({ ...call, command: 'settle' });
     },
     renew(renewed, tokensSoFar) {
-      const admission = withHolder(renewed);
-      local?.renew(admission, tokensSoFar);
-      if (!countsNothing(admission)) queue.add({ ...toRenewCall(admission, tokensSoFar, clock()), command: 'renew' });
+      const known = fallback.renewed(withHolder(renewed), tokensSoFar);
+      if (known !== undefined && !countsNothing(known)) queue.add({ ...toRenewCall(known, tokensSoFar, clock()), command: 'renew' });
     },
     async flush() {
       await Promise.all([queue.flush(), settledWithin(immediate, flushMs)]);
@@ -259,6 +299,7 @@ export function makeSharedCounters({
       await this.flush();
       closed = true;
       clearTimeout(probeTimer);
+      clearTimeout(tellTimer);
       await Promise.all([admissions.close(), settlements.close()]);
     },
   };

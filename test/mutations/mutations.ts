@@ -123,6 +123,41 @@ export const mutations: readonly Mutation[] = [
     test: redis('idempotency > the same admission again changes nothing and answers as the first'),
   },
   {
+    id: 'push-twice',
+    bug: 'what a proxy pushes back after an outage is charged again when it is sent again',
+    edits: [
+      { file: 'proxy/counters/push-back.lua', find: "if not call('SET', KEYS[1], '1', 'PX', keep, 'NX') then return -1 end", replace: '' },
+    ],
+    test: {
+      file: 'proxy/counters/redis-push-back.test.ts',
+      name: 'what was decided while Redis was away > is charged once, however often it is sent, and by each proxy for itself',
+    },
+  },
+  {
+    id: 'push-kept',
+    bug: 'a Redis that comes back with its memory is charged once more with what it had decided',
+    edits: [{ file: 'proxy/counters/push-back.lua', find: 'local had, pushed = stood, 0', replace: 'local had, pushed = 0, 0' }],
+    test: {
+      file: 'proxy/counters/redis-push-back.test.ts',
+      name: 'what Redis had decided > is charged to nobody twice where Redis has kept it',
+    },
+  },
+  {
+    id: 'share-whole',
+    bug: 'the share of a proxy while Redis is away is not less by what it has admitted already',
+    edits: [
+      {
+        file: 'proxy/counters/local-share.ts',
+        find: 'book: (admission, timeMs) => store.book(withoutMoney(admission), timeMs),',
+        replace: 'book: () => {},',
+      },
+    ],
+    test: {
+      file: 'proxy/counters/redis-faults.test.ts',
+      name: 'Redis counters when Redis fails > LocalShare: ⌈limit / replicas⌉ less what this proxy has admitted in the last window, through Redis too',
+    },
+  },
+  {
     id: 'lua-number',
     bug: 'Lua writes amounts above 1e14 in exponent form, and the next reader finds no number',
     edits: [{ file: 'proxy/counters/settle.lua', find: "line = format('%.0f %.0f", replace: "line = format('%.0f %s" }],

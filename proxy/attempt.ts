@@ -5,6 +5,7 @@ import type { Refusal } from '../core/refusals.ts';
 import { toStreamRefusal } from '../core/refusal-answer.ts';
 import type { ChannelCredential, ChannelRecord } from '../core/snapshot.ts';
 import { boundFlush, toAnswerHeaders } from './answer.ts';
+import { costHeader, type HeldAnswer, holdAnswer, toCostValue, wantsTrailers } from './cost-header.ts';
 import type { Meter } from './dialects/dialect.ts';
 import type { Exchange } from './exchange.ts';
 import { firstValue, type ReceivedHeaders, toClientHeaders } from './headers.ts';
@@ -83,6 +84,9 @@ class Attempt implements Dispatcher.DispatchHandler {
   #collectedBytes = 0;
   #meter: Meter | undefined;
   #isEventStream = false;
+  /** a short whole answer, until its cost is known */
+  #held: HeldAnswer | undefined;
+  #hasTrailer = false;
   /** of an answer whose first byte is still to come: until then a refusal can take its place */
   #head: string[] | undefined;
 
@@ -164,12 +168,19 @@ class Attempt implements Dispatcher.DispatchHandler {
   #finish(): void {
     if (this.#phase === 'collecting') this.#judge();
     if (this.#phase !== 'passing') return;
-    this.#sendHead();
-    for (const piece of this.#meter?.end() ?? []) this.#response.write(piece);
+    this.#writeRest(this.#meter?.end() ?? []);
     this.#response.end();
     boundFlush(this.#response);
     this.#count('ok');
     this.#close({ outcome: 'answered' });
+  }
+
+  #writeRest(rest: readonly Buffer[]): void {
+    const cost = toCostValue(this.#exchange);
+    if (this.#held !== undefined && cost !== undefined) this.#head?.push(costHeader, cost);
+    this.#sendHead();
+    for (const piece of [...(this.#held?.take() ?? []), ...rest]) this.#response.write(piece);
+    if (this.#hasTrailer && cost !== undefined) this.#response.addTrailers({ [costHeader]: cost });
   }
 
   /** An error answer: does it go to the client, or is it about us? */
@@ -198,14 +209,25 @@ class Attempt implements Dispatcher.DispatchHandler {
       exchange.meter = this.#meter;
     }
     const headers = toClientHeaders(this.#headers, this.#options.credential?.secret.reveal());
-    const length = firstValue(this.#headers['content-length']);
-    if (length !== undefined && this.#coding === undefined && !this.#isEventStream) headers.push('content-length', length);
+    headers.push(...this.#toFraming());
     headers.push(...toAnswerHeaders(exchange));
     this.#head = headers;
     if (!this.#isEventStream) return;
     this.#sendHead();
     // the first event may be a long time coming, and the client wants to know that it was let in
     this.#response.flushHeaders();
+  }
+
+  /** How the client learns of the end, and where of the cost: before a short whole answer, behind any other where the client takes that. */
+  #toFraming(): readonly string[] {
+    const exchange = this.#exchange;
+    const contentLength = this.#coding === undefined && !this.#isEventStream ? firstValue(this.#headers['content-length']) : undefined;
+    const isMetered = this.#meter !== undefined && exchange.prices.size > 0;
+    if (isMetered) this.#held = holdAnswer(exchange, { contentType: firstValue(this.#headers['content-type']), contentLength });
+    this.#hasTrailer = isMetered && this.#held === undefined && wantsTrailers(exchange);
+    // an answer with a length has no trailers (RFC 9112 section 7.1.2)
+    if (this.#hasTrailer) return ['trailer', costHeader];
+    return contentLength === undefined ? [] : ['content-length', contentLength];
   }
 
   #sendHead(): void {
@@ -217,8 +239,15 @@ class Attempt implements Dispatcher.DispatchHandler {
 
   #pass(chunk: Buffer): void {
     let isFull = false;
+    let pieces = this.#meter?.push(chunk) ?? [chunk];
+    if (this.#held !== undefined) {
+      const released = this.#held.add(pieces);
+      if (released === undefined) return;
+      this.#held = undefined;
+      pieces = released;
+    }
     this.#sendHead();
-    for (const piece of this.#meter?.push(chunk) ?? [chunk]) isFull = !this.#response.write(piece) || isFull;
+    for (const piece of pieces) isFull = !this.#response.write(piece) || isFull;
     if (this.#isEventStream) this.#options.onProgress();
     if (isFull && this.#response.writableNeedDrain) this.#pauseUpstream();
   }

@@ -197,12 +197,22 @@ describe('a stream', () => {
   it('that is no stream is cut, so that nobody takes it for whole', async () => {
     const { proxy } = await start((_request, response) => {
       response
-        .writeHead(200, { 'content-type': 'application/json', 'content-length': '100' })
+        .writeHead(200, { 'content-type': 'application/json', 'content-length': '100000' })
         .write('{"choices":', () => response.destroy());
     });
     const response = await postChat(proxy.url);
     await expect(response.text()).rejects.toThrow();
     expect(proxy.counters.settlements).toHaveLength(1);
+  });
+
+  it('that is no stream and short is a refusal when it breaks off: none of it has reached the client', async () => {
+    const { proxy, upstream } = await start((_request, response) => {
+      response
+        .writeHead(200, { 'content-type': 'application/json', 'content-length': '100' })
+        .write('{"choices":', () => response.destroy());
+    });
+    expect((await postChat(proxy.url)).status).toBe(503);
+    expect([upstream.requests.length, proxy.counters.settlements.length]).toEqual([1, 1]);
   });
 
   it.each([

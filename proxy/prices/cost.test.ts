@@ -1,7 +1,10 @@
+import { request } from 'node:http';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { KeyRecord } from '../../core/snapshot.ts';
 import {
   answerJson,
+  chatBody,
+  keyText,
   chatAnswer,
   makeChannelRecord,
   makeKeyRecord,
@@ -56,4 +59,33 @@ describe('the cost of a request', () => {
     const response = await postChat(proxy.url);
     expect([response.status, await response.json()]).toMatchObject([403, { error: { code: 'model_not_priced' } }]);
   });
+
+  it('is told in a header of a short whole answer, also where a provider names no length', async () => {
+    const proxy = await start({}, { models: [{ name: 'gpt-4o-mini', price }] });
+    const response = await postChat(proxy.url);
+    expect(response.headers.get('x-keywright-cost-usd')).toBe('0.000092');
+    expect(await response.json()).toMatchObject({ usage: chatAnswer.usage });
+  });
+
+  it('of a long answer comes behind it, to a client that takes trailers', async () => {
+    const upstream = await startUpstream((_request, response) => answerJson(response, { ...chatAnswer, padding: 'x'.repeat(100_000) }));
+    ends.push(() => upstream.close());
+    const channel = makeChannelRecord(upstream.url, { provider: 'OpenAICompatible', models: [{ name: 'gpt-4o-mini', price }] });
+    const proxy = await startTestProxy({ channels: [channel], keys: [makeKeyRecord()] });
+    ends.push(() => proxy.stop());
+    expect((await postChat(proxy.url)).headers.get('x-keywright-cost-usd')).toBeNull();
+    const trailers = await postForTrailers(proxy.port);
+    expect(trailers).toEqual({ 'x-keywright-cost-usd': '0.000092' });
+  });
 });
+
+function postForTrailers(port: number): Promise<Record<string, string | undefined>> {
+  const { promise, resolve, reject } = Promise.withResolvers<Record<string, string | undefined>>();
+  const headers = { authorization: `Bearer ${keyText}`, 'content-type': 'application/json', te: 'trailers', connection: 'TE' };
+  request({ port, method: 'POST', path: '/v1/chat/completions', headers }, (response) => {
+    response.resume().on('end', () => resolve({ ...response.trailers }));
+  })
+    .on('error', reject)
+    .end(JSON.stringify(chatBody));
+  return promise;
+}

@@ -82,6 +82,7 @@ export interface Exchange {
   settled: boolean;
   lastRenewMs: number;
   lastRenewTokens: number;
+  lastRenewNanoUsd: number;
 
   /** the client hung up */
   gone: boolean;
@@ -131,6 +132,7 @@ export function makeExchange(given: NewExchange): Exchange {
     settled: false,
     lastRenewMs: given.startedMs,
     lastRenewTokens: 0,
+    lastRenewNanoUsd: 0,
     gone: false,
     ended: undefined,
     interrupt: undefined,

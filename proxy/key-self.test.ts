@@ -57,6 +57,33 @@ describe('GET /v1/keys/self', () => {
         { name: 'rpd:gpt-4o*', unit: 'requests', window: 'day', limit: 5, used: 1, remaining: 4, ...common },
         { name: 'concurrency', unit: 'requests', window: 'now', limit: 4, used: 0, remaining: 4, mode: 'Enforce' },
       ],
+      budgets: [],
+    });
+  });
+
+  it('tells what is left of its budgets', async () => {
+    const proxy = await start({
+      budgets: [
+        { period: 'Monthly', limitNanoUsd: 12_500_000_000, mode: 'Enforce', warnAt: [] },
+        { period: 'Total', limitNanoUsd: 1_000_000_000, mode: 'Shadow', warnAt: [] },
+      ],
+    });
+    await postChat(proxy.url);
+    // gpt-4o-mini: 11 tokens in at 0.15 USD a million, 7 out at 0.60
+    const spent = '0.00000585';
+    expect(await (await ask(proxy)).json()).toMatchObject({
+      budgets: [
+        {
+          period: 'Monthly',
+          window: expect.stringMatching(/^\d{4}-\d\d$/),
+          limit: '12.5',
+          spent,
+          reserved: '0',
+          remaining: '12.49999415',
+          mode: 'Enforce',
+        },
+        { period: 'Total', window: 'total', limit: '1', spent, remaining: '0.99999415', resetsAt: null, mode: 'Shadow' },
+      ],
     });
   });
 
@@ -95,7 +122,7 @@ describe('GET /v1/keys/self', () => {
     const away = await ask(proxy);
     expect(away.status).toBe(503);
     expect(await away.json()).toMatchObject({ error: { code: 'limiter_unavailable' } });
-    proxy.counters.peek = async () => ({ outcome: 'known', timeMs: Date.now(), windows: [], inFlight: 0, degraded: true });
+    proxy.counters.peek = async () => ({ outcome: 'known', timeMs: Date.now(), windows: [], inFlight: 0, budgets: [], degraded: true });
     const degraded = await ask(proxy);
     expect(degraded.headers.get('x-keywright-degraded')).toBe('limits');
     expect(await degraded.json()).toMatchObject({ degraded: true });

@@ -1,6 +1,8 @@
+import { formatNanoUsd } from '../core/money.ts';
 import type { Refusal } from '../core/refusals.ts';
 import type { CredentialEntry, KeyLimits, KeyRecord } from '../core/snapshot.ts';
 import { answerWhole, toAnswerHeaders } from './answer.ts';
+import { toBudgetLimits } from './budget-limits.ts';
 import type { PeekAnswer, PeekQuestion } from './counters/counters.ts';
 import { type Exchange, required } from './exchange.ts';
 import { allLimitWindows } from './limit-windows.ts';
@@ -30,8 +32,8 @@ export async function describeKey(exchange: Exchange, parts: Parts): Promise<Ref
 
 async function look(record: KeyRecord, { counters, clock }: Parts): Promise<Figures | undefined> {
   const question = toQuestion(record);
-  if (question.windows.length === 0 && question.concurrency === undefined) {
-    return { outcome: 'known', timeMs: clock.now(), windows: [], inFlight: 0, degraded: false };
+  if (question.windows.length === 0 && question.concurrency === undefined && question.budgets === undefined) {
+    return { outcome: 'known', timeMs: clock.now(), windows: [], inFlight: 0, budgets: [], degraded: false };
   }
   const answer = await counters.peek(question);
   return answer.outcome === 'known' ? answer : undefined;
@@ -39,10 +41,12 @@ async function look(record: KeyRecord, { counters, clock }: Parts): Promise<Figu
 
 function toQuestion(record: KeyRecord): PeekQuestion {
   const concurrency = record.limits?.concurrency;
+  const budgets = toBudgetLimits(record);
   return {
     keyId: record.id,
     windows: allLimitWindows(record),
     ...(concurrency === undefined ? {} : { concurrency: { limit: concurrency, shadow: record.limits?.mode === 'Shadow' } }),
+    ...(budgets.length === 0 ? {} : { budgets }),
   };
 }
 
@@ -59,6 +63,7 @@ function toDescription(record: KeyRecord, credential: CredentialEntry, figures: 
     asOf: toText(figures.timeMs),
     degraded: figures.degraded,
     limits: [...toWindowLimits(record.limits, figures), ...toConcurrency(record.limits, figures)],
+    budgets: toBudgets(record, figures),
   };
 }
 
@@ -87,6 +92,20 @@ function toConcurrency(limits: KeyLimits | undefined, { inFlight }: Figures): ob
   if (limit === undefined) return [];
   const remaining = Math.max(0, limit - inFlight);
   return [{ name: 'concurrency', unit: 'requests', window: 'now', limit, used: inFlight, remaining, mode: limits?.mode ?? 'Enforce' }];
+}
+
+/** Decimal US dollars as text, as in the manifest. */
+function toBudgets({ budgets = [] }: KeyRecord, figures: Figures): object[] {
+  return figures.budgets.map(({ period, window, limitNanoUsd, spentNanoUsd, reservedNanoUsd, resetMs }) => ({
+    period,
+    window,
+    limit: formatNanoUsd(limitNanoUsd),
+    spent: formatNanoUsd(spentNanoUsd),
+    reserved: formatNanoUsd(reservedNanoUsd),
+    remaining: formatNanoUsd(Math.max(0, limitNanoUsd - spentNanoUsd - reservedNanoUsd)),
+    resetsAt: resetMs === undefined ? null : toText(figures.timeMs + resetMs),
+    mode: budgets.find((budget) => budget.period === period)?.mode ?? 'Enforce',
+  }));
 }
 
 function toText(timeMs: number): string {

@@ -20,12 +20,14 @@ export interface ProxyMetrics {
   readonly usageEstimated: Counter<'reason'>;
   readonly streamsAborted: Counter<'side'>;
   readonly reservationOvershoot: Histogram<string>;
+  readonly reservationOvershootUsd: Histogram<string>;
   /** the key's label value: its id, or `other` beyond the bound; `owner` is told once, by `key_info` */
   keyLabel(keyId: string, owner: { readonly team?: string; readonly project?: string } | undefined): string;
 }
 
 const longSeconds = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600];
 const shortSeconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1];
+const usdSteps = [0.000_001, 0.000_01, 0.0001, 0.001, 0.01, 0.1, 1, 10];
 const tokenSteps = [0, 10, 100, 1000, 10_000, 100_000, 1_000_000];
 
 export interface ProxyMetricsOptions {
@@ -117,6 +119,11 @@ export function makeProxyMetrics({ metrics, maxKeys, now, inFlight }: ProxyMetri
       name: 'reservation_overshoot_tokens',
       help: 'True tokens above the reservation of a request.',
       buckets: tokenSteps,
+    }),
+    reservationOvershootUsd: metrics.histogram({
+      name: 'reservation_overshoot_usd',
+      help: 'True cost above what a request had reserved of its budgets.',
+      buckets: usdSteps,
     }),
   } as const;
   const byKey = [keyInfo, own.requests, own.refusals, own.shadowRefusals, own.tokens, own.costUsd, own.retiringRequests];

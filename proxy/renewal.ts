@@ -1,6 +1,7 @@
 import { billedTokens } from '../core/usage.ts';
 import type { Exchange } from './exchange.ts';
 import type { Parts } from './parts.ts';
+import { costSoFar } from './prices/cost-so-far.ts';
 
 /** A reservation is renewed at least so often, and each second while tokens flow: a stream of minutes counts when its tokens are made, and keeps its slot. */
 const renewAtLeastMs = 10_000;
@@ -19,7 +20,8 @@ export function renewWhenDue(exchange: Exchange, parts: Parts, nowMs: number): v
   if (!isDue) return;
   exchange.lastRenewMs = nowMs;
   exchange.lastRenewTokens = tokens;
-  parts.counters.renew(exchange.admission, tokens);
+  exchange.lastRenewNanoUsd = Math.max(exchange.lastRenewNanoUsd, costSoFar(exchange).nanoUsd);
+  parts.counters.renew(exchange.admission, tokens, exchange.lastRenewNanoUsd);
 }
 
 function toTokensSoFar({ shape, meter, abandonedTokens, lastRenewTokens }: Exchange): number {

@@ -133,6 +133,7 @@ export interface PeekQuestion {
   readonly keyId: string;
   readonly windows: readonly LimitWindow[];
   readonly concurrency?: { readonly limit: number; readonly shadow: boolean };
+  readonly budgets?: readonly BudgetLimit[];
 }
 
 export type PeekAnswer =
@@ -143,6 +144,7 @@ export type PeekAnswer =
       /** in the order of the question; `resetMs`: until nothing would count any more if nothing else came */
       readonly windows: readonly (WindowState & { readonly used: number })[];
       readonly inFlight: number;
+      readonly budgets: readonly BudgetState[];
       /** the figures of this proxy alone, against its share of the limits */
       readonly degraded: boolean;
     }

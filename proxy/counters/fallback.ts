@@ -58,7 +58,8 @@ export function makeFallback({ policy, replicas, random, storeClock, ...rest }: 
     peek(question) {
       if (local === undefined) return { outcome: 'unavailable' };
       const { reading, shares } = local.peek(question);
-      return toPeekAnswer(reading, question, { degraded: true, shares });
+      // what others spend is not known here, and half of it would be taken for the whole
+      return toPeekAnswer(reading, { ...question, budgets: [] }, { degraded: true, shares });
     },
     admitted(admission, { timeMs, leased = false }) {
       local?.book(admission, timeMs);

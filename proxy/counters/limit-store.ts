@@ -120,10 +120,11 @@ export class LimitStore {
   }
 
   /** What is used by now; changes nothing. */
-  peek({ keyId, windows }: PeekQuestion, nowMs: number): Reading {
+  peek({ keyId, windows, budgets = [] }: PeekQuestion, nowMs: number): Reading {
     return {
       timeMs: nowMs,
       inFlight: this.#inFlight(keyId, nowMs),
+      budgets: this.budgets.figures(keyId, budgets, nowMs),
       windows: windows.map((limit) => {
         const stored = this.#windows.get(windowName(keyId, limit));
         if (stored === undefined) return { used: 0, emptyInMs: 0 };

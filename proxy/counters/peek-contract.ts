@@ -47,6 +47,7 @@ export function describePeek(name: string, make: MakeCounters): void {
         outcome: 'known',
         timeMs: nowMs,
         inFlight: 0,
+        budgets: [],
         degraded: false,
         windows: [rpm, tpm, rpd].map(({ name: window, unit, span, limit }) => ({
           name: window,

@@ -1,5 +1,9 @@
 import { shapeOf } from '../../core/limit.ts';
 import type { RedisScriptCall } from '../../runtime/redis-script.ts';
+import { budgetWindowId, toBudgetField } from '../../core/budget.ts';
+import { budgetsKey } from '../../core/budget-restore.ts';
+import { type StoredBudgets, toReadBudgetsCall } from '../../runtime/budget-restore.ts';
+import type { BudgetFigures } from './budget-store.ts';
 import type { PeekQuestion } from './counters.ts';
 import type { Reading } from './peek.ts';
 import { loadScript, slotsKey, windowKey } from './scripts.ts';
@@ -17,7 +21,7 @@ export function toPeekCall({ keyId, windows }: PeekQuestion, clock: string): Red
 }
 
 /** Reads peek.lua's answer. A shape that it does not give is a bug and throws. */
-export function toReading(reply: unknown): Reading {
+export function toReading(reply: unknown): Omit<Reading, 'budgets'> {
   if (!Array.isArray(reply)) throw new TypeError('peek.lua gave no array');
   const [timeMs, inFlight, ...rest] = reply as number[];
   const windows = Array.from({ length: rest.length / 2 }, (_, index) => ({
@@ -25,4 +29,17 @@ export function toReading(reply: unknown): Reading {
     emptyInMs: rest[index * 2 + 1] ?? 0,
   }));
   return { timeMs: timeMs ?? 0, inFlight: inFlight ?? 0, windows };
+}
+
+export function toPeekBudgetsCall({ keyId }: PeekQuestion): RedisScriptCall {
+  return toReadBudgetsCall(budgetsKey(keyId));
+}
+
+/** What stands in the windows of a moment. */
+export function toFigures({ budgets = [] }: PeekQuestion, { windows }: StoredBudgets, timeMs: number): BudgetFigures[] {
+  return budgets.map(({ period }) => {
+    const windowId = budgetWindowId(period, timeMs);
+    const stands = windows.find(({ window }) => window === toBudgetField(period, windowId));
+    return { windowId, spentNanoUsd: stands?.spentNanoUsd ?? 0, reservedNanoUsd: stands?.reservedNanoUsd ?? 0 };
+  });
 }

@@ -2,16 +2,17 @@ import { randomUUID } from 'node:crypto';
 import { tagOf } from '../../core/hash-tag.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { Metrics } from '../../runtime/metrics.ts';
+import { toStoredBudgets } from '../../runtime/budget-restore.ts';
 import type { RedisScriptCall } from '../../runtime/redis-script.ts';
 import { type Decision, type Overruled, toAnswer, toOverruledAnswer } from './answers.ts';
 import { awaitReply } from './await-reply.ts';
 import { makeBreaker } from './breaker.ts';
-import type { Admission, AdmitAnswer, Counters } from './counters.ts';
+import type { Admission, AdmitAnswer, Counters, PeekQuestion } from './counters.ts';
 import { type FailurePolicy, makeFallback } from './fallback.ts';
 import { withHolder } from './holder.ts';
 import { makeLimiterMetrics } from './limiter-metrics.ts';
-import { toPeekAnswer } from './peek.ts';
-import { toPeekCall, toReading } from './peek-script.ts';
+import { type Reading, toPeekAnswer } from './peek.ts';
+import { toFigures, toPeekBudgetsCall, toPeekCall, toReading } from './peek-script.ts';
 import { toAdmitCall, toDecisions, toRenewCall, toSettleCall } from './scripts.ts';
 import { makeSettlementQueue } from './settlement-queue.ts';
 import { makeStoreClock } from './store-clock.ts';
@@ -235,6 +236,12 @@ export function makeSharedCounters({
     return [];
   };
   const ask = makeTogether({ groupOf: ({ keyId }: Admission) => tagOf(keyId), most: mostTogether, send: askRedis });
+  const look = async (question: PeekQuestion): Promise<Reading> => {
+    const budgets = question.budgets?.length ? admissions.run(toPeekBudgetsCall(question)) : ['', ''];
+    const [reading, stored] = await Promise.all([admissions.run(toPeekCall(question, clock())), budgets]);
+    const { timeMs, ...rest } = toReading(reading);
+    return { timeMs, ...rest, budgets: toFigures(question, toStoredBudgets(stored), timeMs) };
+  };
   const start = (): void => {
     admissions.watch({
       onReady() {
@@ -270,8 +277,7 @@ export function makeSharedCounters({
     async peek(question) {
       if (admissions.readyFor(tagOf(question.keyId)) && !breaker.open && !returning) {
         measured.commands.inc({ command: 'peek' });
-        const reading = admissions.run(toPeekCall(question, clock())).then(toReading);
-        const reply = await awaitReply(reading, { deadlineMs, monotonicNow });
+        const reply = await awaitReply(look(question), { deadlineMs, monotonicNow });
         // a late one says nothing to the breaker: it is the admissions that must not wait
         if (reply.outcome === 'reply') return toPeekAnswer(reply.value, question, { degraded: false });
       }

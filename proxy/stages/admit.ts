@@ -1,8 +1,12 @@
 import { estimateInputTokens, estimateTokens } from '../../core/estimate.ts';
+import { formatNanoUsd } from '../../core/money.ts';
+import { maximumNanoUsd } from '../../core/price.ts';
 import { toRateHeaders } from '../../core/rate-headers.ts';
 import type { Refusal } from '../../core/refusals.ts';
 import type { Revocation } from '../../core/revocation.ts';
-import type { Admission, AdmitAnswer, BudgetState, WindowState } from '../counters/counters.ts';
+import { mostAttempts } from '../attempts.ts';
+import { toBudgetLimits } from '../budget-limits.ts';
+import type { Admission, AdmitAnswer, BudgetState, MoneyReservation, WindowState } from '../counters/counters.ts';
 import { type Exchange, required } from '../exchange.ts';
 import { toLimitWindows } from '../limit-windows.ts';
 import type { Parts } from '../parts.ts';
@@ -14,13 +18,12 @@ const holdMs = 30_000;
 
 /**
  * Stage 3: one question to the store of limits, which checks all and then commits all. From an `admitted` answer on a reservation is held, and `settle` ends it.
- * Budgets will join this one question.
  */
 export function admit(exchange: Exchange, parts: Parts): Refusal | undefined | Promise<Refusal | undefined> {
   const unpriced = fixPrices(exchange, parts);
   if (unpriced !== undefined) return unpriced;
   const admission = toAdmission(exchange, parts);
-  if (admission.windows.length === 0 && admission.concurrency === undefined) {
+  if (admission.windows.length === 0 && admission.concurrency === undefined && admission.money === undefined) {
     // nothing to ask, but what it uses will be told
     exchange.admission = admission;
     return undefined;
@@ -32,6 +35,7 @@ function toAdmission(exchange: Exchange, parts: Parts): Admission {
   const { record } = required(exchange.key);
   const { model } = required(exchange.shape);
   const concurrency = record.limits?.concurrency;
+  const money = toMoney(exchange);
   return {
     requestId: exchange.requestId,
     keyId: record.id,
@@ -39,8 +43,18 @@ function toAdmission(exchange: Exchange, parts: Parts): Admission {
     windows: toLimitWindows(record, model),
     tokens: toTokens(exchange, parts),
     ...(concurrency === undefined ? {} : { concurrency: { limit: concurrency, shadow: record.limits?.mode === 'Shadow' } }),
+    ...(money === undefined ? {} : { money }),
     holdMs,
   };
+}
+
+/** Attempts that are given up on the way to the answer are charged their input, so that room for those is reserved as well. */
+function toMoney({ key, costBounds, candidates }: Exchange): MoneyReservation | undefined {
+  const budgets = toBudgetLimits(required(key).record);
+  if (budgets.length === 0 || costBounds === undefined) return undefined;
+  const { boundNanoUsd, floorNanoUsd } = costBounds;
+  const abandonedNanoUsd = Math.max(0, mostAttempts(candidates) - 1) * floorNanoUsd;
+  return { budgets, boundNanoUsd: Math.min(maximumNanoUsd, boundNanoUsd + abandonedNanoUsd), floorNanoUsd };
 }
 
 /** Counting tokens is a request like any other, but it uses none. */
@@ -61,7 +75,7 @@ async function ask(exchange: Exchange, parts: Parts, admission: Admission): Prom
   exchange.degraded = answer.degraded;
   addRateHeaders(exchange, answer.windows, parts.clock.now());
   if (answer.outcome === 'refused') return toRefusal(answer);
-  if (answer.outcome === 'exhausted') return toExhausted(answer.budget);
+  if (answer.outcome === 'exhausted') return toExhausted(answer.budget, admission.money?.boundNanoUsd ?? 0);
   exchange.admission = admission;
   const key = parts.metrics.keyLabel(admission.keyId, undefined);
   for (const reason of answer.shadowRefusals) parts.metrics.shadowRefusals.inc({ key, reason: toReason(reason) });
@@ -100,11 +114,15 @@ function toRefusal(answer: Extract<AdmitAnswer, { outcome: 'refused' }>): Refusa
   };
 }
 
-function toExhausted({ period, limitNanoUsd, resetMs }: BudgetState): Refusal {
+/** The bound is named, since a request may be refused for what it might cost while there is some left. */
+function toExhausted({ period, limitNanoUsd, spentNanoUsd, reservedNanoUsd, resetMs }: BudgetState, boundNanoUsd: number): Refusal {
   const frees = resetMs === undefined ? 'It does not renew by itself.' : `It renews in ${toSeconds(resetMs)}.`;
+  const left = Math.max(0, limitNanoUsd - spentNanoUsd - reservedNanoUsd);
   return {
     code: 'insufficient_quota',
-    message: `The ${period} budget of this key is used up: ${limitNanoUsd / 1_000_000_000} USD. ${frees}`,
+    message:
+      `The ${period} budget of this key is used up: of ${formatNanoUsd(limitNanoUsd)} USD ${formatNanoUsd(left)} USD are left, ` +
+      `and this request may cost ${formatNanoUsd(boundNanoUsd)} USD. ${frees}`,
     ...(resetMs === undefined ? {} : { retryAfterMs: resetMs }),
     shouldRetry: false,
   };

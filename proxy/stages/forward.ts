@@ -2,6 +2,7 @@ import type { Dispatcher } from 'undici';
 import type { Refusal } from '../../core/refusals.ts';
 import { type Candidate, chooseCredential } from '../../core/route.ts';
 import type { ChannelCredential, ChannelRecord } from '../../core/snapshot.ts';
+import { maxAttempts } from '../attempts.ts';
 import { type AttemptOutcome, type FailedAttempt, type FailureReason, runAttempt } from '../attempt.ts';
 import { type Exchange, required } from '../exchange.ts';
 import { toUpstreamHeaders } from '../headers.ts';
@@ -11,8 +12,6 @@ import { renewWhenDue } from '../renewal.ts';
 import type { Upstream } from '../upstream.ts';
 import { toUpstreamPath } from '../upstream-path.ts';
 
-/** Over all channels of one request: more would multiply the load on providers that are already in trouble. */
-const maxAttempts = 3;
 /** A throttle that does not say for how long. */
 const unknownThrottleMs = 1000;
 

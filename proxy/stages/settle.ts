@@ -1,3 +1,4 @@
+import { nanoUsdPerUsd } from '../../core/money.ts';
 import { toRefusalStatus } from '../../core/refusal-answer.ts';
 import type { Refusal } from '../../core/refusals.ts';
 import type { UsageEvent } from '../../core/usage-event.ts';
@@ -20,6 +21,10 @@ export function settle(exchange: Exchange, parts: Parts, refusal: Refusal | unde
   exchange.admission = undefined;
   const tokens = exchange.abandonedTokens + (exchange.usage === undefined ? 0 : billedTokens(exchange.usage));
   if (tokens > admission.tokens) parts.metrics.reservationOvershoot.observe(tokens - admission.tokens);
+  const costNanoUsd = exchange.cost?.nanoUsd ?? 0;
+  if (admission.money !== undefined && costNanoUsd > admission.money.boundNanoUsd) {
+    parts.metrics.reservationOvershootUsd.observe((costNanoUsd - admission.money.boundNanoUsd) / nanoUsdPerUsd);
+  }
   parts.counters.settle({
     requestId: admission.requestId,
     keyId: admission.keyId,
@@ -27,6 +32,7 @@ export function settle(exchange: Exchange, parts: Parts, refusal: Refusal | unde
     tokens,
     concurrency: admission.concurrency !== undefined,
     refundRequest: !exchange.sentUpstream,
+    ...(admission.money === undefined ? {} : { money: { budgets: admission.money.budgets, costNanoUsd } }),
     event: toEvent(exchange, refusal, admission.keyId),
   });
 }

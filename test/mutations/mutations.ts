@@ -1799,4 +1799,39 @@ export const mutations: readonly Mutation[] = [
     edits: [{ file: 'proxy/prices/built-in.ts', find: 'return listed === 0 ? [] :', replace: 'return listed < 0 ? [] :' }],
     test: { file: 'proxy/prices/built-in.test.ts', name: 'findBuiltInPrice > has no rate of 0: where the list has one, nothing is known' },
   },
+  {
+    id: 'budget-not-asked',
+    bug: 'the budgets of a key are not part of its admission',
+    edits: [{ file: 'proxy/stages/admit.ts', find: '...(money === undefined ? {} : { money }),', replace: '' }],
+    test: {
+      file: 'proxy/stages/money.test.ts',
+      name: 'a budget > that does not hold what a request may cost refuses it, says so, and no SDK tries again',
+    },
+  },
+  {
+    id: 'settled-without-cost',
+    bug: 'a settlement gives back what was reserved of a budget and charges nothing',
+    edits: [
+      { file: 'proxy/stages/settle.ts', find: 'const costNanoUsd = exchange.cost?.nanoUsd ?? 0;', replace: 'const costNanoUsd = 0;' },
+    ],
+    test: { file: 'proxy/stages/money.test.ts', name: 'a budget > is charged what the request has cost, and nothing stays reserved' },
+  },
+  {
+    id: 'stream-charged-at-its-end',
+    bug: 'a long answer is charged to a budget only when it ends',
+    edits: [
+      {
+        file: 'proxy/renewal.ts',
+        find: 'parts.counters.renew(exchange.admission, tokens, exchange.lastRenewNanoUsd)',
+        replace: 'parts.counters.renew(exchange.admission, tokens)',
+      },
+    ],
+    test: { file: 'proxy/stages/money.test.ts', name: 'a budget > is charged as a stream flows' },
+  },
+  {
+    id: 'image-by-its-bytes',
+    bug: 'an image counts by the bytes of its base64',
+    edits: [{ file: 'proxy/dialects/measure-prompt.ts', find: 'textBytes -= length;', replace: '' }],
+    test: { file: 'proxy/stages/admit.test.ts', name: 'the tokens that are reserved > do not grow with the bytes of an image' },
+  },
 ];

@@ -148,7 +148,7 @@ export function makeTestIndex(keys: readonly KeyRecord[], channels: readonly Cha
 export interface RecordingCounters extends Counters {
   readonly admissions: Admission[];
   readonly settlements: Settlement[];
-  readonly renewals: { requestId: string; tokens: number }[];
+  readonly renewals: { requestId: string; tokens: number; costNanoUsd: number }[];
   /** answers instead of the real counters when set */
   answer: (() => Promise<AdmitAnswer>) | undefined;
 }
@@ -170,9 +170,9 @@ function makeRecordingCounters(now: () => number): RecordingCounters {
       this.settlements.push(settlement);
       real.settle(settlement);
     },
-    renew(admission, tokens) {
-      this.renewals.push({ requestId: admission.requestId, tokens });
-      real.renew(admission, tokens);
+    renew(admission, tokens, costNanoUsd = 0) {
+      this.renewals.push({ requestId: admission.requestId, tokens, costNanoUsd });
+      real.renew(admission, tokens, costNanoUsd);
     },
     flush: () => real.flush(),
     close: () => real.close(),

@@ -114,7 +114,7 @@ export const refusals: Readonly<Record<RefusalCode, RefusalForm>> = {
   not_found: { ...unknownThing, when: 'no such path' },
   rate_limit_exceeded: { ...rate, when: 'rpm, rpd, concurrency (`requests`), tpm, tpd (`tokens`)', openaiType: '' },
   insufficient_quota: { ...rate, when: 'a budget is used up', openaiType: 'insufficient_quota', retry: false },
-  upstream_rate_limited: { ...rate, when: 'the last answer of every channel was a throttle' },
+  upstream_rate_limited: { ...rate, when: 'the last answer of every channel was a throttle, or its own limits are full' },
   // An unknown key stays unknown however often an SDK repeats it; a valid one is never refused with this.
   too_many_attempts: { ...rate, when: 'too many unknown keys from one address', retry: false },
   invalid_request: { ...badRequest, status: 400, when: 'a request that cannot be understood in one way only' },

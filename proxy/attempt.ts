@@ -14,7 +14,14 @@ import { floorAt } from './prices/price-request.ts';
 import { type Coding, makeDecoder, parseCoding } from './read-body.ts';
 import { maxErrorBytes, parseRetryAfterMs, toUpstreamVerdict, type UpstreamVerdict } from './upstream-failure.ts';
 
-export type FailureReason = 'ConnectFailure' | 'Reset' | 'Timeout' | UpstreamVerdict;
+export type FailureReason =
+  | 'ConnectFailure'
+  | 'Reset'
+  | 'Timeout'
+  | UpstreamVerdict
+  /** nothing was sent: a limit of the Channel itself, or nobody to ask about it */
+  | 'channelFull'
+  | 'limiterAway';
 
 export interface FailedAttempt {
   readonly outcome: 'failed';

@@ -61,6 +61,8 @@ export interface Exchange {
 
   /** forward */
   attempts: number;
+  /** what the attempt under way holds of its Channel's limits, and what was abandoned before it */
+  channelAdmission: { readonly admission: Admission; readonly tokensBefore: number } | undefined;
   /** the channel whose answer is shown */
   channel: ChannelRecord | undefined;
   /** a byte of the request may have reached a provider */
@@ -119,6 +121,7 @@ export function makeExchange(given: NewExchange): Exchange {
     degraded: false,
     plan: [],
     attempts: 0,
+    channelAdmission: undefined,
     channel: undefined,
     sentUpstream: false,
     meter: undefined,

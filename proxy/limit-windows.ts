@@ -1,5 +1,5 @@
 import { compileGlobs } from '../core/glob.ts';
-import type { KeyLimits, KeyRecord, WindowLimits } from '../core/snapshot.ts';
+import type { ChannelRecord, KeyLimits, KeyRecord, WindowLimits } from '../core/snapshot.ts';
 import type { LimitWindow } from './counters/counters.ts';
 
 const kinds = [
@@ -31,6 +31,16 @@ export function allLimitWindows(record: KeyRecord): readonly LimitWindow[] {
   // an entry's windows hold the key's own as well; two entries of one glob have the same names
   const windows = [...(limits?.own ?? []), ...(limits?.models ?? []).flatMap((entry) => entry.windows)];
   return [...new Map(windows.toReversed().map((window) => [window.name, window])).values()].toReversed();
+}
+
+const channelWindows = new WeakMap<ChannelRecord, readonly LimitWindow[]>();
+
+/** The windows of a Channel, which the requests of all keys share. */
+export function toChannelWindows(channel: ChannelRecord): readonly LimitWindow[] {
+  if (channel.limits === undefined) return [];
+  const windows = channelWindows.get(channel) ?? toWindows(channel.limits, '', false);
+  channelWindows.set(channel, windows);
+  return windows;
 }
 
 function compiledOf(record: KeyRecord): CompiledLimits | undefined {

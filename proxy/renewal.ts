@@ -22,6 +22,8 @@ export function renewWhenDue(exchange: Exchange, parts: Parts, nowMs: number): v
   exchange.lastRenewTokens = tokens;
   exchange.lastRenewNanoUsd = Math.max(exchange.lastRenewNanoUsd, costSoFar(exchange).nanoUsd);
   parts.counters.renew(exchange.admission, tokens, exchange.lastRenewNanoUsd);
+  const { channelAdmission } = exchange;
+  if (channelAdmission !== undefined) parts.counters.renew(channelAdmission.admission, tokens - channelAdmission.tokensBefore);
 }
 
 function toTokensSoFar({ shape, meter, abandonedTokens, lastRenewTokens }: Exchange): number {

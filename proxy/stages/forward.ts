@@ -4,6 +4,7 @@ import { type Candidate, chooseCredential } from '../../core/route.ts';
 import type { ChannelCredential, ChannelRecord } from '../../core/snapshot.ts';
 import { maxAttempts } from '../attempts.ts';
 import { type AttemptOutcome, type FailedAttempt, type FailureReason, runAttempt } from '../attempt.ts';
+import { withinChannelLimits } from '../channel-limits.ts';
 import { type Exchange, required } from '../exchange.ts';
 import { toUpstreamHeaders } from '../headers.ts';
 import { spliceJson } from '../json-scan.ts';
@@ -44,23 +45,28 @@ async function tryChannel(exchange: Exchange, parts: Parts, candidate: Candidate
   for (let left = channel.retries.attempts; left >= 0 && exchange.attempts < maxAttempts; left -= 1) {
     const credential = chooseCredential(unused, parts.random);
     if (credential === undefined && channel.credentials.length > 0) return last;
-    exchange.attempts += 1;
-    if (exchange.attempts > 1) parts.metrics.upstreamRetries.inc({ channel: channel.id });
-    last = await runAttempt({
-      exchange,
-      parts,
-      channel,
-      credential,
-      pool: upstream.pool,
-      request: toRequest(exchange, candidate, { upstream, credential, body }),
-      withholdUsage: exchange.driver.withholdsUsage(exchange.surface, required(exchange.shape)),
-      onProgress: () => renewWhenDue(exchange, parts, performance.now()),
-    });
+    last = await withinChannelLimits(exchange, parts, channel, () => attempt(exchange, parts, candidate, { upstream, credential, body }));
     if (last.outcome !== 'failed' || !isWorthAnother(last, channel)) return last;
     // what is wrong with a credential is not better a moment later
     if (isAboutCredential(last.reason)) unused = unused.filter((other) => other !== credential);
   }
   return last;
+}
+
+function attempt(exchange: Exchange, parts: Parts, candidate: Candidate, ready: Ready): Promise<AttemptOutcome> {
+  const { channel } = candidate;
+  exchange.attempts += 1;
+  if (exchange.attempts > 1) parts.metrics.upstreamRetries.inc({ channel: channel.id });
+  return runAttempt({
+    exchange,
+    parts,
+    channel,
+    credential: ready.credential,
+    pool: ready.upstream.pool,
+    request: toRequest(exchange, candidate, ready),
+    withholdUsage: exchange.driver.withholdsUsage(exchange.surface, required(exchange.shape)),
+    onProgress: () => renewWhenDue(exchange, parts, performance.now()),
+  });
 }
 
 function toBody(exchange: Exchange, { upstreamModel }: Candidate): Buffer {
@@ -125,7 +131,7 @@ function isAboutCredential(reason: FailureReason): boolean {
 
 /** `failures` holds the last outcome of each channel that was tried. */
 function toRefusal(failures: readonly FailedAttempt[]): Refusal {
-  if (failures.length > 0 && failures.every(({ reason }) => reason === 'throttled')) {
+  if (failures.length > 0 && failures.every(({ reason }) => reason === 'throttled' || reason === 'channelFull')) {
     const retryAfterMs = Math.min(...failures.map((failure) => failure.retryAfterMs ?? unknownThrottleMs));
     return {
       code: 'upstream_rate_limited',
@@ -134,6 +140,8 @@ function toRefusal(failures: readonly FailedAttempt[]): Refusal {
       retryAfterMs,
     };
   }
+  if (failures.length > 0 && failures.every(({ reason }) => reason === 'limiterAway'))
+    return { code: 'limiter_unavailable', message: 'The limits of the Channels cannot be checked at this moment.', retryAfterMs: 1000 };
   if (failures.at(-1)?.reason === 'Timeout') return { code: 'upstream_timeout', message: 'The provider did not answer in time.' };
   return { code: 'upstream_unavailable', message: 'No provider of this model can be reached at this moment.' };
 }

@@ -1834,4 +1834,24 @@ export const mutations: readonly Mutation[] = [
     edits: [{ file: 'proxy/dialects/measure-prompt.ts', find: 'textBytes -= length;', replace: '' }],
     test: { file: 'proxy/stages/admit.test.ts', name: 'the tokens that are reserved > do not grow with the bytes of an image' },
   },
+  {
+    id: 'channel-slot-leak',
+    bug: 'what an attempt held of its Channel is not given back when it fails',
+    edits: [
+      {
+        file: 'proxy/channel-limits.ts',
+        find: '    parts.counters.settle({',
+        replace: '    if (exchange.meter !== undefined) parts.counters.settle({',
+      },
+    ],
+    test: { file: 'proxy/channel-limits.test.ts', name: 'a place in a Channel > is free again after an error of the provider' },
+  },
+  {
+    id: 'channel-not-asked',
+    bug: 'a full Channel is sent to all the same',
+    edits: [
+      { file: 'proxy/channel-limits.ts', find: "if (answer.outcome !== 'admitted') {", replace: "if (answer.outcome === 'unavailable') {" },
+    ],
+    test: { file: 'proxy/channel-limits.test.ts', name: 'a full Channel > is passed over, and is no attempt' },
+  },
 ];

@@ -41,6 +41,7 @@ const limitsOf: Readonly<Record<RefusalKind, KeyLimits>> = {
   tpd: { tpd: 18 },
   concurrency: { concurrency: 1 },
   'limit of 0': { rpm: 0 },
+  budget: {},
 };
 
 const cases: readonly Case[] = sdkTable.flatMap((row) =>
@@ -77,6 +78,7 @@ beforeAll(async () => {
     else answer();
   });
   const changes = {
+    models: [{ name: '*', price: { input: 1e9, output: 1e9 } }],
     retries: { attempts: 0, on: [] },
     timeouts: { connectMs: 5000, firstByteMs: 120_000, idleMs: 120_000, totalMs: 120_000 },
   };
@@ -142,7 +144,14 @@ function toName(id: string): string {
 
 function toRecord({ id, key, kind }: Case): KeyRecord {
   const credential = { id: sha256Hex(id).slice(0, 12), hash: sha256Hex(key), prefix: '', state: 'Active' } as const;
-  return makeKeyRecord({ id: toName(id), uid: id, credentials: [credential], limits: limitsOf[kind] });
+  const budget = { period: 'Monthly', limitNanoUsd: 1, mode: 'Enforce', warnAt: [] } as const;
+  return makeKeyRecord({
+    id: toName(id),
+    uid: id,
+    credentials: [credential],
+    limits: limitsOf[kind],
+    ...(kind === 'budget' ? { budgets: [budget] } : {}),
+  });
 }
 
 const heldText = 'hold this one';
@@ -159,7 +168,7 @@ async function useUp({ key }: Case, content: string): Promise<void> {
 
 /** Windows in the past, slots now: one that nobody renews frees itself after half a minute. */
 async function useUpLimits(): Promise<{ answered: ReadonlySet<string>; release: () => Promise<void> }> {
-  const windows = ownCases.filter(({ kind }) => kind !== 'concurrency' && kind !== 'limit of 0');
+  const windows = ownCases.filter(({ kind }) => !['concurrency', 'limit of 0', 'budget'].includes(kind));
   await Promise.all(windows.map((each) => useUp(each, 'Hello')));
   counterLagMs = 0;
   const slots = ownCases.filter(({ kind }) => kind === 'concurrency');
@@ -248,6 +257,7 @@ async function startGemini(): Promise<Server> {
 
 function toRefusal(kind: RefusalKind): Refusal {
   const unit = kind === 'tpm' || kind === 'tpd' ? 'tokens' : 'requests';
+  if (kind === 'budget') return { code: 'insufficient_quota', message: 'The budget is used up.', retryAfterMs: 86_400_000 };
   const isFinal = kind === 'rpd' || kind === 'tpd' || kind === 'limit of 0';
   return { code: 'rate_limit_exceeded', message: `The limit ${kind} is reached.`, unit, retryAfterMs: 900, shouldRetry: !isFinal };
 }

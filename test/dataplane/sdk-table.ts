@@ -1,5 +1,5 @@
 /** What a 429 is about. */
-export const refusalKinds = ['rpm', 'tpm', 'rpd', 'tpd', 'concurrency', 'limit of 0'] as const;
+export const refusalKinds = ['rpm', 'tpm', 'rpd', 'tpd', 'concurrency', 'limit of 0', 'budget'] as const;
 export type RefusalKind = (typeof refusalKinds)[number];
 
 export interface SdkRow {
@@ -12,9 +12,9 @@ export interface SdkRow {
 }
 
 /** A minute's limit is waited for and then served; concurrency is tried twice more within a second each; what cannot succeed soon is not tried again. */
-const obedient = { rpm: 2, tpm: 2, rpd: 1, tpd: 1, concurrency: 3, 'limit of 0': 1 } as const;
+const obedient = { rpm: 2, tpm: 2, rpd: 1, tpd: 1, concurrency: 3, 'limit of 0': 1, budget: 1 } as const;
 /** Retries nothing unless the program asks for it. */
-const never = { rpm: 1, tpm: 1, rpd: 1, tpd: 1, concurrency: 1, 'limit of 0': 1 } as const;
+const never = { rpm: 1, tpm: 1, rpd: 1, tpd: 1, concurrency: 1, 'limit of 0': 1, budget: 1 } as const;
 
 /** sdk-retries.test.ts counts these; docs/sdk-retries.md shows them. */
 export const sdkTable: readonly SdkRow[] = [
@@ -29,7 +29,7 @@ export const sdkTable: readonly SdkRow[] = [
 
 export function toSdkRows(): string[] {
   return [
-    `| SDK | ${refusalKinds.map((kind) => (kind === 'limit of 0' ? kind : `\`${kind}\``)).join(' | ')} |`,
+    `| SDK | ${refusalKinds.map((kind) => (kind === 'limit of 0' || kind === 'budget' ? kind : `\`${kind}\``)).join(' | ')} |`,
     `| --- | ${refusalKinds.map(() => '---').join(' | ')} |`,
     ...sdkTable.map(
       ({ sdk, version, language, requests }) =>

@@ -55,6 +55,6 @@ async function runClient(
     nextMs = Math.max(nextMs + everyMs, performance.now() - mostCatchUpMs);
     const toldMs = manner === 'obedient' && isRefused ? Number(answer.headers['retry-after-ms']) : 0;
     const waitMs = Math.max(toldMs, nextMs - performance.now());
-    if (waitMs > 0) await sleep(Math.min(waitMs, untilMs - performance.now()));
+    if (waitMs > 0) await sleep(Math.max(0, Math.min(waitMs, untilMs - performance.now())));
   }
 }

@@ -52,6 +52,7 @@ function toTable({ at, machine, runs }: Measured): string {
     row('blocking calls of Redis per admitted request, those of refused ones included', ({ blockingPerAdmitted }) => blockingPerAdmitted),
     row('all calls of Redis per admitted request', ({ scriptsPerAdmitted }) => scriptsPerAdmitted),
     row('µs of Redis in scripts per admitted request', ({ redisMicrosPerAdmitted }) => redisMicrosPerAdmitted),
+    row('answers of Redis that came later than 250 ms', ({ lateAnswers }) => lateAnswers),
   ].join('\n');
 }
 

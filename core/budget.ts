@@ -50,6 +50,11 @@ export function budgetWindowText(period: BudgetPeriod, id: number): string {
 const letters = { Daily: 'D', Weekly: 'W', Monthly: 'M', Total: 'T' } as const;
 const periods: Readonly<Record<string, BudgetPeriod>> = { D: 'Daily', W: 'Weekly', M: 'Monthly', T: 'Total' };
 
+/** As budgets are told to scripts. */
+export function budgetLetter(period: BudgetPeriod): 'D' | 'W' | 'M' | 'T' {
+  return letters[period];
+}
+
 /** The name of a window wherever spend is stored: a letter and the id. */
 export function toBudgetField(period: BudgetPeriod, id: number): string {
   return `${letters[period]}${id}`;

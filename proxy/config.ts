@@ -33,6 +33,14 @@ export const dataPlaneSettings = defineSettings({
     description:
       'what happens to limits while Redis is away: this process enforces its share, requests are refused, or requests are let through',
   },
+  budgetRestore: {
+    name: 'KEYWRIGHT_BUDGET_RESTORE',
+    kind: 'choice',
+    choices: ['Open', 'Closed'],
+    default: 'Open',
+    description:
+      'what happens to a budget whose spend Redis has lost when the operator does not answer within two seconds: it opens with what the proxies have seen, or its requests get 503 until the operator answers',
+  },
   replicas: {
     name: 'KEYWRIGHT_REPLICAS',
     kind: 'integer',

@@ -68,7 +68,7 @@ export async function runProxy(environment: Readonly<Record<string, string | und
   });
 
   const replicas = (): number => heartbeat?.living() ?? settings.replicas;
-  const counters = await openCounters({ ...settings, replicas }, log, metrics);
+  const counters = await openCounters({ ...settings, replicas }, { log, metrics, link });
   lifecycle.onStop('counters', () => counters.close());
 
   const proxy = await startProxy({

@@ -32,10 +32,10 @@ export async function openUsage(
   const kept = { store, maxKeySeries, flushes: true, pace: { readMs: 500, checkpointMs: keepEveryMs } };
   const source = toRedisSource(settings);
   if (source !== undefined) {
-    const counters = await openCounters(settings, log, metrics);
     const link = makeRedisLink({ ...source, name: 'keywright-standalone', random: Math.random, log });
+    const counting = openCounters(settings, { log, metrics, link });
     const feed = { source: makeRedisUsageSource(link), board: makeRedisBudgetBoard(link) };
-    return { counters, usage: { ...kept, feed }, close: () => link.close() };
+    return { counters: await counting, usage: { ...kept, feed }, close: () => link.close() };
   }
   const { checkpoints, unreadable } = store.read();
   const after = checkpoints.flatMap(({ through }) => Object.values(through));

@@ -5,9 +5,12 @@
 --       Then per admission: position in KEYS of its marker and of the slots of its key, request id, hold in ms, concurrency limit or -1, '1' if that is shadow,
 --       field of the key's object in the revocations ('': nobody asks who could be revoked), field of any object of that name, gen of the record that the proxy has, credential that was shown,
 --       how many windows, and four per window: its position, limit, amount, kind. Kind: r requests, t tokens; upper case = shadow.
+--       Then how many budgets; where there are any: positions in KEYS of budgets, held, until, due and usage, key id, epoch, bound, floor, and three per budget: letter, limit, '1' if shadow.
 -- Marker: "deadline admitted-at booked shadow-refusals", then a line per window: "bucket amount anchor kind name".
 -- Gives a list per admission: {1, admitted at, shadow refusals, sum per window...} or {0, time, refusing window or 0 for concurrency, wait in ms, sum per window...},
--- or {2, time, what stands of the object, what stands of the name} when that overrules the proxy's record (core/revocation.ts).
+-- or {2, time, what stands of the object, what stands of the name} when that overrules the proxy's record (core/revocation.ts),
+-- or {3, time, budgets that are used up, sum per window...}, or {4, time}: the spend must be restored first (core/budget-restore.ts).
+-- With money the last of 0, 1 and 3 is a list, three per budget: window, spent, reserved. Shadow refusals: positions of windows, 0 concurrency, 1000 + position of a budget.
 local now = clock()
 local per_window, fixed, per_use = 3, 11, 4
 
@@ -21,6 +24,41 @@ local function window_at(position, at)
     opened[position] = window
   end
   return window
+end
+
+local monies, opened_monies = {}, {}
+-- The budgets of a key in this call, opened and swept once, so that an admission sees what those before it reserved.
+local function money_at(keys, id, fields)
+  local money = monies[keys.hash]
+  if not money then
+    money = open_budgets(keys, id, now, fields)
+    monies[keys.hash] = money
+    opened_monies[#opened_monies + 1] = money
+    sweep_held(money)
+  end
+  return money
+end
+
+local fixed_of_money, per_budget = 10, 3
+-- gives where the next admission's arguments begin
+local function read_money_arguments(request, base)
+  local count = tonumber(ARGV[base])
+  request.budget_count = count
+  if count == 0 then return base + 1 end
+  local keys = {}
+  for position, name in ipairs({ 'hash', 'held', 'till', 'due', 'usage' }) do keys[name] = KEYS[tonumber(ARGV[base + position])] end
+  request.epoch, request.bound, request.floor = ARGV[base + 7], tonumber(ARGV[base + 8]), tonumber(ARGV[base + 9])
+  request.budgets, request.fields, request.ids = {}, {}, {}
+  local use = base + fixed_of_money
+  for position = 1, count do
+    local letter = ARGV[use]
+    local id = window_id(letter, now)
+    request.ids[position], request.fields[position] = id, letter .. text_of(id)
+    request.budgets[position] = { limit = tonumber(ARGV[use + 1]), shadow = ARGV[use + 2] == '1' }
+    use = use + per_budget
+  end
+  request.money = money_at(keys, ARGV[base + 6], request.fields)
+  return use
 end
 
 -- The admission whose arguments begin at `base`, and where the next one's do.
@@ -40,12 +78,20 @@ local function read_admission(base)
     request.limits[position], request.amounts[position], request.kinds[position] = tonumber(ARGV[use + 1]), tonumber(ARGV[use + 2]), kind
     use = use + per_use
   end
-  return request, use
+  return request, read_money_arguments(request, use)
 end
 
 local function sums_after(answer, request)
   local size = #answer
   for position = 1, request.count do answer[size + position] = request.windows[position].sum end
+  if request.money then
+    local figures = {}
+    for position = 1, request.budget_count do
+      local window, last = budget_window(request.money, request.fields[position]), #figures
+      figures[last + 1], figures[last + 2], figures[last + 3] = request.ids[position], window.spent, window.reserved
+    end
+    answer[#answer + 1] = figures
+  end
   return answer
 end
 
@@ -95,6 +141,21 @@ local function find_marker(request)
   if not marker then return end
   local held_until, admitted_at, shadow = match(marker, '^(%d+) (%d+) %d+ ([%d,]*)')
   if tonumber(held_until) > now then return sums_after({ 1, tonumber(admitted_at), shadow }, request) end
+end
+
+-- spent + reserved + bound <= limit, for each budget; what was asked in another life of the store is not known
+local function check_budgets(request)
+  if not request.money then return end
+  if request.epoch ~= '*' and request.money.epoch ~= request.epoch then return { 4, now } end
+  local exhausted, shadow = '', ''
+  for position = 1, request.budget_count do
+    local budget, window = request.budgets[position], budget_window(request.money, request.fields[position])
+    if window.spent + window.reserved + request.bound > budget.limit then
+      if budget.shadow then shadow = shadow .. text_of(1000 + position) .. ',' else exhausted = exhausted .. text_of(position) .. ',' end
+    end
+  end
+  request.shadow_budgets = shadow
+  if exhausted ~= '' then return sums_after({ 3, now, exhausted }, request) end
 end
 
 -- gives the window that frees last and how long that takes
@@ -148,7 +209,7 @@ end
 
 -- Check everything, then commit everything: until the first line after the checks nothing has been written for this request.
 local function admit_one(request)
-  local answer = check_revocations(request) or find_marker(request)
+  local answer = check_revocations(request) or find_marker(request) or check_budgets(request)
   if answer then return answer end
   local refusing, wait = check_windows(request)
   local full = slots_are_full(request)
@@ -156,6 +217,10 @@ local function admit_one(request)
   if full then return sums_after({ 0, now, 0, 0 }, request) end
   local lines = charge_windows(request)
   take_slot(request)
+  if request.money then
+    reserve(request.money, request.id, table.concat(request.fields, ','), request.bound, request.floor, request.deadline)
+    request.shadow = request.shadow .. request.shadow_budgets
+  end
   call('SET', request.marker, text_of(request.deadline) .. ' ' .. text_of(now) .. ' 0 ' .. request.shadow .. lines, 'PX', text_of(request.hold))
   return sums_after({ 1, now, request.shadow }, request)
 end
@@ -166,5 +231,6 @@ while cursor <= #ARGV do
   answers[#answers + 1] = admit_one(request)
   cursor = following
 end
+for position = 1, #opened_monies do close_budgets(opened_monies[position]) end
 for position = 1, #charged do commit(charged[position], charged[position].latest) end
 return answers

@@ -33,6 +33,12 @@ export type Decision =
       readonly exhausted: readonly number[];
     });
 
+/** The spend of the key's budgets must be restored before anything is decided by it. */
+export interface Lost {
+  readonly lost: true;
+  readonly timeMs: number;
+}
+
 /** What stands in the store of the key's object and of its name (`''` = nothing) overrules the record that the admission was asked with. */
 export interface Overruled {
   readonly overruled: true;

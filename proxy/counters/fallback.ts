@@ -25,6 +25,8 @@ export interface Fallback {
   readonly waiting: boolean;
   /** what it has to be told; whoever takes it sends it until it has arrived */
   take(): readonly RedisScriptCall[];
+  /** the running requests of a key, in case the store has forgotten them */
+  adopted(keyId: string): readonly RedisScriptCall[];
 }
 
 interface Options extends Omit<PushBackOptions, 'now'> {
@@ -78,5 +80,6 @@ export function makeFallback({ policy, replicas, random, storeClock, ...rest }: 
       return pushBack.waiting;
     },
     take: () => pushBack.take(),
+    adopted: (keyId) => pushBack.adopted(keyId),
   };
 }

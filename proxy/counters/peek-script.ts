@@ -6,7 +6,8 @@ import { type StoredBudgets, toReadBudgetsCall } from '../../runtime/budget-rest
 import type { BudgetFigures } from './budget-store.ts';
 import type { PeekQuestion } from './counters.ts';
 import type { Reading } from './peek.ts';
-import { loadScript, slotsKey, windowKey } from './scripts.ts';
+import { loadScript } from './lua-text.ts';
+import { slotsKey, windowKey } from './scripts.ts';
 
 const peekScript = loadScript('peek');
 

@@ -3,7 +3,8 @@ import type { RedisScriptCall } from '../../runtime/redis-script.ts';
 import type { Admission, Settlement } from './counters.ts';
 import { OwnCharges } from './own-charges.ts';
 import { toPushCall } from './push-call.ts';
-import { toAdmitCall } from './scripts.ts';
+import { anyEpoch } from './budget-scripts.ts';
+import { toAdmitCall, toSettleCall } from './scripts.ts';
 
 /**
  * What the store has to be told when it is back: what this process decided meanwhile, and, where it comes back as another one (restarted, or a replica that was promoted), what it
@@ -21,6 +22,8 @@ export interface PushBack {
   readonly waiting: boolean;
   /** what it has to be told; whoever takes it sends it until it has arrived */
   take(): readonly RedisScriptCall[];
+  /** the running requests of a key that the store has decided, in case it has forgotten them: nothing happens where it has not */
+  adopted(keyId: string): readonly RedisScriptCall[];
 }
 
 interface Running {
@@ -46,11 +49,16 @@ export interface PushBackOptions {
 
 /** Beyond it the oldest are forgotten: what they use is not pushed. */
 const mostRunning = 100_000;
+const mostCosts = 20_000;
+/** Until the settlement that is sent right behind. */
+const costHoldMs = 30_000;
 
 export function makePushBack({ process, now, readyFor, epochOf, clockText }: PushBackOptions): PushBack {
   const charges = new OwnCharges();
   const running = new Map<string, Running>();
   const unknownRunning = new Set<string>();
+  /** what requests cost that began and ended here: told as a reservation and its settlement, so that it counts once */
+  let unknownCosts: Settlement[] = [];
   const epochs = new Map<string, string>();
   let pushes = 0;
 
@@ -67,9 +75,9 @@ export function makePushBack({ process, now, readyFor, epochOf, clockText }: Pus
   /** Counted beside the windows of requests, in which its charge is pushed. */
   const adopt = (entry: Running): RedisScriptCall | undefined => {
     const adopted = toAdopted(entry);
-    if (adopted.windows.length === 0 && adopted.concurrency === undefined) return undefined;
+    if (adopted.windows.length === 0 && adopted.concurrency === undefined && adopted.money === undefined) return undefined;
     if (entry.here) entry.known = adopted;
-    return toAdmitCall([adopted], clockText());
+    return toAdmitCall([adopted], clockText(), anyEpoch);
   };
   const pushKey = (keyId: string, all: boolean): RedisScriptCall | undefined => {
     const windows = charges.windowsOf(keyId, now());
@@ -78,6 +86,24 @@ export function makePushBack({ process, now, readyFor, epochOf, clockText }: Pus
     const call = toPushCall({ keyId, push: `${process}:${pushes}`, epoch, windows, all }, clockText());
     charges.told(keyId);
     return call;
+  };
+  const noteCost = (settlement: Settlement): void => {
+    unknownCosts = [...unknownCosts, settlement].slice(-mostCosts);
+  };
+  const takeCosts = (): RedisScriptCall[] => {
+    const told = unknownCosts.filter(({ keyId }) => isReady(keyId));
+    unknownCosts = unknownCosts.filter(({ keyId }) => !isReady(keyId));
+    return told.flatMap(({ requestId, keyId, money }) => {
+      if (money === undefined) return [];
+      const id = `${requestId}+`;
+      const budgets = money.budgets.map((budget) => ({ ...budget, shadow: true }));
+      const held = { budgets, boundNanoUsd: money.costNanoUsd, floorNanoUsd: money.costNanoUsd };
+      const none = { requestId: id, keyId, windows: [], tokens: 0 };
+      return [
+        toAdmitCall([{ ...none, money: held, holdMs: costHoldMs }], clockText(), anyEpoch),
+        toSettleCall({ ...none, money, concurrency: false, refundRequest: false }, clockText()),
+      ];
+    });
   };
   const isReady = (keyId: string): boolean => readyFor(tagOf(keyId));
   /** Tags whose store has begun another life since this process last told it anything. */
@@ -123,8 +149,11 @@ export function makePushBack({ process, now, readyFor, epochOf, clockText }: Pus
       if (settlement.refundRequest) charge(entry, settlement.windows, { atMs: entry.timeMs, amount: -1, unit: 'requests' });
       charge(entry, settlement.windows, { atMs: now(), amount: settlement.tokens, unit: 'tokens' });
       if (!entry.here) return settlement;
-      const { requestId, windows, concurrency } = entry.known ?? { ...settlement, windows: [], concurrency: undefined };
-      return { ...settlement, requestId, windows, concurrency: concurrency !== undefined };
+      if (entry.known === undefined && settlement.money !== undefined && !settlement.refundRequest) noteCost(settlement);
+      const { money, ...rest } = settlement;
+      if (entry.known === undefined) return { ...rest, windows: [], concurrency: false };
+      const { requestId, windows, concurrency } = entry.known;
+      return { ...rest, ...(money && { money }), requestId, windows, concurrency: concurrency !== undefined };
     },
     asKnown(admission) {
       const entry = running.get(nameOf(admission));
@@ -132,7 +161,11 @@ export function makePushBack({ process, now, readyFor, epochOf, clockText }: Pus
       return entry.known ?? (entry.here ? undefined : admission);
     },
     get waiting() {
-      const keyIds = [...charges.unknownKeys, ...[...unknownRunning].flatMap((id) => running.get(id)?.admission.keyId ?? [])];
+      const keyIds = [
+        ...charges.unknownKeys,
+        ...unknownCosts.map(({ keyId }) => keyId),
+        ...[...unknownRunning].flatMap((id) => running.get(id)?.admission.keyId ?? []),
+      ];
       return keyIds.some(isReady);
     },
     take() {
@@ -140,8 +173,10 @@ export function makePushBack({ process, now, readyFor, epochOf, clockText }: Pus
       const pushed = [...keysToTell(changed)].map((keyId) => pushKey(keyId, changed.has(tagOf(keyId))));
       const entries = requestsToTell(changed);
       for (const { admission } of entries) unknownRunning.delete(nameOf(admission));
-      return [...pushed, ...entries.map(adopt)].filter((call) => call !== undefined);
+      return [...pushed, ...entries.map(adopt), ...takeCosts()].filter((call) => call !== undefined);
     },
+    adopted: (keyId) =>
+      [...running.values()].flatMap((entry) => (entry.admission.keyId === keyId && !entry.here ? (adopt(entry) ?? []) : [])),
   };
 }
 
@@ -150,12 +185,13 @@ export function makePushBack({ process, now, readyFor, epochOf, clockText }: Pus
  * knows it; one that was decided here gets another, because a release of it may still be on its way (it is sent after every late answer).
  */
 function toAdopted({ admission, here }: Running): Admission {
-  const { concurrency, money: _, ...rest } = admission;
+  const { concurrency, money, ...rest } = admission;
   return {
     ...rest,
     requestId: here ? `${admission.requestId}+` : admission.requestId,
     windows: admission.windows.filter(({ unit }) => unit === 'tokens').map((window) => ({ ...window, shadow: true })),
     ...(concurrency && { concurrency: { ...concurrency, shadow: true } }),
+    ...(money && { money: { ...money, budgets: money.budgets.map((budget) => ({ ...budget, shadow: true })) } }),
   };
 }
 

@@ -4,6 +4,7 @@ import { makeLog } from '../../runtime/log.ts';
 import { makeMetrics } from '../../runtime/metrics.ts';
 import { startRedis, type TestRedis } from '../../test/support/redis.ts';
 import { describeCounters, type MakeCounters } from './contract.ts';
+import { describeMoney } from './contract-money.ts';
 import { describePeek } from './peek-contract.ts';
 import { makeRedisCounters } from './redis.ts';
 
@@ -32,6 +33,8 @@ const make: MakeCounters = async ({ now, random }) => {
     random,
     redisClock: now,
     deadlineMs: 5_000,
+    // there is no operator here: a budget that is new to Redis opens at once
+    restoreTimes: { giveUpMs: 0, listenMs: 0, askEveryMs: 250, pollMs: 1 },
   });
   await counters.ready(5_000);
   return {
@@ -47,6 +50,7 @@ const make: MakeCounters = async ({ now, random }) => {
 
 describeCounters('Redis', make, { runs: 40 });
 describePeek('Redis', make);
+describeMoney('Redis', make, { runs: 40 });
 
 /** Every key with its content; lifetimes go on by themselves and are left out, but that there is one is part of it. */
 async function dump(): Promise<Record<string, unknown>> {

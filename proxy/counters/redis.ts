@@ -6,8 +6,10 @@ import { openRedis, type RedisOptions, toRedisAddress } from '../../runtime/redi
 import { runScript, runScripts } from '../../runtime/redis-script.ts';
 import type { RedisSource } from '../../runtime/redis-settings.ts';
 import { describeRedis } from '../../runtime/redis-url.ts';
+import type { BudgetRestore, RestoreTimes } from './budget-restorer.ts';
 import type { FailurePolicy } from './fallback.ts';
-import { makeSharedCounters, type ScriptStore, type SharedCounters } from './shared-counters.ts';
+import type { ScriptStore } from './script-store.ts';
+import { makeSharedCounters, type SharedCounters } from './shared-counters.ts';
 
 export interface RedisCountersOptions extends Omit<RedisSource, 'url'> {
   readonly url: string | Hidden;
@@ -24,6 +26,9 @@ export interface RedisCountersOptions extends Omit<RedisSource, 'url'> {
   readonly deadlineMs?: number;
   /** tests only: takes the place of Redis' clock */
   readonly redisClock?: () => number;
+  /** of a budget whose spend was lost and of which the operator says nothing; Open unless given */
+  readonly budgetRestore?: BudgetRestore;
+  readonly restoreTimes?: RestoreTimes;
 }
 
 /** Counters that all proxies share through Redis. Connects by itself, now and after every loss; until then `failurePolicy` decides. */

@@ -1,19 +1,20 @@
-import { readFileSync } from 'node:fs';
 import { tagOf } from '../../core/hash-tag.ts';
 import { shapeOf } from '../../core/limit.ts';
 import { anyObject, revocationsKey, toRevocationField } from '../../core/revocation.ts';
-import { makeRedisScript, type RedisScript, type RedisScriptCall } from '../../runtime/redis-script.ts';
-import { amountOf, type Decision, type Overruled } from './answers.ts';
+import type { RedisScriptCall } from '../../runtime/redis-script.ts';
+import { amountOf, type Decision, type Lost, type Overruled } from './answers.ts';
+import { moneyKeys, toFigures, toMoneyArguments } from './budget-scripts.ts';
 import type { Admission, LimitWindow, Settlement } from './counters.ts';
+import { loadScript, toInteger } from './lua-text.ts';
 
-export const admitScript = loadScript('admit');
-export const settleScript = loadScript('settle');
+export const admitScript = loadScript('budget', 'admit');
+export const settleScript = loadScript('budget', 'settle');
 
 /** The text that takes the place of Redis' clock, for tests; '' in production. */
 type ClockText = string;
 
-/** One call for admissions of keys that share a tag; decided in their order. */
-export function toAdmitCall(admissions: readonly Admission[], clock: ClockText): RedisScriptCall {
+/** One call for admissions of keys that share a tag; decided in their order. `epoch`: the life of the store in which spend must have been restored to be decided by. */
+export function toAdmitCall(admissions: readonly Admission[], clock: ClockText, epoch: string): RedisScriptCall {
   const keys = makeKeyList();
   for (const { keyId } of admissions) keys.positionOf(revocationsKey(tagOf(keyId)));
   const described: string[] = [];
@@ -26,7 +27,7 @@ export function toAdmitCall(admissions: readonly Admission[], clock: ClockText):
     }
   }
   const windowCount = keys.list.length - 1;
-  const asked = admissions.flatMap((admission) => toAdmissionArguments(admission, keys));
+  const asked = admissions.flatMap((admission) => toAdmissionArguments(admission, epoch, keys));
   return {
     script: admitScript,
     keyCount: keys.list.length,
@@ -35,7 +36,8 @@ export function toAdmitCall(admissions: readonly Admission[], clock: ClockText):
 }
 
 function toAdmissionArguments(
-  { requestId, keyId, windows, tokens, concurrency, holdMs, bearer }: Admission,
+  { requestId, keyId, windows, tokens, concurrency, holdMs, bearer, money }: Admission,
+  epoch: string,
   { positionOf }: KeyList,
 ): string[] {
   const parameters = [
@@ -55,6 +57,7 @@ function toAdmissionArguments(
     const place = positionOf(windowKey(keyId, window)) - 1;
     parameters.push(String(place), toInteger(window.limit), toInteger(amountOf(window, tokens)), kindOf(window));
   }
+  parameters.push(...toMoneyArguments(keyId, money, { epoch, positionOf }));
   return parameters;
 }
 
@@ -79,41 +82,70 @@ function makeKeyList(): KeyList {
 }
 
 /** Reads admit.lua's answers to so many admissions. A shape that it does not give is a bug and throws. */
-export function toDecisions(reply: unknown, count: number): (Decision | Overruled)[] {
+export function toDecisions(reply: unknown, count: number): (Decision | Overruled | Lost)[] {
   if (!Array.isArray(reply) || reply.length !== count) throw new TypeError('admit.lua gave no answer for each admission');
   return reply.map(toDecision);
 }
 
-function toDecision(reply: unknown): Decision | Overruled {
+/** Positions of budgets among the shadow refusals begin behind this. */
+const budgetsFrom = 1_000;
+
+function toDecision(reply: unknown): Decision | Overruled | Lost {
   if (!Array.isArray(reply)) throw new TypeError('admit.lua gave no array');
-  const [admitted, timeMs, third, fourth] = reply as [number, number, string | number, number];
-  if (admitted === 2) return { overruled: true, timeMs, stands: [String(third), String(fourth)] };
-  if (admitted === 1) return { admitted: true, timeMs, used: reply.slice(3) as number[], shadowRefusals: toPositions(String(third)) };
-  return { admitted: false, timeMs, used: reply.slice(4) as number[], refusing: Number(third) - 1, waitMs: fourth };
+  const [what, timeMs, third, fourth] = reply as [number, number, string | number, number];
+  if (what === 2) return { overruled: true, timeMs, stands: [String(third), String(fourth)] };
+  if (what === 4) return { lost: true, timeMs };
+  const last: unknown = reply.at(-1);
+  const money = Array.isArray(last) ? { budgets: toFigures(last as number[]) } : {};
+  const used = reply.slice(what === 0 ? 4 : 3, Array.isArray(last) ? -1 : undefined) as number[];
+  if (what === 3) return { admitted: false, timeMs, used, ...money, exhausted: toPositions(String(third)) };
+  if (what === 0) return { admitted: false, timeMs, used, ...money, refusing: Number(third) - 1, waitMs: fourth };
+  const shadow = toPositions(String(third));
+  const shadowBudgets = shadow.filter((position) => position >= budgetsFrom).map((position) => position - budgetsFrom);
+  return {
+    admitted: true,
+    timeMs,
+    used,
+    ...money,
+    shadowRefusals: shadow.filter((position) => position < budgetsFrom),
+    ...(shadowBudgets.length > 0 && { shadowBudgets }),
+  };
 }
 
-export function toSettleCall({ requestId, keyId, windows, tokens, refundRequest }: Settlement, clock: ClockText): RedisScriptCall {
-  return toAfterwards({ requestId, keyId, windows, head: [clock, requestId, 'settle', toInteger(tokens), refundRequest ? '1' : '', '0'] });
+export function toSettleCall(settlement: Settlement, clock: ClockText): RedisScriptCall {
+  const { tokens, refundRequest, money, event } = settlement;
+  return toAfterwards(settlement, {
+    head: [clock, settlement.requestId, 'settle', toInteger(tokens), refundRequest ? '1' : '', '0'],
+    cost: money?.costNanoUsd,
+    event: event === undefined ? '' : JSON.stringify(event),
+  });
 }
 
-export function toRenewCall({ requestId, keyId, windows, holdMs }: Admission, tokensSoFar: number, clock: ClockText): RedisScriptCall {
-  return toAfterwards({ requestId, keyId, windows, head: [clock, requestId, 'renew', toInteger(tokensSoFar), '', String(holdMs)] });
+/** Both so far. */
+export interface Flowed {
+  readonly tokens: number;
+  readonly costNanoUsd: number;
 }
 
-function toAfterwards({
-  requestId,
-  keyId,
-  windows,
-  head,
-}: {
-  requestId: string;
-  keyId: string;
-  windows: readonly LimitWindow[];
-  head: readonly string[];
-}): RedisScriptCall {
+export function toRenewCall(admission: Admission, { tokens, costNanoUsd }: Flowed, clock: ClockText): RedisScriptCall {
+  const { requestId, holdMs, money } = admission;
+  return toAfterwards(admission, {
+    head: [clock, requestId, 'renew', toInteger(tokens), '', String(holdMs)],
+    cost: money === undefined ? undefined : costNanoUsd,
+    event: '',
+  });
+}
+
+function toAfterwards(
+  { requestId, keyId, windows }: { requestId: string; keyId: string; windows: readonly LimitWindow[] },
+  { head, cost, event }: { head: readonly string[]; cost: number | undefined; event: string },
+): RedisScriptCall {
   const parameters = [markerKey(keyId, requestId), slotsKey(keyId), ...windows.map((window) => windowKey(keyId, window))];
+  const [hash, held, until, due, usage] = moneyKeys(keyId);
+  if (cost !== undefined || event !== '') parameters.push(usage);
+  if (cost !== undefined) parameters.push(hash, held, until, due);
   const keyCount = parameters.length;
-  parameters.push(...head);
+  parameters.push(...head, String(windows.length), cost === undefined ? '' : toInteger(cost), keyId, event);
   for (const { name, span } of windows) {
     const { widthMs, k } = shapeOf(span);
     parameters.push(toLineText(name), String(widthMs), String(k));
@@ -148,20 +180,9 @@ function toLineText(name: string): string {
   return name.replaceAll('\n', ' ');
 }
 
-/** An integer below 2^53, so never in exponent form (JavaScript begins that at 1e21). */
-function toInteger(amount: number): string {
-  return String(Math.min(Number.MAX_SAFE_INTEGER, Math.max(0, Math.ceil(amount))));
-}
-
 function toPositions(list: string): number[] {
   return list
     .split(',')
     .filter((item) => item !== '')
     .map((item) => Number(item) - 1);
-}
-
-/** One of our scripts, behind the window that all of them work on. */
-export function loadScript(name: 'admit' | 'settle' | 'peek'): RedisScript {
-  const read = (file: string): string => readFileSync(new URL(`./${file}.lua`, import.meta.url), 'utf8');
-  return makeRedisScript(`${read('window')}\n${read(name)}`);
 }

@@ -4,7 +4,8 @@ import { makeMetrics } from '../../runtime/metrics.ts';
 import type { RedisScriptCall } from '../../runtime/redis-script.ts';
 import type { Admission } from './counters.ts';
 import type { FailurePolicy } from './fallback.ts';
-import { makeSharedCounters, type ScriptStore, type SharedCounters } from './shared-counters.ts';
+import type { ScriptStore } from './script-store.ts';
+import { makeSharedCounters, type SharedCounters } from './shared-counters.ts';
 
 let metrics: ReturnType<typeof makeMetrics>;
 let counters: SharedCounters;

@@ -3,46 +3,31 @@ import { tagOf } from '../../core/hash-tag.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { Metrics } from '../../runtime/metrics.ts';
 import { toStoredBudgets } from '../../runtime/budget-restore.ts';
-import type { RedisScriptCall } from '../../runtime/redis-script.ts';
-import { type Decision, type Overruled, toAnswer, toOverruledAnswer } from './answers.ts';
+import { type Decision, type Lost, type Overruled, toAnswer, toOverruledAnswer } from './answers.ts';
 import { awaitReply } from './await-reply.ts';
 import { makeBreaker } from './breaker.ts';
-import type { Admission, AdmitAnswer, Counters, PeekQuestion } from './counters.ts';
+import type { BudgetRestore, RestoreTimes } from './budget-restorer.ts';
+import { toEventCall } from './budget-scripts.ts';
+import type { Admission, AdmitAnswer, Counters, PeekQuestion, Settlement } from './counters.ts';
 import { type FailurePolicy, makeFallback } from './fallback.ts';
 import { withHolder } from './holder.ts';
 import { makeLimiterMetrics } from './limiter-metrics.ts';
 import { type Reading, toPeekAnswer } from './peek.ts';
 import { toFigures, toPeekBudgetsCall, toPeekCall, toReading } from './peek-script.ts';
 import { toAdmitCall, toDecisions, toRenewCall, toSettleCall } from './scripts.ts';
-import { makeSettlementQueue } from './settlement-queue.ts';
+import type { ScriptStore } from './script-store.ts';
+import { makeSharedBudgets, type SharedBudgets } from './shared-budgets.ts';
 import { makeStoreClock } from './store-clock.ts';
+import { makeStoreSender, type StoreCall } from './store-sender.ts';
 import { makeTogether } from './together.ts';
-
-/** One connection to a store that runs our scripts. */
-export interface ScriptStore {
-  /** calls can be run for every tag */
-  readonly ready: boolean;
-  /** of a cluster a part may be away */
-  readyFor(tag: string): boolean;
-  /**
-   * The replication id of the master that holds this hash tag: another one means that writes it acknowledged may be gone. Known before the first call is sent to it; '' where it may not be
-   * asked. A call that names it is refused, not sent on, when the tag has moved to a master with another.
-   */
-  epochOf(tag: string): string;
-  run(call: RedisScriptCall): Promise<unknown>;
-  /** in one go, in order */
-  runAll(calls: readonly RedisScriptCall[]): Promise<readonly PromiseSettledResult<unknown>[]>;
-  /** resolves when the store takes writes */
-  probe(): Promise<void>;
-  watch(listener: { onReady: () => void; onLost: (reason: string) => void }): void;
-  close(): Promise<void>;
-}
 
 export interface SharedCounters extends Counters {
   /** true while the failure policy decides */
   readonly degraded: boolean;
   /** resolves when the store answers for the first time, or after `withinMs`, whichever is first */
   ready(withinMs: number): Promise<void>;
+  /** a process brings back the spend of a key that the store has lost: it is told what this one knows */
+  readonly budgets: Pick<SharedBudgets, 'asked' | 'reset'>;
 }
 
 interface Options {
@@ -58,6 +43,9 @@ interface Options {
   readonly where: string;
   readonly deadlineMs?: number;
   readonly redisClock?: () => number;
+  /** of a budget whose spend was lost and of which the operator says nothing; Open unless given */
+  readonly budgetRestore?: BudgetRestore;
+  readonly restoreTimes?: RestoreTimes;
 }
 
 /**
@@ -67,12 +55,10 @@ interface Options {
 const longestAnswerMs = 250;
 /** One script holds up everybody else: so many admissions take well under a millisecond. */
 const mostTogether = 64;
+/** Restored, asked again, and lost once more: somebody empties the store all the time. */
+const mostAttempts = 3;
 const batchMs = 50;
 const probeEveryMs = 250;
-/** Longer than any hold: afterwards the reservation is gone, and so is what a settlement could do. */
-const settlementKeepMs = 300_000;
-const mostSettlements = 20_000;
-const flushMs = 1_000;
 
 const monotonicNow = (): number => performance.now();
 
@@ -92,8 +78,10 @@ export function makeSharedCounters({
   where,
   deadlineMs = longestAnswerMs,
   redisClock,
+  budgetRestore = 'Open',
+  restoreTimes,
 }: Options): SharedCounters {
-  const measured = makeLimiterMetrics(metrics, () => queue.depth);
+  const measured = makeLimiterMetrics(metrics, () => sender.depth);
   const clock = (): string => (redisClock === undefined ? '' : String(redisClock()));
   const storeClock = makeStoreClock({ monotonicNow, wallNow: now });
   const fallback = makeFallback({
@@ -106,7 +94,17 @@ export function makeSharedCounters({
     epochOf: (tag) => admissions.epochOf(tag),
     clockText: clock,
   });
-  const immediate = new Set<Promise<unknown>>();
+  const budgets = makeSharedBudgets({
+    admissions,
+    settlements,
+    policy: budgetRestore,
+    times: restoreTimes,
+    clockText: clock,
+    now: storeClock.now,
+    monotonicNow,
+    random,
+    metrics,
+  });
   let degraded: boolean | undefined;
   /** Redis is back and is being told what was decided without it */
   let returning = false;
@@ -131,8 +129,8 @@ export function makeSharedCounters({
     else log.info({ event: 'limiter_shared', redis: where }, 'limits are shared through Redis');
   };
   const tell = (): Promise<void> => {
-    for (const call of fallback.take()) queue.add({ ...call, command: 'push' });
-    return queue.flush();
+    for (const call of fallback.take()) sender.add({ ...call, command: 'push' });
+    return sender.tell();
   };
   /** Redis is told what was decided without it before it decides again, so that it does not let the same in once more; for at most a second. */
   const comeBack = (): void => {
@@ -175,49 +173,44 @@ export function makeSharedCounters({
     probing = false;
     if (breaker.open) scheduleProbe();
   };
-  const queue = makeSettlementQueue<RedisScriptCall & { readonly command: 'settle' | 'renew' | 'release' | 'push' }>({
-    async send(batch) {
-      for (const { command } of batch) measured.commands.inc({ command });
-      const results = await settlements.runAll(batch);
-      return batch.filter((_, position) => results[position]?.status !== 'fulfilled' && isWorthRetry(results[position]));
-    },
-    now: monotonicNow,
-    batchMs,
-    keepMs: settlementKeepMs,
-    most: mostSettlements,
-    flushMs,
+  const sender = makeStoreSender({
+    admissions,
+    settlements,
+    monotonicNow,
+    onSent: (command) => measured.commands.inc({ command }),
+    onSpend: (keyId, reply) => budgets.settled(keyId, reply),
   });
-
-  /** On the connection of the admissions, so that no later admission of this process overtakes it. */
-  const sendAtOnce = (call: RedisScriptCall, command: 'settle' | 'release'): void => {
-    measured.commands.inc({ command });
-    const sent = admissions
-      .run(call)
-      .catch(() => queue.add({ ...call, command }))
-      .finally(() => immediate.delete(sent));
-    immediate.add(sent);
-  };
-  const release = ({ requestId, keyId, windows, concurrency }: Admission): void => {
+  const release = ({ requestId, keyId, windows, concurrency, money }: Admission): void => {
     const settlement = { requestId, keyId, windows, tokens: 0, concurrency: concurrency !== undefined, refundRequest: true };
-    sendAtOnce(toSettleCall(settlement, clock()), 'release');
+    const spent = money && { budgets: money.budgets, costNanoUsd: 0 };
+    sender.sendAtOnce({ ...toSettleCall({ ...settlement, ...(spent && { money: spent }) }, clock()), command: 'release' });
+  };
+  const toSettled = (settlement: Settlement): StoreCall | undefined => {
+    const { keyId, windows, concurrency, money, event } = settlement;
+    if (windows.length > 0 || concurrency || money !== undefined)
+      return { ...toSettleCall(settlement, clock()), command: 'settle', ...(money && { keyId }) };
+    return event && { ...toEventCall(keyId, event), command: 'settle' };
   };
   const decideWithout = (admission: Admission): AdmitAnswer => {
     const answer = fallback.decide(admission);
     tellSoon();
     return answer;
   };
-  const toShared = (decision: Decision | Overruled, admission: Admission): AdmitAnswer => {
+  const toShared = (decision: Decision | Overruled | Lost, admission: Admission): AdmitAnswer | 'lost' => {
+    if ('lost' in decision) return 'lost';
     if ('overruled' in decision) return toOverruledAnswer(decision, admission);
+    budgets.seen(admission.keyId, admission.money, decision.budgets);
     if (decision.admitted) fallback.admitted(admission, { timeMs: decision.timeMs });
     const answer = toAnswer(decision, admission, { degraded: false, random });
     if ('budgets' in answer && answer.budgets !== undefined) fallback.heard(admission.keyId, answer.budgets, answer.timeMs);
     return answer;
   };
   /** One call and one answer for all of them: a late one is one failure of Redis, however many waited for it. */
-  const askRedis = async (batch: readonly Admission[]): Promise<readonly AdmitAnswer[]> => {
+  const askRedis = async (batch: readonly Admission[]): Promise<readonly (AdmitAnswer | 'lost')[]> => {
     measured.commands.inc({ command: 'admit' });
     const startedMs = monotonicNow();
-    const decisions = admissions.run(toAdmitCall(batch, clock())).then((reply) => toDecisions(reply, batch.length));
+    const epoch = batch[0] === undefined ? '' : admissions.epochOf(tagOf(batch[0].keyId));
+    const decisions = admissions.run(toAdmitCall(batch, clock(), epoch)).then((reply) => toDecisions(reply, batch.length));
     const reply = await awaitReply(decisions, { deadlineMs, monotonicNow });
     for (const _ of batch) measured.duration.observe((monotonicNow() - startedMs) / 1_000);
     if (reply.outcome === 'reply') {
@@ -242,6 +235,23 @@ export function makeSharedCounters({
     const { timeMs, ...rest } = toReading(reading);
     return { timeMs, ...rest, budgets: toFigures(question, toStoredBudgets(stored), timeMs) };
   };
+  /** A budget whose spend the store has lost is neither used up nor empty: the request waits until it is known again. */
+  const askUntilKnown = async (admission: Admission): Promise<AdmitAnswer> => {
+    for (let attempt = 0; attempt < mostAttempts; attempt += 1) {
+      const answer = await ask(admission);
+      if (answer === undefined) break;
+      if (answer !== 'lost') return answer;
+      const outcome = await budgets.restore(admission.keyId);
+      if (outcome === 'closed') return { outcome: 'unavailable' };
+      if (outcome === 'failed') break;
+    }
+    return decideWithout(admission);
+  };
+  /** Spend, and what requests in flight hold, where the store has lost that with it. */
+  const tellBudgets: SharedBudgets['asked'] = (question) => {
+    budgets.asked(question);
+    for (const call of fallback.adopted(question.keyId)) sender.add({ ...call, command: 'push' });
+  };
   const start = (): void => {
     admissions.watch({
       onReady() {
@@ -252,7 +262,7 @@ export function makeSharedCounters({
       },
       onLost: (reason) => review(reason),
     });
-    settlements.watch({ onReady: () => queue.kick(), onLost: () => {} });
+    settlements.watch({ onReady: () => sender.kick(), onLost: () => {} });
   };
   start();
 
@@ -272,7 +282,7 @@ export function makeSharedCounters({
       const admission = withHolder(asked);
       if (countsNothing(admission)) return { outcome: 'admitted', timeMs: now(), windows: [], shadowRefusals: [], degraded: false };
       if (!admissions.readyFor(tagOf(admission.keyId)) || breaker.open || returning) return decideWithout(admission);
-      return (await ask(admission)) ?? decideWithout(admission);
+      return askUntilKnown(admission);
     },
     async peek(question) {
       if (admissions.readyFor(tagOf(question.keyId)) && !breaker.open && !returning) {
@@ -287,44 +297,33 @@ export function makeSharedCounters({
       const settlement = withHolder(settled);
       const known = fallback.ended(settlement);
       tellSoon();
-      if (known.windows.length === 0 && !known.concurrency) return;
-      const call = toSettleCall(known, clock());
+      const call = toSettled(known);
+      if (call === undefined) return;
       // what was told in a batch must not be overtaken by its end
       const isTold = known.requestId !== settlement.requestId;
-      if (known.concurrency && !breaker.open && !isTold) sendAtOnce(call, 'settle');
-      else queue.add({ ...call, command: 'settle' });
+      if (known.concurrency && !breaker.open && !isTold) sender.sendAtOnce(call);
+      else sender.add(call);
     },
-    renew(renewed, tokensSoFar) {
-      const known = fallback.renewed(withHolder(renewed), tokensSoFar);
-      if (known !== undefined && !countsNothing(known)) queue.add({ ...toRenewCall(known, tokensSoFar, clock()), command: 'renew' });
+    renew(renewed, tokens, costNanoUsd = 0) {
+      const known = fallback.renewed(withHolder(renewed), tokens);
+      if (known === undefined || countsNothing(known)) return;
+      sender.add({ ...toRenewCall(known, { tokens, costNanoUsd }, clock()), command: 'renew', ...(known.money && { keyId: known.keyId }) });
     },
+    budgets: { asked: tellBudgets, reset: budgets.reset },
     async flush() {
-      await Promise.all([queue.flush(), settledWithin(immediate, flushMs)]);
+      await sender.flush();
     },
     async close() {
       await this.flush();
       closed = true;
       clearTimeout(probeTimer);
       clearTimeout(tellTimer);
+      budgets.stop();
       await Promise.all([admissions.close(), settlements.close()]);
     },
   };
 }
 
-function countsNothing({ windows, concurrency }: Admission): boolean {
-  return windows.length === 0 && concurrency === undefined;
-}
-
-async function settledWithin(promises: ReadonlySet<Promise<unknown>>, ms: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms);
-  });
-  await Promise.race([Promise.allSettled(promises), late]);
-  clearTimeout(timer);
-}
-
-/** A store that answered with an error of its own (a script's mistake) would answer so for ever. */
-function isWorthRetry(result: PromiseSettledResult<unknown> | undefined): boolean {
-  return result?.status !== 'rejected' || !(result.reason instanceof Error) || result.reason.name !== 'ReplyError';
+function countsNothing({ windows, concurrency, money }: Admission): boolean {
+  return windows.length === 0 && concurrency === undefined && money === undefined;
 }

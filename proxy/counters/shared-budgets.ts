@@ -1,0 +1,90 @@
+import { budgetsKey, type BudgetReset, type RestoreQuestion } from '../../core/budget-restore.ts';
+import { parseBudgetField, toBudgetField } from '../../core/budget.ts';
+import { toRestoreCall } from '../../runtime/budget-restore.ts';
+import type { Metrics } from '../../runtime/metrics.ts';
+import { type BudgetRestore, makeBudgetRestorer, type RestoreOutcome, type RestoreTimes } from './budget-restorer.ts';
+import type { BudgetFigures } from './budget-store.ts';
+import { startBudgetSweeper } from './budget-sweeper.ts';
+import type { MoneyReservation } from './counters.ts';
+import { makeSeenSpend } from './seen-spend.ts';
+import type { ScriptStore } from './script-store.ts';
+
+/** What a process does for budgets that the store keeps: it remembers what it sees, brings back what the store has lost, and sweeps. */
+export interface SharedBudgets {
+  seen(keyId: string, money: MoneyReservation | undefined, figures: readonly BudgetFigures[] | undefined): void;
+  /** what settle.lua says of the windows that it changed */
+  settled(keyId: string, reply: unknown): void;
+  restore(keyId: string): Promise<RestoreOutcome>;
+  /** somebody else brings back the spend of a key */
+  asked(question: RestoreQuestion): void;
+  reset(reset: BudgetReset): void;
+  stop(): void;
+}
+
+interface Options {
+  readonly admissions: ScriptStore;
+  readonly settlements: ScriptStore;
+  readonly policy: BudgetRestore;
+  readonly times: RestoreTimes | undefined;
+  readonly clockText: () => string;
+  readonly now: () => number;
+  readonly monotonicNow: () => number;
+  readonly random: () => number;
+  readonly metrics: Metrics;
+}
+
+export function makeSharedBudgets({
+  admissions,
+  settlements,
+  policy,
+  times,
+  clockText,
+  now,
+  monotonicNow,
+  random,
+  metrics,
+}: Options): SharedBudgets {
+  const spend = makeSeenSpend({ now });
+  const restores = metrics.counter({
+    name: 'budget_restores_total',
+    help: 'Keys whose spend the store had lost, by how it came back: answered or unanswered by the operator, closed (nobody answered, requests are refused), failed.',
+    labels: ['outcome'],
+  });
+  const restorer = makeBudgetRestorer({
+    run: (call) => admissions.run(call),
+    epochOf: (tag) => admissions.epochOf(tag),
+    spendOf: (keyId) => spend.of(keyId),
+    policy,
+    monotonicNow,
+    onEnd: (outcome) => restores.inc({ outcome }),
+    ...(times && { times }),
+  });
+  const sweeper = startBudgetSweeper({
+    readyFor: (tag) => settlements.readyFor(tag),
+    runAll: (calls) => settlements.runAll(calls),
+    clockText,
+    random,
+  });
+  return {
+    seen(keyId, money, figures = []) {
+      for (const [position, { windowId, spentNanoUsd }] of figures.entries()) {
+        const budget = money?.budgets[position];
+        if (budget !== undefined) spend.note(keyId, toBudgetField(budget.period, windowId), spentNanoUsd);
+      }
+    },
+    settled(keyId, reply) {
+      if (!Array.isArray(reply)) return;
+      for (let position = 0; position + 1 < reply.length; position += 2) {
+        const field = String(reply[position]);
+        if (parseBudgetField(field) !== undefined) spend.note(keyId, field, Number(reply[position + 1]));
+      }
+    },
+    restore: (keyId) => restorer.restore(keyId),
+    asked({ keyId }) {
+      const known = spend.of(keyId);
+      if (known.size > 0) settlements.run(toRestoreCall(budgetsKey(keyId), known)).catch(() => {}); // it asks again
+    },
+    reset: (reset) => spend.forget(reset),
+    stop: () => sweeper.stop(),
+  };
+}

@@ -10,7 +10,11 @@ export const everything = {
   },
   commonLabels: { 'example.com/team': 'platform' },
   publicUrl: 'https://llm.example.com',
-  redis: { existingSecret: { name: 'redis', key: 'address', operatorKey: 'operator-address' } },
+  redis: {
+    existingSecret: { name: 'redis', key: 'address', operatorKey: 'operator-address' },
+    caSecret: { name: 'redis-ca' },
+    sentinelSecret: { name: 'redis-sentinel', usernameKey: 'username' },
+  },
   tls: { existingSecret: 'keywright-tls' },
   sealKey: { existingSecret: { name: 'keywright-seal' } },
   operator: {

@@ -38,7 +38,7 @@ describe('values are refused with what is wrong', () => {
     ],
     [
       { redis: { url: 'redis://user:hunter2@h:6379' } },
-      'redis.url: must be redis://host:port or rediss://host:port without user and password',
+      'redis.url: must be redis://host:port (or rediss://, redis+sentinel://, redis+cluster://) without user and password',
     ],
     [
       { publicUrl: 'llm.example.com' },

@@ -107,8 +107,8 @@ readinessProbe:
 {{- if gt (len $given) 1 -}}
 {{- fail (printf "redis: set one of redis.existingSecret.name, redis.url and redis.enabled, not %s" (join " and " $given)) -}}
 {{- end -}}
-{{- if and $redis.url (not (regexMatch "^rediss?://[^@]+$" $redis.url)) -}}
-{{- fail "redis.url: must be redis://host:port or rediss://host:port without user and password; an address with a password belongs into a Secret, named by redis.existingSecret.name" -}}
+{{- if and $redis.url (not (regexMatch "^rediss?([+](sentinel|cluster))?://[^@]+$" $redis.url)) -}}
+{{- fail "redis.url: must be redis://host:port (or rediss://, redis+sentinel://, redis+cluster://) without user and password; an address with a password belongs into a Secret, named by redis.existingSecret.name" -}}
 {{- end -}}
 {{- if and (empty $given) (ne (include "keywright.mostProxies" .root) "1") -}}
 {{- fail "redis: limits are shared through Redis: set redis.existingSecret.name (a Secret that holds its address), or redis.enabled=true for a small one to try out, or proxy.replicas=1 to run a single proxy without" -}}
@@ -123,5 +123,24 @@ readinessProbe:
 {{- else if $redis.enabled }}
 - name: KEYWRIGHT_REDIS_URL
   value: {{ printf "redis://%s-redis.%s.svc:6379" (include "keywright.fullname" .root) (include "keywright.namespace" .root) | quote }}
+{{- end }}
+{{- if and $redis.enabled $redis.caSecret.name -}}
+{{- fail "redis.caSecret: the small Redis of redis.enabled speaks no TLS" -}}
+{{- end }}
+{{- if $redis.caSecret.name }}
+- name: KEYWRIGHT_REDIS_CA_FILE
+  value: /etc/keywright/redis-ca/ca.crt
+{{- end }}
+{{- with $redis.sentinelSecret }}
+{{- if .name }}
+{{- if .usernameKey }}
+- name: KEYWRIGHT_REDIS_SENTINEL_USERNAME
+  valueFrom:
+    secretKeyRef: { name: {{ .name }}, key: {{ .usernameKey }} }
+{{- end }}
+- name: KEYWRIGHT_REDIS_SENTINEL_PASSWORD
+  valueFrom:
+    secretKeyRef: { name: {{ .name }}, key: {{ .passwordKey }} }
+{{- end }}
 {{- end }}
 {{- end -}}

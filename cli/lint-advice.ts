@@ -1,7 +1,7 @@
 import type { Channel, VirtualKey } from '../core/resources.ts';
 import type { ClusterObject, SecretObject } from '../operator/cluster/cluster.ts';
 import { toDeliveryName } from '../operator/credentials/delivery-secret.ts';
-import { checkTemplate, findNotEnforced } from '../operator/translate/acceptance.ts';
+import { checkTemplate } from '../operator/translate/acceptance.ts';
 import { formatPath, type FieldPath } from '../standalone/manifests/field-mistake.ts';
 import type { Manifest } from '../standalone/manifests/parse-manifests.ts';
 import { toObjectName } from '../standalone/manifests/scan-folder.ts';
@@ -57,8 +57,6 @@ function adviseOnKey(key: VirtualKey, folder: Folder): readonly Advice[] {
   const advice: Advice[] = [];
   const problem = checkTemplate({ virtualKey: key });
   if (problem !== undefined) advice.push({ level: 'mistake', path: ['spec', 'delivery'], message: problem.message });
-  for (const field of findNotEnforced({ virtualKey: key }))
-    advice.push({ path: ['spec', ...field.split('.')], message: 'is not enforced by this version' });
   for (const [position, name] of (access?.channels ?? []).entries()) {
     const path = ['spec', 'access', 'channels', position];
     advice.push(...adviseOnReference(name.includes('/') ? name : `${namespace}/${name}`, { namespace, path, folder }));

@@ -84,12 +84,6 @@ function mayUse(virtualKey: VirtualKey, channel: ChannelView): boolean {
   );
 }
 
-/** Parts of the spec that this version carries but does not act on: silence would be taken for enforcement. */
-export function findNotEnforced({ virtualKey }: Pick<AcceptanceSubject, 'virtualKey'>): readonly string[] {
-  const { budgets } = virtualKey.spec;
-  return budgets !== undefined && budgets.length > 0 ? ['budgets'] : [];
-}
-
 function steers(name: string): boolean {
   const slash = name.indexOf('/');
   const prefix = name.slice(0, slash).toLowerCase();

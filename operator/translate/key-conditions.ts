@@ -20,7 +20,6 @@ export interface KeyState {
   /** what is being done about the credentials */
   readonly progress: string | undefined;
   readonly unserved: readonly string[];
-  readonly notEnforced: readonly string[];
   /** what is wrong with the annotation that asks for a rotation */
   readonly mistake: string | undefined;
   /** by credential id, milliseconds since 1970 */
@@ -100,7 +99,7 @@ function toExpiryHint(leftMs: number): string {
   return leftMs > dayMs ? '; it expires in less than 7 days' : '; it expires in less than 1 day';
 }
 
-function toAccepted({ refused, published, unserved, notEnforced, mistake }: KeyState): NextCondition {
+function toAccepted({ refused, published, unserved, mistake }: KeyState): NextCondition {
   if (refused !== undefined) {
     const inForce =
       published.record === undefined || published.record.state === 'NotReady'
@@ -109,15 +108,14 @@ function toAccepted({ refused, published, unserved, notEnforced, mistake }: KeyS
     return { type: 'Accepted', status: 'False', reason: refused.reason, message: `${refused.message}${inForce}` };
   }
   const missing = unserved.length === 0 ? [] : [`no Channel serves ${unserved.map((model) => `"${model}"`).join(', ')}`];
-  const idle = notEnforced.length === 0 ? [] : [`this version does not enforce ${notEnforced.join(', ')}`];
   const ignored = mistake === undefined ? [] : [`the annotation ${rotateAnnotation} ${mistake}; nothing is rotated`];
-  if (missing.length + idle.length + ignored.length === 0)
+  if (missing.length + ignored.length === 0)
     return { type: 'Accepted', status: 'True', reason: 'Accepted', message: 'references, models and limits resolve' };
   return {
     type: 'Accepted',
     status: 'True',
-    reason: missing.length > 0 ? 'ModelNotServed' : ignored.length > 0 ? 'RotateAnnotationInvalid' : 'NotEnforced',
-    message: [...ignored, ...missing, ...idle].join('; '),
+    reason: missing.length > 0 ? 'ModelNotServed' : 'RotateAnnotationInvalid',
+    message: [...ignored, ...missing].join('; '),
   };
 }
 

@@ -21,7 +21,6 @@ const warnings: Readonly<Record<string, string>> = {
 /** Parts of messages that are an Event of their own when they appear. */
 const phrases = [
   { type: 'Accepted', pattern: /the annotation .* nothing is rotated/, reason: 'RotateAnnotationInvalid' },
-  { type: 'Accepted', pattern: /this version does not enforce .*$/, reason: 'NotEnforced' },
   { type: 'Ready', pattern: /it expires in less than .*$/, reason: 'ExpiresSoon' },
 ] as const;
 

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { KeyRecord } from '../../core/snapshot.ts';
 import type { CredentialRecord } from '../credentials/hashed-secret.ts';
-import { checkAcceptance, checkTemplate, findNotEnforced, findUnservedModels } from './acceptance.ts';
+import { checkAcceptance, checkTemplate, findUnservedModels } from './acceptance.ts';
 import type { CredentialOutcome } from './credential-outcome.ts';
 import { generateCredentials } from './generate.ts';
 import { takeHashes } from './hashes.ts';
@@ -64,7 +64,6 @@ function toState({ virtualKey, channels, lastUsed, usage, settings }: KeyInput, 
     lastUsed,
     usage,
     unserved,
-    notEnforced: findNotEnforced({ virtualKey }),
     mistake: findAnnotationMistake(virtualKey),
   };
 }

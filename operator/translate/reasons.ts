@@ -28,7 +28,6 @@ export const reasons = {
   ProviderUnsupported: 'this version has no support for the provider yet',
   AddressNotAllowed: 'baseURL points to a link-local or metadata address',
   RotateAnnotationInvalid: 'the annotation keywright.dev/rotate cannot be read: nothing is rotated by it',
-  NotEnforced: 'part of the spec is not enforced by this version',
   SnapshotBlocked: 'the snapshot is not written at present',
 } as const;
 

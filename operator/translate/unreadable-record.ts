@@ -26,7 +26,7 @@ export function refuseUnreadable(input: KeyInput, nowMs: number): KeyOutput {
   const toTell = published?.record.uid === uid ? toRestricted(published.record, virtualKey.spec) : undefined;
   const holds = isDeepStrictEqual(published?.record, toTell);
   const record: CredentialRecord = { schema: 1, keyId: id, uid, gen: 0, credentials: [], revokedHashes: [], suspended: false };
-  const nothing = { refused: undefined, progress: undefined, unserved: [], notEnforced: [], mistake: undefined };
+  const nothing = { refused: undefined, progress: undefined, unserved: [], mistake: undefined };
   return {
     record: toTell,
     urgent: !holds,

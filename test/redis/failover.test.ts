@@ -64,7 +64,9 @@ describe('a failover', () => {
     await master.kill();
     expect(await proxy.ask('team/app', limit)).toEqual({ outcome: 'unavailable' });
     const rest = await admitTheRest(proxy, 'team/app');
-    expect(10 + 5 + rest).toBe(limit + 5);
+    // at most what the old master lost; what this proxy told the new one of its last window makes up for it
+    expect(10 + 5 + rest).toBeLessThanOrEqual(limit + 5);
+    expect(10 + 5 + rest).toBeGreaterThanOrEqual(limit);
     expect(await sentinel.master()).toBe(replica);
     await untilHolds(() => expect(redis.ready).toBe(true));
     expect(redis.epochOf('{00}')).toMatch(/^[0-9a-f]{40}$/);
@@ -126,7 +128,9 @@ describe('a failover', () => {
     }
     expect(proxy.counters.degraded).toBe(true);
     const rest = await admitTheRest(proxy, lostKey);
-    expect(10 + 5 + rest).toBe(limit + 5);
+    // at most what the old master lost; what this proxy told the new one of its last window makes up for it
+    expect(10 + 5 + rest).toBeLessThanOrEqual(limit + 5);
+    expect(10 + 5 + rest).toBeGreaterThanOrEqual(limit);
     await untilHolds(() => expect(proxy.counters.degraded).toBe(false));
   });
 });

@@ -148,6 +148,7 @@ describe('the plaintext of a key', () => {
           string: ['GET'],
           list: ['LRANGE', '0', '-1'],
           set: ['SMEMBERS'],
+          stream: ['XRANGE', '-', '+'],
         }[type];
         if (read === undefined) throw new Error(`no reader for the Redis type ${type}`);
         return `${name} ${JSON.stringify(await installation.redis.cli(read[0] ?? '', name, ...read.slice(1)))}`;

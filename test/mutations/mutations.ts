@@ -1323,7 +1323,13 @@ export const mutations: readonly Mutation[] = [
   {
     id: 'password-in-a-deployment',
     bug: 'an address of Redis with a password is taken as a plain value',
-    edits: [{ file: 'charts/keywright/templates/_pods.tpl', find: '^rediss?://[^@]+$', replace: '^rediss?://.+$' }],
+    edits: [
+      {
+        file: 'charts/keywright/templates/_pods.tpl',
+        find: '([+](sentinel|cluster))?://[^@]+$',
+        replace: '([+](sentinel|cluster))?://.+$',
+      },
+    ],
     test: {
       file: 'test/chart/schema.test.ts',
       name: 'values are refused with what is wrong > {"redis":{"url":"redis://user:hunter2@h:6379"}}',

@@ -8,8 +8,8 @@ import { toOpenBudgetsCall, toRestoreStateCall } from './budget-scripts.ts';
 /** What becomes of a budget whose spend was lost when the operator does not answer: it opens with what the proxies know, or stays closed. */
 export type BudgetRestore = 'Open' | 'Closed';
 
-/** `answered`, `unanswered`: admissions are decided again; `closed`: nobody knows what was spent; `failed`: the store went away meanwhile */
-export type RestoreOutcome = 'answered' | 'unanswered' | 'closed' | 'failed';
+/** `answered`, `unanswered`: admissions are decided again; `kept`: somebody else has brought it back; `closed`: nobody knows what was spent; `failed`: the store went away meanwhile */
+export type RestoreOutcome = 'answered' | 'kept' | 'unanswered' | 'closed' | 'failed';
 
 export interface RestoreTimes {
   /** without an answer of the operator */
@@ -57,7 +57,7 @@ export function makeBudgetRestorer({ run, epochOf, spendOf, policy, monotonicNow
       const asks = answeredMs === undefined && nowMs - askedMs >= times.askEveryMs;
       if (asks) askedMs = nowMs;
       const state = await run(toRestoreStateCall(keyId, epoch, asks));
-      if (state === 2) return 'answered';
+      if (state === 2) return 'kept';
       if (state === 1) answeredMs ??= nowMs;
       if (answeredMs !== undefined && nowMs - answeredMs >= times.listenMs) return open(keyId, epoch, 'answered');
       if (answeredMs === undefined && nowMs - startedMs >= times.giveUpMs) {

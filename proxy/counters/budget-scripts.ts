@@ -94,13 +94,23 @@ export function toRestoreStateCall(keyId: string, epoch: string, asks: boolean):
 }
 
 const openScript = makeRedisScript(`
+local all = redis.call('HGETALL', KEYS[1])
+for position = 1, #all, 2 do
+  local field = string.match(all[position], '^p([DWMT]%d+)$')
+  if field then
+    local packed, spent, reserved = redis.call('HGET', KEYS[1], field), 0, 0
+    if packed then spent, reserved = struct.unpack('<dd', packed) end
+    redis.call('HSET', KEYS[1], field, struct.pack('<dd', math.max(0, spent + tonumber(all[position + 1])), reserved))
+    redis.call('HDEL', KEYS[1], all[position])
+  end
+end
 redis.call('HSET', KEYS[1], 'e', ARGV[1])
 redis.call('HDEL', KEYS[1], 'ea')
 redis.call('PEXPIRE', KEYS[1], '34560000000')
 return 1
 `);
 
-/** From now on admissions are decided by the spend that stands there. */
+/** From now on admissions are decided by the spend that stands there, and what was spent meanwhile. */
 export function toOpenBudgetsCall(keyId: string, epoch: string): RedisScriptCall {
   return { script: openScript, keyCount: 1, parameters: [budgetsKey(keyId), toEpochText(epoch)] };
 }

@@ -1,6 +1,7 @@
 -- Budgets of a key: spend and reservations per calendar window, integer nano-dollars; the same as budget-store.ts. Put behind window.lua in every script that moves money.
 -- Hash of the key: field D<days since 1970>, W<weeks>, M<months since the year 0>, T0 -> spent and reserved, packed as doubles, exact below 2^53; e -> the life of the store in which the
--- spend was restored (core/budget-restore.ts); d -> what stands of this key in the list of what is due. Held: request id -> "until left booked floor state windows"; the reservation
+-- spend was restored (core/budget-restore.ts); d -> what stands of this key in the list of what is due. p and such a field -> what was spent in a hash that has not been opened
+-- yet: what is restored is a maximum, so this must be added after it, not before. Held: request id -> "until left booked floor state windows"; the reservation
 -- is its own marker. Until: request id by its deadline, or by the end of its tombstone. Due: key id by the earliest of those, so that any proxy can sweep what nobody asks about.
 local money_format, tombstone, most_lapsed, day = '<dd', 86400000, 16, 86400000
 -- more than a year; what an idle key has spent of a total comes back from the operator's checkpoint after that
@@ -48,10 +49,20 @@ local function budget_window(money, field)
   return window
 end
 
+local function spend_later(money, field, spent)
+  local later = 'p' .. field
+  call('HSET', money.keys.hash, later, format('%.0f', tonumber(call('HGET', money.keys.hash, later) or '0') + spent))
+end
+
 local function book_money(money, fields, spent, released)
   for field in string.gmatch(fields, '[^,]+') do
     local window = budget_window(money, field)
-    window.spent, window.reserved, window.dirty = max(0, window.spent + spent), max(0, window.reserved - released), true
+    if money.epoch then
+      window.spent = max(0, window.spent + spent)
+    elseif spent ~= 0 then
+      spend_later(money, field, spent)
+    end
+    window.reserved, window.dirty = max(0, window.reserved - released), true
   end
 end
 

@@ -47,7 +47,7 @@ export function makeSharedBudgets({
   const spend = makeSeenSpend({ now });
   const restores = metrics.counter({
     name: 'budget_restores_total',
-    help: 'Keys whose spend the store had lost, by how it came back: answered or unanswered by the operator, closed (nobody answered, requests are refused), failed.',
+    help: 'Keys whose spend the store had lost, by how it came back: answered or unanswered by the operator, kept (another proxy was faster), closed (nobody answered, requests are refused), failed.',
     labels: ['outcome'],
   });
   const restorer = makeBudgetRestorer({

@@ -3,6 +3,8 @@ import type { Mutation } from './plant.ts';
 /** The contract suite runs once for each store. */
 const memory = (name: string): Mutation['test'] => ({ file: 'proxy/counters/memory.test.ts', name: `counters: memory > ${name}` });
 const redis = (name: string): Mutation['test'] => ({ file: 'proxy/counters/redis.test.ts', name: `counters: Redis > ${name}` });
+const redisMoney = (name: string): Mutation['test'] => ({ file: 'proxy/counters/redis.test.ts', name: `budgets: Redis > ${name}` });
+const memoryMoney = (name: string): Mutation['test'] => ({ file: 'proxy/counters/memory.test.ts', name: `budgets: memory > ${name}` });
 const golden = (file: string): Mutation['test'] => ({ file: 'operator/translate/translate.test.ts', name: `translate > ${file}` });
 
 const usage = (name: string): Mutation['test'] => ({ file: 'operator/usage/usage.test.ts', name });
@@ -1859,5 +1861,120 @@ export const mutations: readonly Mutation[] = [
       { file: 'proxy/channel-limits.ts', find: "if (answer.outcome !== 'admitted') {", replace: "if (answer.outcome === 'unavailable') {" },
     ],
     test: { file: 'proxy/channel-limits.test.ts', name: 'a full Channel > is passed over, and is no attempt' },
+  },
+  // Budgets in the store
+  {
+    id: 'money-settled-twice',
+    bug: 'a settlement leaves the reservation, so that a second one charges again (script)',
+    edits: [
+      {
+        file: 'proxy/counters/budget.lua',
+        find: 'book_money(money, held.fields, cost - held.booked, held.left)\n  drop_held(money, id)',
+        replace: 'book_money(money, held.fields, cost - held.booked, held.left)',
+      },
+    ],
+    test: redisMoney('settlement > happens once'),
+  },
+  {
+    id: 'money-settled-twice-memory',
+    bug: 'a settlement leaves the reservation, so that a second one charges again (memory)',
+    edits: [
+      {
+        file: 'proxy/counters/budget-store.ts',
+        find: '    key.held.delete(requestId);\n    key.lapsed.delete(requestId);\n    book(',
+        replace: '    book(',
+      },
+    ],
+    test: memoryMoney('settlement > happens once'),
+  },
+  {
+    id: 'crash-refunds-money',
+    bug: 'the reservation of a proxy that has died is given back (script)',
+    edits: [
+      {
+        file: 'proxy/counters/budget.lua',
+        find: 'book_money(money, held.fields, max(0, held.floor - held.booked), held.left)',
+        replace: 'book_money(money, held.fields, -held.booked, held.left)',
+      },
+    ],
+    test: redisMoney('a reservation that nobody settles > turns into spend at its deadline, not before: the estimated input'),
+  },
+  {
+    id: 'nobody-sweeps',
+    bug: 'what a proxy held that has died stays reserved until somebody asks for the key again',
+    edits: [
+      { file: 'proxy/counters/budget-sweeper.ts', find: 'keyIds.length > 0 && !stopped', replace: 'keyIds.length > 1_000 && !stopped' },
+    ],
+    test: {
+      file: 'test/redis/budgets.test.ts',
+      name: 'a proxy that is killed > charges its requests and frees what they held within their deadline and five seconds, though nobody asks for the key again',
+    },
+  },
+  {
+    id: 'money-of-others',
+    bug: 'a stream that flows beyond its reservation takes what other requests hold (script)',
+    edits: [
+      { file: 'proxy/counters/budget.lua', find: 'local released = min(flowed, held.left)', replace: 'local released = flowed' },
+      { file: 'proxy/counters/budget.lua', find: 'held.left - released', replace: 'max(0, held.left - released)' },
+    ],
+    test: redisMoney('a stream > that flows beyond its reservation takes nothing of what others hold'),
+  },
+  {
+    id: 'money-capped',
+    bug: 'a request that may cost more than is left is let in with what is left (script)',
+    edits: [
+      {
+        file: 'proxy/counters/admit.lua',
+        find: 'window.spent + window.reserved + request.bound > budget.limit',
+        replace: 'window.spent + window.reserved + min(request.bound, budget.limit - window.spent - window.reserved) > budget.limit',
+      },
+    ],
+    test: redisMoney('admission > reserves the bound against every budget, up to the limit and not beyond, and says what they stand at'),
+  },
+  {
+    id: 'money-in-exponent-form',
+    bug: 'an amount above 1e14 is written as Lua writes it by itself (script)',
+    edits: [
+      {
+        file: 'proxy/counters/budget.lua',
+        find: "format('%.0f %.0f %.0f %.0f %s %s', held.till, held.left,",
+        replace: "format('%.0f %s %.0f %.0f %s %s', held.till, held.left,",
+      },
+    ],
+    test: redisMoney('counts amounts above 1e14 exactly'),
+  },
+  {
+    id: 'midnight-splits',
+    bug: 'a settlement goes into the day in which it happens (script)',
+    edits: [
+      {
+        file: 'proxy/counters/budget.lua',
+        find: 'local window = budget_window(money, field)\n    if money.epoch',
+        replace:
+          'field = string.sub(field, 1, 1) .. text_of(window_id(string.sub(field, 1, 1), money.now))\n    local window = budget_window(money, field)\n    if money.epoch',
+      },
+    ],
+    test: redisMoney('windows > midnight splits nothing: a request counts where it was admitted'),
+  },
+  {
+    id: 'lost-spend-believed',
+    bug: 'what stands in a Redis that has begun another life is decided by',
+    edits: [
+      {
+        file: 'proxy/counters/admit.lua',
+        find: "if request.epoch ~= '*' and request.money.epoch",
+        replace: 'if not request.money.epoch and request.money.epoch',
+      },
+    ],
+    test: {
+      file: 'test/redis/budgets.test.ts',
+      name: 'spend that Redis has lost > in another life of Redis what stands is not believed, however it came there',
+    },
+  },
+  {
+    id: 'spent-before-opened',
+    bug: 'what is spent before the budget is restored is lost in the maximum',
+    edits: [{ file: 'proxy/counters/budget.lua', find: '    if money.epoch then', replace: '    if true then' }],
+    test: { file: 'test/redis/budgets.test.ts', name: 'what was decided while Redis was away is spent when it is back' },
   },
 ];

@@ -141,6 +141,7 @@ export async function startProxy({
   const subscriptions = [
     index.onEnded((keyId, _reason, credentialId) => keyEnder.end(keyId, credentialId)),
     revocations.onChange((keyId) => keyEnder.endOverruled(keyId)),
+    revocations.onChange((keyId) => counters.forget?.(keyId)),
   ];
   await router.listen(settings.listen);
   const bound = router.server.address();

@@ -160,6 +160,8 @@ export interface Counters {
   settle(settlement: Settlement): void;
   /** books what has flowed so far of a long stream and renews reservation and slot */
   renew(admission: Admission, tokensSoFar: number, costSoFarNanoUsd?: number): void;
+  /** nothing that this proxy remembers of the key counts any more: it was revoked, or changed otherwise */
+  forget?(keyId: string): void;
   /** resolves when everything handed to `settle` so far has reached the store or is given up */
   flush(): Promise<void>;
   close(): Promise<void>;

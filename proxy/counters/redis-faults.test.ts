@@ -48,6 +48,7 @@ async function startProxy(options: Partial<RedisCountersOptions> = {}): Promise<
     log: makeLog({ level: 'debug', name: 'test', destination }),
     metrics,
     replicas: 2,
+    remembers: false,
     now: Date.now,
     ...options,
   });
@@ -151,6 +152,25 @@ describe('Redis counters on a sound Redis', () => {
       }),
       { numRuns: 20 },
     );
+  });
+
+  it('ask Redis nothing for a client that hammers, and tell it the same time as Redis would', async () => {
+    const { counters, metrics } = await startProxy({ remembers: true });
+    await counters.admit(request([rpm(1)]));
+    const first = await counters.admit(request([rpm(1)]));
+    const asked = await metric(metrics, 'keywright_limiter_commands_total');
+    for (let count = 0; count < 1_000; count += 1) {
+      expect(await counters.admit(request([rpm(1)]))).toMatchObject({ outcome: 'refused', limitName: 'rpm' });
+    }
+    expect(await metric(metrics, 'keywright_limiter_commands_total')).toBe(asked);
+    const last = await counters.admit(request([rpm(1)]));
+    if (first.outcome !== 'refused' || last.outcome !== 'refused') throw new Error('not refused');
+    // the jitter of the first answer is part of the moment
+    expect(Math.abs(last.timeMs + last.retryAfterMs - (first.timeMs + first.retryAfterMs))).toBeLessThanOrEqual(1);
+    // a revocation, or any other change of the key
+    counters.forget?.('team-a/app');
+    await counters.admit(request([rpm(1)]));
+    expect(await metric(metrics, 'keywright_limiter_commands_total')).toBe(asked + 1);
   });
 
   it('ask Redis once for each admission and nothing for a key without limits', async () => {

@@ -35,7 +35,7 @@ afterEach(async () => {
 async function startProxy(options: Partial<RedisCountersOptions> = {}): Promise<SharedCounters> {
   const metrics = makeMetrics();
   const log = makeLog({ level: 'silent', name: 'test' });
-  const counters = makeRedisCounters({ url: server.url, log, metrics, replicas, now: Date.now, ...options });
+  const counters = makeRedisCounters({ url: server.url, log, metrics, remembers: false, replicas, now: Date.now, ...options });
   ends.push(async () => {
     await counters.close();
     metrics.close();

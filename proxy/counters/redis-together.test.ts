@@ -20,7 +20,17 @@ beforeAll(async () => {
   nowMs = Date.now() + 3_600_000;
   const log = makeLog({ level: 'silent', name: 'test' });
   const now = (): number => nowMs;
-  counters = makeRedisCounters({ url: server.url, log, metrics, replicas: 1, now, random: () => 0, redisClock: now, deadlineMs: 5_000 });
+  counters = makeRedisCounters({
+    url: server.url,
+    log,
+    metrics,
+    replicas: 1,
+    remembers: false,
+    now,
+    random: () => 0,
+    redisClock: now,
+    deadlineMs: 5_000,
+  });
   await counters.ready(5_000);
 });
 afterAll(async () => {

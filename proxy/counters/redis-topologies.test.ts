@@ -23,7 +23,17 @@ function toMake(store: () => Store): MakeCounters {
     await flush();
     const metrics = makeMetrics();
     const log = makeLog({ level: 'silent', name: 'test' });
-    const counters = makeRedisCounters({ ...options, log, metrics, replicas: 1, now, random, redisClock: now, deadlineMs: 5_000 });
+    const counters = makeRedisCounters({
+      ...options,
+      log,
+      metrics,
+      replicas: 1,
+      remembers: false,
+      now,
+      random,
+      redisClock: now,
+      deadlineMs: 5_000,
+    });
     await counters.ready(5_000);
     return {
       counters,

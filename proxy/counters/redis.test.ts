@@ -29,6 +29,7 @@ const make: MakeCounters = async ({ now, random }) => {
     log: makeLog({ level: 'silent', name: 'test' }),
     metrics,
     replicas: 1,
+    remembers: false,
     now,
     random,
     redisClock: now,

@@ -6,8 +6,10 @@ import { openRedis, type RedisOptions, toRedisAddress } from '../../runtime/redi
 import { runScript, runScripts } from '../../runtime/redis-script.ts';
 import type { RedisSource } from '../../runtime/redis-settings.ts';
 import { describeRedis } from '../../runtime/redis-url.ts';
+import { makeBlockCache } from './block-cache.ts';
 import type { BudgetRestore, RestoreTimes } from './budget-restorer.ts';
 import type { FailurePolicy } from './fallback.ts';
+import { makeFrontCounters } from './front-counters.ts';
 import type { ScriptStore } from './script-store.ts';
 import { makeSharedCounters, type SharedCounters } from './shared-counters.ts';
 
@@ -24,6 +26,8 @@ export interface RedisCountersOptions extends Omit<RedisSource, 'url'> {
   readonly random?: () => number;
   /** longest wait for an admission, our own stalls not counted */
   readonly deadlineMs?: number;
+  /** tests only: false = every admission is asked of Redis, as if this proxy remembered nothing of it */
+  readonly remembers?: boolean;
   /** tests only: takes the place of Redis' clock */
   readonly redisClock?: () => number;
   /** of a budget whose spend was lost and of which the operator says nothing; Open unless given */
@@ -40,6 +44,7 @@ export function makeRedisCounters({
   random = Math.random,
   failurePolicy = 'LocalShare',
   replicas,
+  remembers = true,
   ...options
 }: RedisCountersOptions): SharedCounters {
   const { log, metrics } = options;
@@ -53,7 +58,7 @@ export function makeRedisCounters({
     help: '1 while a Redis throws keys away when it is full (maxmemory-policy is not noeviction): limits and budgets may then be forgotten; -1 while it has not told.',
     collect: (gauge) => gauge.set(admissions.evicts === undefined ? -1 : Number(admissions.evicts)),
   });
-  return makeSharedCounters({
+  const shared = makeSharedCounters({
     ...options,
     random,
     failurePolicy,
@@ -62,6 +67,8 @@ export function makeRedisCounters({
     settlements,
     where: describeRedis(toRedisAddress(shown.reveal())),
   });
+  if (!remembers) return shared;
+  return makeFrontCounters({ shared, blocks: makeBlockCache({ now: options.redisClock ?? (() => performance.now()) }), metrics });
 }
 
 function makeStore(options: RedisOptions): ScriptStore & { readonly evicts: boolean | undefined } {

@@ -73,6 +73,30 @@ export const mutations: readonly Mutation[] = [
     },
   },
   {
+    id: 'block-kept',
+    bug: 'a proxy goes on refusing for want of tokens that it has just given back itself',
+    edits: [{ file: 'proxy/counters/block-cache.ts', find: '|| isOfTokens) drop', replace: ') drop' }],
+    test: {
+      file: 'proxy/counters/block-cache.test.ts',
+      name: 'the block cache > keeps a refusal of tokens or money for a second at most, and lets go of it with an own settlement',
+    },
+  },
+  {
+    id: 'block-stands-still',
+    bug: 'a remembered refusal tells the time to wait that was told at first',
+    edits: [
+      {
+        file: 'proxy/counters/block-cache.ts',
+        find: 'retryAfterMs: answer.retryAfterMs - passedMs',
+        replace: 'retryAfterMs: answer.retryAfterMs',
+      },
+    ],
+    test: {
+      file: 'proxy/counters/block-cache.test.ts',
+      name: 'the block cache > answers as the store would, to the millisecond, until the time that it told',
+    },
+  },
+  {
     id: 'charge-before-check-memory',
     bug: 'a refused request is charged to the windows that were checked before the one that refuses (memory)',
     edits: [

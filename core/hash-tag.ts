@@ -6,7 +6,7 @@ const channelPrefix = 'c:';
 
 /** What a Channel's limits are counted under, where keys are counted under their ids. It is a tag of its own, since requests of every namespace are counted there. */
 export function channelHolder(channelId: string): string {
-  return channelId.startsWith(channelPrefix) ? channelId : `${channelPrefix}${channelId}`;
+  return `${channelPrefix}${channelId}`;
 }
 
 /** `00` to `3f` from the namespace (FNV-1a, 32 bit): a fixed number of tags, so that a cluster's slots can be planned, the same in every version. */

@@ -46,6 +46,16 @@ function settle(admission: Admission, tokens: number, refundRequest = false): vo
 }
 
 describe('the block cache', () => {
+  it('does not take a Channel for the key of the same name', async () => {
+    const windows = [window('rpm', 1)];
+    await ask(request(windows));
+    await ask(request(windows));
+    const { bearer: _, ...ofChannel } = request(windows, { subject: 'channel' });
+    expect(blocks.find(ofChannel)).toBeUndefined();
+    expect(await ask(ofChannel)).toMatchObject({ outcome: 'admitted' });
+    expect(blocks.find(request(windows))).toMatchObject({ outcome: 'refused' });
+  });
+
   it('answers as the store would, to the millisecond, until the time that it told', async () => {
     const windows = [window('rpm', 1), window('tpm', 100)];
     await ask(request(windows));

@@ -77,9 +77,9 @@ function toKeptMs(answer: AdmitAnswer): number | undefined {
   return Math.min(answer.unit === 'tokens' ? longestFreedMs : longestMs, answer.retryAfterMs);
 }
 
-/** The limits that an admission is checked against, with their amounts: a changed limit is another name. */
-function nameOf({ windows, concurrency, money }: Admission): string {
-  let name = `${concurrency?.limit ?? ''}`;
+/** The limits that an admission is checked against, with their amounts: a changed limit is another name. A key and a Channel may have one id. */
+function nameOf({ subject, windows, concurrency, money }: Admission): string {
+  let name = `${subject ?? 'key'} ${concurrency?.limit ?? ''}`;
   for (const window of windows) name += `\n${window.shadow ? '~' : ''}${window.limit} ${window.name}`;
   for (const budget of money?.budgets ?? []) name += `\n${budget.shadow ? '~' : ''}${budget.limitNanoUsd} ${budget.period}`;
   return name;

@@ -1,7 +1,6 @@
 import type { Metrics } from '../../runtime/metrics.ts';
 import type { BlockCache } from './block-cache.ts';
 import type { Admission, AdmitAnswer } from './counters.ts';
-import { withHolder } from './holder.ts';
 import type { SharedCounters } from './shared-counters.ts';
 
 interface Options {
@@ -30,20 +29,18 @@ export function makeFrontCounters({ shared, blocks, metrics }: Options): SharedC
     },
     budgets: shared.budgets,
     ready: (withinMs) => shared.ready(withinMs),
-    async admit(asked) {
-      const admission = withHolder(asked);
+    async admit(admission) {
       const blocked = shared.degraded ? undefined : blocks.find(admission);
       if (blocked === undefined) return ask(admission);
       decided.inc({ by: 'block' });
       return blocked;
     },
     peek: (question) => shared.peek(question),
-    settle(settled) {
-      const settlement = withHolder(settled);
+    settle(settlement) {
       blocks.settled(settlement);
       shared.settle(settlement);
     },
-    renew: (admission, tokens, costNanoUsd) => shared.renew(withHolder(admission), tokens, costNanoUsd),
+    renew: (admission, tokens, costNanoUsd) => shared.renew(admission, tokens, costNanoUsd),
     forget: (keyId) => blocks.forget(keyId),
     flush: () => shared.flush(),
     close: () => shared.close(),

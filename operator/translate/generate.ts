@@ -162,19 +162,32 @@ function redact({ input, credentials, nowMs }: StepInput, current: StoredCredent
 }
 
 function keepDelivered(step: StepInput, current: StoredCredential): Step {
-  const { input, layout, credentials, blocked } = step;
-  const { attempt, delivery, deliveryRefused } = input;
-  const lost = attempt === undefined ? [] : credentials.filter((credential) => credential.attempt === attempt.id);
-  const rest =
-    lost.length === 0
-      ? {}
-      : { credentials: credentials.filter((credential) => !lost.includes(credential)), barred: lost.map(({ hash }) => hash) };
-  const base: Step = { ...rest, ...(attempt === undefined ? {} : { dropAttempt: true }) };
+  const { input, layout, blocked } = step;
+  const { delivery, deliveryRefused } = input;
+  const base = giveUpAttempt(step);
   const isKept = delivery === undefined || current.redactedAt !== undefined || isLaidOut(delivery, layout, current.hash);
   if (blocked || isKept) return base;
   const plan = { mode: 'replace' as const, keyHash: current.hash, layout };
   if (deliveryRefused) return { ...base, problem: notWritable(layout.name), delivery: plan };
   return { ...base, delivery: plan, progress: 'the delivery Secret is being rewritten' };
+}
+
+/** The key that this process was about to deliver is wanted no more. */
+function giveUpAttempt({ input: { attempt }, credentials }: StepInput): Step {
+  if (attempt === undefined) return {};
+  const lost = credentials.filter((credential) => credential.attempt === attempt.id);
+  if (lost.length === 0) return { dropAttempt: true };
+  return {
+    credentials: credentials.filter((credential) => !lost.includes(credential)),
+    barred: lost.map(({ hash }) => hash),
+    dropAttempt: true,
+  };
+}
+
+/** Does the key that was made answer anything that nobody has answered yet? If not, it was made for a Secret that has been mended meanwhile, or somebody else was faster. */
+function isStillAsked({ record, rotation, nowMs }: StepInput, { trigger, rotate }: StoredCredential): boolean {
+  if (rotation.nextMs !== undefined && rotation.nextMs <= nowMs) return true;
+  return (trigger !== undefined && trigger !== record.handledTrigger) || (rotate !== undefined && rotate !== record.handledRotate);
 }
 
 /** The steps before delivery, of this process' own attempt. */
@@ -184,6 +197,7 @@ function issueAnother(step: StepInput, current: StoredCredential | undefined): S
   const progress = toProgress(step, current, 'a new key is being issued');
   if (attempt === undefined) return { ...progress, issue: true };
   const pending = credentials.find((credential) => credential.hash === attempt.hash);
+  if (pending !== undefined && current !== undefined && !isStillAsked(step, pending)) return { ...progress, ...giveUpAttempt(step) };
   if (pending !== undefined) return { ...progress, ...deliver(step, pending) };
   const notices = current === undefined ? toCauses(delivery, credentials) : [];
   return { ...progress, credentials: [...credentials, toPending(step)], notices };

@@ -9,7 +9,7 @@ import { type Latency, toLatency } from './latency.ts';
 import { type Told, watchVersions } from './told.ts';
 
 export interface NoiseOptions {
-  /** rounds of edit, suspension and revocation, one after the other: so many alone and so many beside the noise */
+  /** rounds of edit, suspension and revocation, one after the other: so many in each phase */
   readonly rounds: number;
   /** how many edits of the noisy tenant are on their way at any time */
   readonly atOnce: number;
@@ -18,7 +18,11 @@ export interface NoiseOptions {
 }
 
 export interface NoiseReport {
+  /** the other tenant has no VirtualKeys */
+  readonly absent: Phase;
+  /** he has them, at rest */
   readonly alone: Phase;
+  /** he edits them without a pause */
   readonly beside: Phase;
   readonly noise: {
     readonly seconds: number;
@@ -53,27 +57,28 @@ export async function proveNoisyTenant(fleet: Fleet, { rounds, atOnce, withRedis
     fleet.startProxy({ KEYWRIGHT_TRUSTED_PROXIES: '127.0.0.1' }),
   ]);
   for (const name of ['noisy', 'quiet']) await api.post('/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
-  const keys = Array.from({ length: rounds * 2 }, (_, index) => ({ name: `key-${index}`, text: `sk-${randomBytes(24).toString('hex')}` }));
+  const keys = Array.from({ length: rounds * 3 }, (_, index) => ({ name: `key-${index}`, text: `sk-${randomBytes(24).toString('hex')}` }));
   const specs = Array.from({ length: noisyKeys * versions }, (_, index) => toNoisySpec(index % noisyKeys));
   await forEach(keys, 4, ({ name, text }) => api.post(pathOf('quiet'), toKey(name, { ...toHash(text), access: { models: [usual] } })));
-  await forEach(specs.slice(0, noisyKeys), 4, (spec) => api.post(pathOf('noisy'), toKey(`key-${specs.indexOf(spec)}`, spec)));
   const client = new Pool(proxy.address, { connections: 1 });
   const told = await watchVersions(fleet.controlPlane, pathOf('quiet'));
   try {
     const scene = { api, operator, proxy, client, told };
     for (const { text } of keys) await untilAnswer(() => ask(client, text, usual), isAdmitted);
-    // what the noisy keys have set going at their creation is over
+    const absent = await measure(scene, keys.slice(0, rounds));
+    await forEach(specs.slice(0, noisyKeys), 4, (spec) => api.post(pathOf('noisy'), toKey(`key-${specs.indexOf(spec)}`, spec)));
+    // what they have set going at their creation is over
     await sleep(5_000);
-    const alone = await measure(scene, keys.slice(0, rounds));
+    const alone = await measure(scene, keys.slice(rounds, rounds * 2));
     const noise = startNoise(api, specs, atOnce);
     const [startedMs, statuses, shards] = [performance.now(), await countStatuses(operator), await countShards(operator)];
     // until the noise is more than its first burst
     await sleep(3_000);
-    const beside = await measure(scene, keys.slice(rounds));
+    const beside = await measure(scene, keys.slice(rounds * 2));
     const seconds = (performance.now() - startedMs) / 1_000;
     const writes = { statuses: (await countStatuses(operator)) - statuses, shards: (await countShards(operator)) - shards };
     const edits = await noise.end();
-    return { alone, beside, noise: { seconds: Math.round(seconds), edits, ...writes } };
+    return { absent, alone, beside, noise: { seconds: Math.round(seconds), edits, ...writes } };
   } finally {
     await told.close();
     await client.close();

@@ -1,6 +1,6 @@
 /**
  * `node bench/limiter.ts [seconds]` measures what admissions cost a real Redis: the counters of one proxy and a key with four windows, one admission after the other, 1,000 a second
- * in turns of eight, as fast as they come in turns of 64, and a client that hammers a limit that is reached. REDIS_URL is emptied where it is given. Prints a table.
+ * in turns of eight, as fast as they come in turns of 64, and a client that hammers a limit that is reached; and what their settlements cost at 1,000 a second. REDIS_URL is emptied where it is given. Prints a table.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LimitWindow } from '../proxy/counters/counters.ts';
@@ -69,6 +69,36 @@ async function measure(redis: TestRedis, { name, rpm, size, everyMs }: Load): Pr
   return `| ${name} | ${perSecond} | ${(calls / answered).toFixed(3)} | ${(usec / answered).toFixed(1)} |`;
 }
 
+/** Settlements alone, eight in a turn, of requests that were admitted before. */
+async function measureSettlements(redis: TestRedis): Promise<string> {
+  await redis.cli('FLUSHALL');
+  const metrics = makeMetrics();
+  const log = makeLog({ level: 'silent', name: 'bench' });
+  const counters = makeRedisCounters({ url: redis.url, log, metrics, replicas: 1, now: Date.now, deadlineMs: 5_000 });
+  await counters.ready(5_000);
+  const count = seconds * 1_000;
+  const requestIds = Array.from({ length: count }, (_, position) => `s${position}`);
+  const common = { keyId: 'team/app', windows: windows(large), tokens: 100 };
+  for (let from = 0; from < count; from += 64) {
+    const turn = requestIds.slice(from, from + 64);
+    await Promise.all(turn.map((requestId) => counters.admit({ ...common, requestId, bearer, holdMs: 300_000 })));
+  }
+  await redis.cli('CONFIG', 'RESETSTAT');
+  const startedMs = performance.now();
+  for (let from = 0; from < count; from += 8) {
+    for (const requestId of requestIds.slice(from, from + 8))
+      counters.settle({ ...common, requestId, concurrency: false, refundRequest: false });
+    const restMs = startedMs + from + 8 - performance.now();
+    if (restMs > 0) await sleep(restMs);
+  }
+  await counters.flush();
+  const perSecond = Math.round((count * 1_000) / (performance.now() - startedMs));
+  const { calls, usec } = await readScripts(redis);
+  await counters.close();
+  metrics.close();
+  return `| settlements, 8 in a turn | ${perSecond} | ${(calls / count).toFixed(3)} | ${(usec / count).toFixed(1)} |`;
+}
+
 const loads: readonly Load[] = [
   { name: 'one after the other', rpm: large, size: 1, everyMs: 0 },
   { name: '8 in a turn', rpm: large, size: 8, everyMs: 8 },
@@ -79,6 +109,7 @@ const redis = await startRedis();
 try {
   process.stdout.write('| admissions | a second | script calls each | Redis µs each |\n| --- | --- | --- | --- |\n');
   for (const load of loads) process.stdout.write(`${await measure(redis, load)}\n`);
+  process.stdout.write(`${await measureSettlements(redis)}\n`);
 } finally {
   await redis.stop();
 }

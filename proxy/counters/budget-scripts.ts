@@ -1,7 +1,7 @@
 import { budgetLetter } from '../../core/budget.ts';
 import { budgetsKey, restoreChannel, toRestoreQuestion } from '../../core/budget-restore.ts';
 import { tagOf } from '../../core/hash-tag.ts';
-import { usageEventField, usageStreamOf } from '../../core/usage-stream.ts';
+import { usageStreamOf } from '../../core/usage-stream.ts';
 import { makeRedisScript, type RedisScriptCall } from '../../runtime/redis-script.ts';
 import type { BudgetFigures } from './budget-store.ts';
 import type { MoneyReservation } from './counters.ts';
@@ -48,17 +48,6 @@ export function toFigures(list: readonly number[]): BudgetFigures[] {
 /** One that may not ask Redis for its replication id still notices that everything is gone. */
 function toEpochText(epoch: string): string {
   return epoch === '' ? '-' : epoch;
-}
-
-const eventScript = makeRedisScript(`
-redis.call('XADD', KEYS[1], 'MAXLEN', '~', '10000', '*', ARGV[1], ARGV[2])
-redis.call('PEXPIRE', KEYS[1], '2592000000')
-return 1
-`);
-
-/** For a request that counts against nothing: only what it used is told. */
-export function toEventCall(keyId: string, event: object): RedisScriptCall {
-  return { script: eventScript, keyCount: 1, parameters: [usageStreamOf(keyId), usageEventField, JSON.stringify(event)] };
 }
 
 const dueScript = makeRedisScript(`

@@ -35,7 +35,7 @@ end
 -- The budgets of one key in this call: opened once, written once by close_budgets. keys: hash, held, until, due, usage; fields: windows that will be looked at.
 local function open_budgets(keys, id, now, fields)
   local stored = call('HMGET', keys.hash, 'e', 'd', unpack(fields))
-  local money = { keys = keys, id = id, now = now, epoch = stored[1], due = tonumber(stored[2] or nil), windows = {} }
+  local money = { keys = keys, id = id, now = now, epoch = stored[1], due = tonumber(stored[2] or nil), windows = {}, helds = {} }
   for position = 1, #fields do money.windows[fields[position]] = read_money(stored[position + 2]) end
   return money
 end
@@ -67,29 +67,62 @@ local function book_money(money, fields, spent, released)
 end
 
 local function read_held(money, id)
+  local known = money.helds[id]
+  if known then return known.held end
   local text = call('HGET', money.keys.held, id)
+  known = { absent = not text }
+  money.helds[id] = known
   if not text then return end
   local till, left, booked, least, state, fields = match(text, '^(%d+) (%d+) (%d+) (%d+) (%l+) (.*)$')
-  return { till = tonumber(till), left = tonumber(left), booked = tonumber(booked), floor = tonumber(least), state = state, fields = fields }
+  known.held = { till = tonumber(till), left = tonumber(left), booked = tonumber(booked), floor = tonumber(least), state = state, fields = fields }
+  return known.held
 end
 
 local function held_text(held)
   return format('%.0f %.0f %.0f %.0f %s %s', held.till, held.left, held.booked, held.floor, held.state, held.fields)
 end
 
+-- of a reservation that has been read; written by close_budgets
 local function write_held(money, id, held)
-  call('HSET', money.keys.held, id, held_text(held))
-  call('ZADD', money.keys.till, format('%.0f', held.till), id)
+  local known = money.helds[id]
+  known.held, known.dirty = held, true
 end
 
 local function drop_held(money, id)
-  call('HDEL', money.keys.held, id)
-  call('ZREM', money.keys.till, id)
+  local known = money.helds[id]
+  -- one that came and went in this call was never written
+  known.held, known.dirty = nil, not (known.absent and known.dirty)
 end
 
+local function write_helds(money)
+  local kept, till, gone = {}, {}, {}
+  for id, known in pairs(money.helds) do
+    local held = known.dirty and known.held
+    if held then
+      kept[#kept + 1], kept[#kept + 2] = id, held_text(held)
+      till[#till + 1], till[#till + 2] = format('%.0f', held.till), id
+      if held.state == 'held' and (not money.due or held.till < money.due) then money.due, money.due_moved = held.till, true end
+    elseif known.dirty then
+      gone[#gone + 1] = id
+    end
+  end
+  if #gone > 0 then
+    call('HDEL', money.keys.held, unpack(gone))
+    call('ZREM', money.keys.till, unpack(gone))
+  end
+  if #kept > 0 then
+    call('HSET', money.keys.held, unpack(kept))
+    call('ZADD', money.keys.till, unpack(till))
+  end
+end
+
+local function append_event(usage, event) call('XADD', usage, 'MAXLEN', '~', '10000', '*', 'e', event) end
+
+local function keep_usage(usage) call('PEXPIRE', usage, usage_kept) end
+
 local function add_event(usage, event)
-  call('XADD', usage, 'MAXLEN', '~', '10000', '*', 'e', event)
-  call('PEXPIRE', usage, usage_kept)
+  append_event(usage, event)
+  keep_usage(usage)
 end
 
 -- What nobody settled becomes spend: what has flowed, at least the estimated input. A tombstone stays, against which a late settlement books the difference.
@@ -131,6 +164,7 @@ local function reserve(money, id, fields, bound, least, deadline)
     if before and before.state == 'held' then return end
     call('HSET', money.keys.held, id, held_text(held))
   end
+  money.helds[id] = { held = held }
   call('ZADD', money.keys.till, format('%.0f', deadline), id)
   book_money(money, fields, 0, -bound)
   if not money.due or deadline < money.due then money.due, money.due_moved = deadline, true end
@@ -156,6 +190,29 @@ local function renew_money(money, id, cost, hold)
   write_held(money, id, held)
 end
 
+-- A request that was admitted out of a lease: what the lease holds for it becomes its own reservation, in the windows in which the lease was booked. Never refused.
+local function spend_money(money, id, spent)
+  local before = find_held(money, id)
+  if before and before.state == 'held' then return end
+  local lease, fields = find_held(money, spent.lease), nil
+  local moved, lapsed = 0, 0
+  if lease then
+    fields, moved = lease.fields, min(spent.bound, lease.left)
+    -- one that has lapsed was spent for this request as well
+    if lease.state == 'lapsed' then lapsed = min(spent.floor, lease.booked) end
+    lease.left, lease.booked = lease.left - moved, lease.booked - lapsed
+    lease.floor = min(lease.left, max(0, lease.floor - spent.floor))
+    write_held(money, spent.lease, lease)
+  else
+    local list = {}
+    for letter in string.gmatch(spent.letters, '%u') do list[#list + 1] = letter .. text_of(window_id(letter, money.now)) end
+    fields = table.concat(list, ',')
+  end
+  book_money(money, fields, -lapsed, moved - spent.bound)
+  read_held(money, id)
+  write_held(money, id, { till = spent.till, left = spent.bound, booked = 0, floor = min(spent.floor, spent.bound), state = 'held', fields = fields })
+end
+
 -- two before the window of this moment: a request of its last minute, and a clock that goes back a little, still find theirs
 local function forget_past_windows(money)
   local fields = call('HKEYS', money.keys.hash)
@@ -167,6 +224,7 @@ end
 
 -- Writes what has changed. Gives field and spend of each window that was written.
 local function close_budgets(money)
+  write_helds(money)
   local changed, told, fresh = {}, {}, false
   for field, window in pairs(money.windows) do
     if window.dirty then

@@ -1,10 +1,11 @@
 import { tagOf } from '../../core/hash-tag.ts';
 import type { RedisScriptCall } from '../../runtime/redis-script.ts';
+import { toSettleCall } from './afterwards.ts';
 import type { Admission, Settlement } from './counters.ts';
 import { OwnCharges } from './own-charges.ts';
 import { toPushCall } from './push-call.ts';
 import { anyEpoch } from './budget-scripts.ts';
-import { toAdmitCall, toSettleCall } from './scripts.ts';
+import { toAdmitCall } from './scripts.ts';
 
 /**
  * What the store has to be told when it is back: what this process decided meanwhile, and, where it comes back as another one (restarted, or a replica that was promoted), what it

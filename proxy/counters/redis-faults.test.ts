@@ -107,7 +107,7 @@ describe('Redis counters on a sound Redis', () => {
     counters.renew(admission, 3);
     await counters.flush();
     const keys = (await server.cli('KEYS', '*')) as string[];
-    expect(keys.length).toBe(5);
+    expect(keys.length).toBe(6);
     for (const key of keys) {
       expect(key).toMatch(/^kw:\{[0-3][0-9a-f]\}:/);
       expect(Number(await server.cli('PTTL', key)), key).toBeGreaterThan(0);

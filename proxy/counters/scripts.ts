@@ -3,15 +3,14 @@ import { shapeOf } from '../../core/limit.ts';
 import { anyObject, revocationsKey, toRevocationField } from '../../core/revocation.ts';
 import type { RedisScriptCall } from '../../runtime/redis-script.ts';
 import { amountOf, type Decision, type Lost, type Overruled } from './answers.ts';
-import { moneyKeys, toFigures, toMoneyArguments } from './budget-scripts.ts';
-import type { Admission, LimitWindow, Settlement } from './counters.ts';
+import { toFigures, toMoneyArguments } from './budget-scripts.ts';
+import type { Admission, LimitWindow } from './counters.ts';
 import { loadScript, toInteger } from './lua-text.ts';
 
 export const admitScript = loadScript('budget', 'admit');
-export const settleScript = loadScript('budget', 'settle');
 
 /** The text that takes the place of Redis' clock, for tests; '' in production. */
-type ClockText = string;
+export type ClockText = string;
 
 /** One call for admissions of keys that share a tag; decided in their order. `epoch`: the life of the store in which spend must have been restored to be decided by. */
 export function toAdmitCall(admissions: readonly Admission[], clock: ClockText, epoch: string): RedisScriptCall {
@@ -61,13 +60,13 @@ function toAdmissionArguments(
   return parameters;
 }
 
-interface KeyList {
+export interface KeyList {
   readonly list: readonly string[];
   /** from 1, as Lua counts; a key that is new is put at the end */
   positionOf(key: string): number;
 }
 
-function makeKeyList(): KeyList {
+export function makeKeyList(): KeyList {
   const list: string[] = [];
   const positions = new Map<string, number>();
   return {
@@ -112,53 +111,12 @@ function toDecision(reply: unknown): Decision | Overruled | Lost {
   };
 }
 
-export function toSettleCall(settlement: Settlement, clock: ClockText): RedisScriptCall {
-  const { tokens, refundRequest, money, event } = settlement;
-  return toAfterwards(settlement, {
-    head: [clock, settlement.requestId, 'settle', toInteger(tokens), refundRequest ? '1' : '', '0'],
-    cost: money?.costNanoUsd,
-    event: event === undefined ? '' : JSON.stringify(event),
-  });
-}
-
-/** Both so far. */
-export interface Flowed {
-  readonly tokens: number;
-  readonly costNanoUsd: number;
-}
-
-export function toRenewCall(admission: Admission, { tokens, costNanoUsd }: Flowed, clock: ClockText): RedisScriptCall {
-  const { requestId, holdMs, money } = admission;
-  return toAfterwards(admission, {
-    head: [clock, requestId, 'renew', toInteger(tokens), '', String(holdMs)],
-    cost: money === undefined ? undefined : costNanoUsd,
-    event: '',
-  });
-}
-
-function toAfterwards(
-  { requestId, keyId, windows }: { requestId: string; keyId: string; windows: readonly LimitWindow[] },
-  { head, cost, event }: { head: readonly string[]; cost: number | undefined; event: string },
-): RedisScriptCall {
-  const parameters = [markerKey(keyId, requestId), slotsKey(keyId), ...windows.map((window) => windowKey(keyId, window))];
-  const [hash, held, until, due, usage] = moneyKeys(keyId);
-  if (cost !== undefined || event !== '') parameters.push(usage);
-  if (cost !== undefined) parameters.push(hash, held, until, due);
-  const keyCount = parameters.length;
-  parameters.push(...head, String(windows.length), cost === undefined ? '' : toInteger(cost), keyId, event);
-  for (const { name, span } of windows) {
-    const { widthMs, k } = shapeOf(span);
-    parameters.push(toLineText(name), String(widthMs), String(k));
-  }
-  return { script: settleScript, keyCount, parameters };
-}
-
 /** One hash tag for all keys of a virtual key, so that one node of a cluster holds what one script needs. */
 function stemOf(keyId: string): string {
   return `kw:{${tagOf(keyId)}}`;
 }
 
-function markerKey(keyId: string, requestId: string): string {
+export function markerKey(keyId: string, requestId: string): string {
   return `${stemOf(keyId)}:request:${keyId}:${requestId}`;
 }
 
@@ -176,7 +134,7 @@ function kindOf({ unit, shadow }: LimitWindow): string {
 }
 
 /** Names stand on lines of their own in the marker. */
-function toLineText(name: string): string {
+export function toLineText(name: string): string {
   return name.replaceAll('\n', ' ');
 }
 

@@ -8,7 +8,8 @@ function make(overrides: { send?: (batch: readonly number[]) => Promise<readonly
     batches.push([...batch]);
     return overrides.send ? overrides.send(batch) : [];
   };
-  const queue = makeSettlementQueue<number>({
+  const queue = makeSettlementQueue<number, number>({
+    pack: (items) => items.map((item, position) => ({ call: item, positions: [position] })),
     send,
     now: () => nowMs,
     batchMs: 5,

@@ -7,13 +7,22 @@ export interface SettlementQueue<T> {
   readonly depth: number;
 }
 
-interface Options<T> {
-  /** sends a batch in order and gives those that did not arrive; never rejects */
-  readonly send: (batch: readonly T[]) => Promise<readonly T[]>;
+/** A call, and where among the items those are that it tells; the oldest first. */
+export interface Packed<C> {
+  readonly call: C;
+  readonly positions: readonly number[];
+}
+
+interface Options<T, C> {
+  /** puts what waits into calls, each item into one */
+  readonly pack: (items: readonly T[]) => readonly Packed<C>[];
+  /** sends calls in order and gives those that did not arrive; never rejects */
+  readonly send: (calls: readonly C[]) => Promise<readonly C[]>;
   readonly now: () => number;
   readonly batchMs: number;
   /** after so long nothing in the store waits for it any more */
   readonly keepMs: number;
+  /** items */
   readonly most: number;
   /** how long `flush` waits for a store that does not answer */
   readonly flushMs: number;
@@ -24,12 +33,20 @@ interface Waiting<T> {
   readonly addedMs: number;
 }
 
+interface Ready<C> {
+  readonly call: C;
+  readonly addedMs: number;
+  readonly items: number;
+}
+
 /**
- * Collects what may reach the store a little later and sends it in batches, one at a time and in order. What did not arrive is sent again (it must be idempotent);
- * the oldest is dropped beyond `most`, and everything older than `keepMs`.
+ * Collects what may reach the store a little later and sends it in few calls, one batch at a time and in order. A call that did not arrive is sent again as it was, before
+ * what came later: it must be idempotent, and in another call its items would not be. The oldest is dropped beyond `most`, and everything older than `keepMs`.
  */
-export function makeSettlementQueue<T>({ send, now, batchMs, keepMs, most, flushMs }: Options<T>): SettlementQueue<T> {
+export function makeSettlementQueue<T, C>(options: Options<T, C>): SettlementQueue<T> {
+  const { pack, send, now, batchMs, keepMs, most, flushMs } = options;
   let waiting: Waiting<T>[] = [];
+  let again: Ready<C>[] = [];
   let timer: NodeJS.Timeout | undefined;
   let sending: Promise<void> | undefined;
   const retryMs = batchMs * 10;
@@ -37,18 +54,36 @@ export function makeSettlementQueue<T>({ send, now, batchMs, keepMs, most, flush
   const schedule = (ms: number): void => {
     timer ??= setTimeout(() => void drain(), ms);
   };
+  const isFresh = ({ addedMs }: { addedMs: number }): boolean => now() - addedMs < keepMs;
+  const countAll = (): number => again.reduce((sum, { items }) => sum + items, waiting.length);
+  const dropOldest = (): void => {
+    while (again.length > 0 && countAll() > most) again.shift();
+    if (waiting.length > most) waiting = waiting.slice(-most);
+  };
+  const takeCalls = (): Ready<C>[] => {
+    const fresh = waiting.filter(isFresh);
+    const packed = pack(fresh.map(({ item }) => item));
+    const calls = packed.map(({ call, positions }) => ({
+      call,
+      addedMs: fresh[positions[0] ?? 0]?.addedMs ?? now(),
+      items: positions.length,
+    }));
+    const all = [...again.filter(isFresh), ...calls];
+    [waiting, again] = [[], []];
+    return all;
+  };
   const sendAll = async (): Promise<void> => {
-    const batch = waiting.filter(({ addedMs }) => now() - addedMs < keepMs);
-    waiting = [];
-    const failed = new Set(await send(batch.map(({ item }) => item)));
-    waiting = [...batch.filter(({ item }) => failed.has(item)), ...waiting].slice(-most);
-    if (waiting.length > 0) schedule(failed.size > 0 ? retryMs : batchMs);
+    const calls = takeCalls();
+    const failed = new Set(await send(calls.map(({ call }) => call)));
+    again = calls.filter(({ call }) => failed.has(call));
+    dropOldest();
+    if (countAll() > 0) schedule(failed.size > 0 ? retryMs : batchMs);
   };
   const drain = async (): Promise<void> => {
     clearTimeout(timer);
     timer = undefined;
     while (sending !== undefined) await sending;
-    if (waiting.length === 0) return;
+    if (countAll() === 0) return;
     sending = sendAll().finally(() => {
       sending = undefined;
     });
@@ -57,7 +92,7 @@ export function makeSettlementQueue<T>({ send, now, batchMs, keepMs, most, flush
   return {
     add(item) {
       waiting.push({ item, addedMs: now() });
-      if (waiting.length > most) waiting.shift();
+      if (waiting.length > most || again.length > 0) dropOldest();
       schedule(batchMs);
     },
     async flush() {
@@ -71,7 +106,7 @@ export function makeSettlementQueue<T>({ send, now, batchMs, keepMs, most, flush
       });
       const sendEverything = async (): Promise<void> => {
         await drain();
-        while (waiting.length > 0 && !givenUp) {
+        while (countAll() > 0 && !givenUp) {
           await new Promise((resolve) => setTimeout(resolve, batchMs));
           await drain();
         }
@@ -80,10 +115,10 @@ export function makeSettlementQueue<T>({ send, now, batchMs, keepMs, most, flush
       clearTimeout(giveUp);
     },
     kick() {
-      if (waiting.length > 0) void drain();
+      if (countAll() > 0) void drain();
     },
     get depth() {
-      return waiting.length;
+      return countAll();
     },
   };
 }

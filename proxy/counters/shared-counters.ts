@@ -7,18 +7,18 @@ import { type Decision, type Lost, type Overruled, toAnswer, toOverruledAnswer }
 import { awaitReply } from './await-reply.ts';
 import { makeBreaker } from './breaker.ts';
 import type { BudgetRestore, RestoreTimes } from './budget-restorer.ts';
-import { toEventCall } from './budget-scripts.ts';
+import type { Afterwards } from './afterwards.ts';
 import type { Admission, AdmitAnswer, Counters, PeekQuestion, Settlement } from './counters.ts';
 import { type FailurePolicy, makeFallback } from './fallback.ts';
 import { withHolder } from './holder.ts';
 import { makeLimiterMetrics } from './limiter-metrics.ts';
 import { type Reading, toPeekAnswer } from './peek.ts';
 import { toFigures, toPeekBudgetsCall, toPeekCall, toReading } from './peek-script.ts';
-import { toAdmitCall, toDecisions, toRenewCall, toSettleCall } from './scripts.ts';
+import { toAdmitCall, toDecisions } from './scripts.ts';
 import type { ScriptStore } from './script-store.ts';
 import { makeSharedBudgets, type SharedBudgets } from './shared-budgets.ts';
 import { makeStoreClock } from './store-clock.ts';
-import { makeStoreSender, type StoreCall } from './store-sender.ts';
+import { makeStoreSender } from './store-sender.ts';
 import { makeTogether } from './together.ts';
 
 export interface SharedCounters extends Counters {
@@ -129,7 +129,7 @@ export function makeSharedCounters({
     else log.info({ event: 'limiter_shared', redis: where }, 'limits are shared through Redis');
   };
   const tell = (): Promise<void> => {
-    for (const call of fallback.take()) sender.add({ ...call, command: 'push' });
+    for (const call of fallback.take()) sender.add({ what: 'call', call: { ...call, command: 'push' } });
     return sender.tell();
   };
   /** Redis is told what was decided without it before it decides again, so that it does not let the same in once more; for at most a second. */
@@ -177,19 +177,19 @@ export function makeSharedCounters({
     admissions,
     settlements,
     monotonicNow,
+    clockText: clock,
     onSent: (command) => measured.commands.inc({ command }),
     onSpend: (keyId, reply) => budgets.settled(keyId, reply),
   });
   const release = ({ requestId, keyId, windows, concurrency, money }: Admission): void => {
     const settlement = { requestId, keyId, windows, tokens: 0, concurrency: concurrency !== undefined, refundRequest: true };
     const spent = money && { budgets: money.budgets, costNanoUsd: 0 };
-    sender.sendAtOnce({ ...toSettleCall({ ...settlement, ...(spent && { money: spent }) }, clock()), command: 'release' });
+    sender.sendAtOnce({ what: 'settle', settlement: { ...settlement, ...(spent && { money: spent }) } }, 'release');
   };
-  const toSettled = (settlement: Settlement): StoreCall | undefined => {
+  const toSettled = (settlement: Settlement): Afterwards | undefined => {
     const { keyId, windows, concurrency, money, event } = settlement;
-    if (windows.length > 0 || concurrency || money !== undefined)
-      return { ...toSettleCall(settlement, clock()), command: 'settle', ...(money && { keyId }) };
-    return event && { ...toEventCall(keyId, event), command: 'settle' };
+    if (windows.length > 0 || concurrency || money !== undefined) return { what: 'settle', settlement };
+    return event && { what: 'event', keyId, event };
   };
   const decideWithout = (admission: Admission): AdmitAnswer => {
     const answer = fallback.decide(admission);
@@ -250,7 +250,7 @@ export function makeSharedCounters({
   /** Spend, and what requests in flight hold, where the store has lost that with it. */
   const tellBudgets: SharedBudgets['asked'] = (question) => {
     budgets.asked(question);
-    for (const call of fallback.adopted(question.keyId)) sender.add({ ...call, command: 'push' });
+    for (const call of fallback.adopted(question.keyId)) sender.add({ what: 'call', call: { ...call, command: 'push' } });
   };
   const start = (): void => {
     admissions.watch({
@@ -297,17 +297,17 @@ export function makeSharedCounters({
       const settlement = withHolder(settled);
       const known = fallback.ended(settlement);
       tellSoon();
-      const call = toSettled(known);
-      if (call === undefined) return;
+      const item = toSettled(known);
+      if (item === undefined) return;
       // what was told in a batch must not be overtaken by its end
       const isTold = known.requestId !== settlement.requestId;
-      if (known.concurrency && !breaker.open && !isTold) sender.sendAtOnce(call);
-      else sender.add(call);
+      if (known.concurrency && !breaker.open && !isTold) sender.sendAtOnce(item, 'settle');
+      else sender.add(item);
     },
     renew(renewed, tokens, costNanoUsd = 0) {
       const known = fallback.renewed(withHolder(renewed), tokens);
       if (known === undefined || countsNothing(known)) return;
-      sender.add({ ...toRenewCall(known, { tokens, costNanoUsd }, clock()), command: 'renew', ...(known.money && { keyId: known.keyId }) });
+      sender.add({ what: 'renew', admission: known, flowed: { tokens, costNanoUsd } });
     },
     budgets: { asked: tellBudgets, reset: budgets.reset },
     async flush() {

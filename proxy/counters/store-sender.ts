@@ -1,18 +1,17 @@
-import type { RedisScriptCall } from '../../runtime/redis-script.ts';
+import { randomUUID } from 'node:crypto';
+import { type Afterwards, toAfterwardsCall, toSpent } from './afterwards.ts';
+import { packCalls, type StoreCall, type Told } from './pack-calls.ts';
 import type { ScriptStore } from './script-store.ts';
 import { makeSettlementQueue } from './settlement-queue.ts';
 
-/** What the store is told off the request path. `keyId`: of one that moves money, whose reply tells what the key has spent. */
-export interface StoreCall extends RedisScriptCall {
-  readonly command: 'settle' | 'renew' | 'release' | 'push';
-  readonly keyId?: string;
-}
-
 export interface StoreSender {
-  /** in a batch, a little later */
-  add(call: StoreCall): void;
-  /** on the connection of the admissions, so that no later admission of this process overtakes it */
-  sendAtOnce(call: StoreCall): void;
+  /** together with others of its tag, a little later, in order and once */
+  add(told: Told): void;
+  /**
+   * On the connection of the admissions, so that no later admission of this process overtakes it. Only of a request that the store has admitted itself: what was told of a request
+   * in a batch must not be overtaken by its end.
+   */
+  sendAtOnce(item: Afterwards, command: 'settle' | 'release'): void;
   /** the store is back */
   kick(): void;
   /** resolves when what waits in the batch has arrived or is given up */
@@ -26,6 +25,8 @@ interface Options {
   readonly admissions: ScriptStore;
   readonly settlements: ScriptStore;
   readonly monotonicNow: () => number;
+  /** takes the place of Redis' clock, for tests; '' in production */
+  readonly clockText: () => string;
   readonly onSent: (command: StoreCall['command']) => void;
   readonly onSpend: (keyId: string, reply: unknown) => void;
 }
@@ -36,13 +37,21 @@ const keepMs = 300_000;
 const mostWaiting = 20_000;
 const flushMs = 1_000;
 
-/** Sends settlements, renewals and releases to the store until they have arrived; all of them may arrive twice. */
-export function makeStoreSender({ admissions, settlements, monotonicNow, onSent, onSpend }: Options): StoreSender {
+/** Sends settlements, renewals and releases to the store until they have arrived. A call may arrive twice, and does nothing the second time. */
+export function makeStoreSender({ admissions, settlements, monotonicNow, clockText, onSent, onSpend }: Options): StoreSender {
   const immediate = new Set<Promise<unknown>>();
-  const heard = ({ keyId }: StoreCall, reply: unknown): void => {
-    if (keyId !== undefined) onSpend(keyId, reply);
+  const process = randomUUID();
+  let calls = 0;
+  const nameNext = (): string => {
+    calls += 1;
+    return `${process}:${calls}`;
   };
-  const queue = makeSettlementQueue<StoreCall>({
+  const heard = ({ command }: StoreCall, reply: unknown): void => {
+    if (command === 'push') return;
+    for (const [keyId, spent] of toSpent(reply)) onSpend(keyId, spent);
+  };
+  const queue = makeSettlementQueue<Told, StoreCall>({
+    pack: (told) => packCalls(told, { clock: clockText(), nameNext }),
     async send(batch) {
       for (const { command } of batch) onSent(command);
       const results = await settlements.runAll(batch);
@@ -59,14 +68,16 @@ export function makeStoreSender({ admissions, settlements, monotonicNow, onSent,
     flushMs,
   });
   return {
-    add: (call) => queue.add(call),
-    sendAtOnce(call) {
-      onSent(call.command);
+    add: (told) => queue.add(told),
+    sendAtOnce(item, command) {
+      // its request's marker makes it happen once, so it needs none of its own
+      const call: StoreCall = { ...toAfterwardsCall([item], { clock: clockText() }), command };
+      onSent(command);
       const sent = admissions
         .run(call)
         .then(
           (reply) => heard(call, reply),
-          () => queue.add(call),
+          () => queue.add({ what: 'call', call }),
         )
         .finally(() => immediate.delete(sent));
       immediate.add(sent);

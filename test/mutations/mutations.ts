@@ -133,7 +133,7 @@ export const mutations: readonly Mutation[] = [
   {
     id: 'settle-twice',
     bug: 'a second settlement books a second time (script)',
-    edits: [{ file: 'proxy/counters/settle.lua', find: "if marker then call('DEL', KEYS[1]) end", replace: '' }],
+    edits: [{ file: 'proxy/counters/settle.lua', find: 'request.marker = nil', replace: '' }],
     test: redis('idempotency > a second settlement does nothing'),
   },
   {
@@ -147,6 +147,43 @@ export const mutations: readonly Mutation[] = [
     bug: 'an admission that is sent again counts again (script)',
     edits: [{ file: 'proxy/counters/admit.lua', find: 'if tonumber(held_until) > now then', replace: 'if false then' }],
     test: redis('idempotency > the same admission again changes nothing and answers as the first'),
+  },
+  {
+    id: 'told-twice',
+    bug: 'a call that is sent again after a lost reply is done again',
+    edits: [
+      { file: 'proxy/counters/settle.lua', find: 'if first_window == 1 and not call(', replace: 'if first_window == 2 and not call(' },
+    ],
+    test: {
+      file: 'proxy/counters/redis-afterwards.test.ts',
+      name: 'what is told together > counts once when the call is sent again, though the first was done: no charge and no event twice',
+    },
+  },
+  {
+    id: 'spend-beside-lease',
+    bug: 'a request that is admitted out of a lease leaves the lease what it had',
+    edits: [
+      { file: 'proxy/counters/settle.lua', find: 'line.amount, lease.dirty = line.amount - taken, true', replace: 'lease.dirty = true' },
+    ],
+    test: {
+      file: 'proxy/counters/redis-afterwards.test.ts',
+      name: 'what is admitted out of a lease > leaves, when the lease is closed, what the same requests leave that were asked for one by one',
+    },
+  },
+  {
+    id: 'lease-not-closed',
+    bug: 'what is left of a lease that is closed is not given back',
+    edits: [
+      {
+        file: 'proxy/counters/settle.lua',
+        find: 'elseif place and item.give_back and not deadline then',
+        replace: 'elseif place and item.give_back and not deadline and line.amount == 1 then',
+      },
+    ],
+    test: {
+      file: 'proxy/counters/redis-afterwards.test.ts',
+      name: 'what is admitted out of a lease > leaves, when the lease is closed, what the same requests leave that were asked for one by one',
+    },
   },
   {
     id: 'push-twice',
@@ -186,13 +223,19 @@ export const mutations: readonly Mutation[] = [
   {
     id: 'lua-number',
     bug: 'Lua writes amounts above 1e14 in exponent form, and the next reader finds no number',
-    edits: [{ file: 'proxy/counters/settle.lua', find: "line = format('%.0f %.0f", replace: "line = format('%.0f %s" }],
+    edits: [
+      {
+        file: 'proxy/counters/settle.lua',
+        find: "= format('%.0f %.0f %.0f %s %s', line.bucket",
+        replace: "= format('%.0f %s %.0f %s %s', line.bucket",
+      },
+    ],
     test: redis('windows > counts amounts above 1e14 exactly'),
   },
   {
     id: 'slot-leak',
     bug: 'a settlement leaves the slot of its request taken (script)',
-    edits: [{ file: 'proxy/counters/settle.lua', find: "call('ZREM', KEYS[2], id)", replace: '' }],
+    edits: [{ file: 'proxy/counters/settle.lua', find: '  free_slot(item.slots, item.id)\n', replace: '' }],
     test: redis('concurrency > a client that goes one after the other is never refused'),
   },
   {

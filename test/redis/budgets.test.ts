@@ -279,7 +279,7 @@ describe('what is stored', () => {
     await proxy.counters.admit(request(100));
     await settle(proxy, admission, 10, { event });
     const keys = ((await server.cli('KEYS', 'kw:*')) as string[]).filter((key) => !key.endsWith(':probe'));
-    expect(keys.length).toBe(6);
+    expect(keys.length).toBe(7);
     for (const key of keys) {
       expect(key.startsWith(`kw:{${tagOf(keyId)}}:`), key).toBe(true);
       expect(Number(await server.cli('PTTL', key)), key).toBeGreaterThan(0);

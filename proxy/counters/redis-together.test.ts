@@ -94,11 +94,13 @@ it('what goes in one call is decided as one after the other: limits, waits, what
           if (found === undefined) continue;
           const { requestId, keyId, windows, concurrency } = found;
           const settlement = { requestId, keyId, windows, tokens, concurrency: concurrency !== undefined, refundRequest };
+          // in their order: one that frees a slot would overtake
+          if (concurrency !== undefined) await counters.flush();
           reference.settle(settlement);
           counters.settle(settlement);
-          // in their order: one that frees a slot would overtake
-          await counters.flush();
+          if (concurrency !== undefined) await counters.flush();
         }
+        await counters.flush();
       }
     }),
     { numRuns: 60 },

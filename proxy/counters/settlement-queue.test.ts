@@ -42,6 +42,32 @@ describe('the settlement queue', () => {
     expect(queue.depth).toBe(0);
   });
 
+  it('sends a call that did not arrive again as it was, whatever has come since', async () => {
+    const sent: (readonly number[])[] = [];
+    let down = true;
+    const queue = makeSettlementQueue<number, readonly number[]>({
+      pack: (items) => (items.length === 0 ? [] : [{ call: items, positions: [...items.keys()] }]),
+      send: async (calls) => {
+        sent.push(...calls);
+        return down ? calls : [];
+      },
+      now: () => 0,
+      batchMs: 5,
+      keepMs: 1_000,
+      most: 100,
+      flushMs: 20,
+    });
+    queue.add(1);
+    queue.add(2);
+    await queue.flush();
+    expect(queue.depth).toBe(2);
+    down = false;
+    queue.add(3);
+    await queue.flush();
+    expect(sent.slice(-2)).toEqual([[1, 2], [3]]);
+    expect(queue.depth).toBe(0);
+  });
+
   it('flush gives up on a store that does not answer', async () => {
     const { queue } = make({ send: () => new Promise(() => {}) });
     queue.add(1);

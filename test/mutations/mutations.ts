@@ -160,6 +160,15 @@ export const mutations: readonly Mutation[] = [
     },
   },
   {
+    id: 'told-unnamed',
+    bug: 'what is told together has no marker, so that after a lost reply its usage events stand twice',
+    edits: [{ file: 'proxy/counters/pack-calls.ts', find: '{ clock, name: nameNext() }', replace: '{ clock }' }],
+    test: {
+      file: 'proxy/counters/redis-told.test.ts',
+      name: 'what was told when the reply was lost is told again as it was, counts once, and its events stand once',
+    },
+  },
+  {
     id: 'spend-beside-lease',
     bug: 'a request that is admitted out of a lease leaves the lease what it had',
     edits: [

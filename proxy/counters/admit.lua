@@ -1,15 +1,17 @@
 -- Admissions of keys that share a tag, one after the other: each is checked against all limits of its key and then committed in all of them before the next is looked at.
 -- What several share is read once and written once, at the end; markers and slots are written as each is admitted.
--- KEYS: revocations of the tag, one hash per window, then markers of requests and slots of keys; each once.
+-- KEYS: revocations of the tag, one hash per window, then markers of requests and slots of keys; each once; at last the life of the tag (store-lives.ts).
 -- ARGV: time or '', how many windows, then three per window: name, width, k (position p: its key is KEYS[p + 1]).
 --       Then per admission: position in KEYS of its marker and of the slots of its key, request id, hold in ms, concurrency limit or -1, '1' if that is shadow,
 --       field of the key's object in the revocations ('': nobody asks who could be revoked), field of any object of that name, gen of the record that the proxy has, credential that was shown,
 --       how many windows, and four per window: its position, limit, amount, kind. Kind: r requests, t tokens; upper case = shadow.
 --       Then how many budgets; where there are any: positions in KEYS of budgets, held, until, due and usage, key id, epoch, bound, floor, and three per budget: letter, limit, '1' if shadow.
+-- At last the life that the proxy knows; '' = it is not looked at.
 -- Marker: "deadline admitted-at booked shadow-refusals", then a line per window: "bucket amount anchor kind name".
 -- Gives a list per admission: {1, admitted at, shadow refusals, sum per window...} or {0, time, refusing window or 0 for concurrency, wait in ms, sum per window...},
 -- or {2, time, what stands of the object, what stands of the name} when that overrules the proxy's record (core/revocation.ts),
--- or {3, time, budgets that are used up, sum per window...}, or {4, time}: the spend must be restored first (core/budget-restore.ts).
+-- or {3, time, budgets that are used up, sum per window...}, or {4, time}: the spend must be restored first (core/budget-restore.ts),
+-- or {5, time} for all: the store is in another life, and has to be told of the one before.
 -- With money the last of 0, 1 and 3 is a list, three per budget: window, spent, reserved. Shadow refusals: positions of windows, 0 concurrency, 1000 + position of a budget.
 local now = clock()
 local per_window, fixed, per_use = 3, 11, 4
@@ -225,10 +227,12 @@ local function admit_one(request)
   return sums_after({ 1, now, request.shadow }, request)
 end
 
+local known_life = ARGV[#ARGV]
+local is_other_life = known_life ~= '' and call('GET', KEYS[#KEYS]) ~= known_life
 local answers, cursor = {}, per_window * (tonumber(ARGV[2]) + 1)
-while cursor <= #ARGV do
+while cursor < #ARGV do
   local request, following = read_admission(cursor)
-  answers[#answers + 1] = admit_one(request)
+  answers[#answers + 1] = is_other_life and { 5, now } or admit_one(request)
   cursor = following
 end
 for position = 1, #opened_monies do close_budgets(opened_monies[position]) end

@@ -39,6 +39,12 @@ export interface Lost {
   readonly timeMs: number;
 }
 
+/** The store is in another life than the admission named: it must be told of the one before. */
+export interface Moved {
+  readonly moved: true;
+  readonly timeMs: number;
+}
+
 /** What stands in the store of the key's object and of its name (`''` = nothing) overrules the record that the admission was asked with. */
 export interface Overruled {
   readonly overruled: true;

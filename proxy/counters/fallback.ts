@@ -11,6 +11,8 @@ export type FailurePolicy = 'LocalShare' | 'Closed' | 'Open';
 
 /** What this process decides without the store, and what the store has to be told of that when it is back. */
 export interface Fallback {
+  /** the life of the store that holds this tag is known from now on */
+  began(tag: string): void;
   decide(admission: Admission): AdmitAnswer;
   peek(question: PeekQuestion): PeekAnswer;
   /** the store let it in; `leased`: out of what it had given in advance */
@@ -52,6 +54,7 @@ export function makeFallback({ policy, replicas, random, storeClock, ...rest }: 
     return toLocalAnswer(local.decide(admission), admission);
   };
   return {
+    began: (tag) => pushBack.began(tag),
     decide(admission) {
       const answer = decide(admission);
       if (answer.outcome === 'admitted') pushBack.admitted(admission, { timeMs: answer.timeMs, here: true });

@@ -13,6 +13,8 @@ import { toAdmitCall } from './scripts.ts';
  * never refused, so that their end is settled as any other's.
  */
 export interface PushBack {
+  /** the life of the store that holds this tag is known from now on */
+  began(tag: string): void;
   /** by the clock of the store; `here`: by this process alone; `leased`: the store knows of the charge, but not of the request */
   admitted(admission: Admission, how: { readonly timeMs: number; readonly here: boolean; readonly leased?: boolean }): void;
   /** the settlement as the store has to be sent it: without limits where it knows nothing of the request, because what that used is pushed */
@@ -129,6 +131,11 @@ export function makePushBack({ process, now, readyFor, epochOf, clockText }: Pus
     return [...unknown, ...reminded];
   };
   return {
+    began(tag) {
+      const known = epochs.get(tag);
+      // until now only its master was known, and that is the same
+      if (known === undefined || epochOf(tag).startsWith(known)) epochs.set(tag, epochOf(tag));
+    },
     admitted(admission, { timeMs, here, leased = false }) {
       if (running.has(nameOf(admission))) return;
       const tag = tagOf(admission.keyId);

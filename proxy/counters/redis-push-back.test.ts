@@ -62,7 +62,7 @@ function end(admission: Admission, tokens = 0): Parameters<PushBack['ended']>[0]
 
 async function admit(admission: Admission): Promise<{ used: readonly number[]; admitted: boolean }> {
   const [decision] = toDecisions(await runScript(nodes, toAdmitCall([admission], String(nowMs), '')), 1);
-  if (decision === undefined || 'overruled' in decision || 'lost' in decision) throw new Error('overruled');
+  if (decision === undefined || 'overruled' in decision || 'lost' in decision || 'moved' in decision) throw new Error('overruled');
   return decision;
 }
 

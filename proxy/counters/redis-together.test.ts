@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { makeLog } from '../../runtime/log.ts';
 import { makeMetrics } from '../../runtime/metrics.ts';
+import { forgetCounts } from '../../test/support/forget-counts.ts';
 import { startRedis, type TestRedis } from '../../test/support/redis.ts';
 import type { Admission, LimitWindow } from './counters.ts';
 import { makeMemoryCounters } from './memory.ts';
@@ -75,7 +76,7 @@ it('what goes in one call is decided as one after the other: limits, waits, what
   let run = 0;
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 12 }), async (steps) => {
-      await server.cli('FLUSHALL');
+      await forgetCounts({ keys: async () => (await server.cli('KEYS', '*')) as string[], cli: server.cli });
       run += 1;
       nowMs += 100_000_000;
       const reference = makeMemoryCounters({ now: () => nowMs, random: () => 0 });
@@ -108,7 +109,7 @@ it('what goes in one call is decided as one after the other: limits, waits, what
 });
 
 it('a clock that has gone back moves the counts once for all that go in one call', async () => {
-  await server.cli('FLUSHALL');
+  await forgetCounts({ keys: async () => (await server.cli('KEYS', '*')) as string[], cli: server.cli });
   const ask = (count: number, windows: LimitWindow[]) => Promise.all(Array.from({ length: count }, () => counters.admit(request(windows))));
   const windows = [window('rpm', 6), window('tpm', 100)];
   await ask(2, windows);

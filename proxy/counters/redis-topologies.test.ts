@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe } from 'vitest';
 import { hide } from '../../runtime/environment.ts';
 import { makeLog } from '../../runtime/log.ts';
 import { makeMetrics } from '../../runtime/metrics.ts';
+import { forgetCounts, toCounts } from '../../test/support/forget-counts.ts';
 import { type RedisServer, startRedisServer } from '../../test/support/redis.ts';
 import { startRedisCluster, type TestRedisCluster } from '../../test/support/redis-cluster.ts';
 import { startRedisSentinel, type TestRedisSentinel } from '../../test/support/redis-sentinel.ts';
@@ -38,11 +39,10 @@ function toMake(store: () => Store): MakeCounters {
     return {
       counters,
       async dump() {
-        // that a call was made is no state of the counters
-        const listed = (await keys()).filter((key) => !key.includes(':told:')).toSorted();
+        const listed = toCounts(await keys());
         return Object.fromEntries(await Promise.all(listed.map(async (key) => [key, await cli('DUMP', key)] as const)));
       },
-      reset: async () => void (await flush()),
+      reset: () => forgetCounts({ keys, cli }),
       async close() {
         await counters.close();
         metrics.close();

@@ -2,6 +2,7 @@ import { Redis } from 'ioredis';
 import { afterAll, beforeAll } from 'vitest';
 import { makeLog } from '../../runtime/log.ts';
 import { makeMetrics } from '../../runtime/metrics.ts';
+import { forgetCounts, toCounts } from '../../test/support/forget-counts.ts';
 import { startRedis, type TestRedis } from '../../test/support/redis.ts';
 import { describeCounters, type MakeCounters } from './contract.ts';
 import { describeMoney } from './contract-money.ts';
@@ -41,7 +42,7 @@ const make: MakeCounters = async ({ now, random }) => {
   return {
     counters,
     dump,
-    reset: async () => void (await inspector.flushall()),
+    reset: () => forgetCounts({ keys: () => inspector.keys('*'), cli: server.cli }),
     async close() {
       await counters.close();
       metrics.close();
@@ -55,8 +56,7 @@ describeMoney('Redis', make, { runs: 40 });
 
 /** Every key with its content; lifetimes go on by themselves and are left out, but that there is one is part of it. */
 async function dump(): Promise<Record<string, unknown>> {
-  // that a call was made is no state of the counters
-  const keys = (await inspector.keys('*')).filter((key) => !key.includes(':told:')).toSorted();
+  const keys = toCounts(await inspector.keys('*'));
   const entries = keys.map(async (key) => [key, { mortal: (await inspector.pttl(key)) > 0, content: await contentOf(key) }] as const);
   return Object.fromEntries(await Promise.all(entries));
 }

@@ -2,18 +2,22 @@ import { tagOf } from '../../core/hash-tag.ts';
 import { shapeOf } from '../../core/limit.ts';
 import { anyObject, revocationsKey, toRevocationField } from '../../core/revocation.ts';
 import type { RedisScriptCall } from '../../runtime/redis-script.ts';
-import { amountOf, type Decision, type Lost, type Overruled } from './answers.ts';
+import { amountOf, type Decision, type Lost, type Moved, type Overruled } from './answers.ts';
 import { toFigures, toMoneyArguments } from './budget-scripts.ts';
 import type { Admission, LimitWindow } from './counters.ts';
 import { loadScript, toInteger } from './lua-text.ts';
+import { lifeKey } from './store-lives.ts';
 
 export const admitScript = loadScript('budget', 'admit');
 
 /** The text that takes the place of Redis' clock, for tests; '' in production. */
 export type ClockText = string;
 
-/** One call for admissions of keys that share a tag; decided in their order. `epoch`: the life of the store in which spend must have been restored to be decided by. */
-export function toAdmitCall(admissions: readonly Admission[], clock: ClockText, epoch: string): RedisScriptCall {
+/**
+ * One call for admissions of keys that share a tag; decided in their order. `epoch`: the life of the store in which spend must have been restored to be decided by; `life`: the one
+ * in which anything is decided at all, '' = in any.
+ */
+export function toAdmitCall(admissions: readonly Admission[], clock: ClockText, epoch: string, life = ''): RedisScriptCall {
   const keys = makeKeyList();
   for (const { keyId } of admissions) keys.positionOf(revocationsKey(tagOf(keyId)));
   const described: string[] = [];
@@ -27,10 +31,11 @@ export function toAdmitCall(admissions: readonly Admission[], clock: ClockText, 
   }
   const windowCount = keys.list.length - 1;
   const asked = admissions.flatMap((admission) => toAdmissionArguments(admission, epoch, keys));
+  for (const { keyId } of admissions) keys.positionOf(lifeKey(tagOf(keyId)));
   return {
     script: admitScript,
     keyCount: keys.list.length,
-    parameters: [...keys.list, clock, String(windowCount), ...described, ...asked],
+    parameters: [...keys.list, clock, String(windowCount), ...described, ...asked, life],
   };
 }
 
@@ -81,7 +86,7 @@ export function makeKeyList(): KeyList {
 }
 
 /** Reads admit.lua's answers to so many admissions. A shape that it does not give is a bug and throws. */
-export function toDecisions(reply: unknown, count: number): (Decision | Overruled | Lost)[] {
+export function toDecisions(reply: unknown, count: number): (Decision | Overruled | Lost | Moved)[] {
   if (!Array.isArray(reply) || reply.length !== count) throw new TypeError('admit.lua gave no answer for each admission');
   return reply.map(toDecision);
 }
@@ -89,11 +94,12 @@ export function toDecisions(reply: unknown, count: number): (Decision | Overrule
 /** Positions of budgets among the shadow refusals begin behind this. */
 const budgetsFrom = 1_000;
 
-function toDecision(reply: unknown): Decision | Overruled | Lost {
+function toDecision(reply: unknown): Decision | Overruled | Lost | Moved {
   if (!Array.isArray(reply)) throw new TypeError('admit.lua gave no array');
   const [what, timeMs, third, fourth] = reply as [number, number, string | number, number];
   if (what === 2) return { overruled: true, timeMs, stands: [String(third), String(fourth)] };
   if (what === 4) return { lost: true, timeMs };
+  if (what === 5) return { moved: true, timeMs };
   const last: unknown = reply.at(-1);
   const money = Array.isArray(last) ? { budgets: toFigures(last as number[]) } : {};
   const used = reply.slice(what === 0 ? 4 : 3, Array.isArray(last) ? -1 : undefined) as number[];

@@ -3,12 +3,12 @@ import { tagOf } from '../../core/hash-tag.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { Metrics } from '../../runtime/metrics.ts';
 import { toStoredBudgets } from '../../runtime/budget-restore.ts';
-import { type Decision, type Lost, type Overruled, toAnswer, toOverruledAnswer } from './answers.ts';
+import { type Decision, type Lost, type Moved, type Overruled, toAnswer, toOverruledAnswer } from './answers.ts';
 import { awaitReply } from './await-reply.ts';
 import { makeBreaker } from './breaker.ts';
 import type { BudgetRestore, RestoreTimes } from './budget-restorer.ts';
-import type { Afterwards } from './afterwards.ts';
-import type { Admission, AdmitAnswer, Counters, PeekQuestion, Settlement } from './counters.ts';
+import { toRelease, toSettled } from './to-afterwards.ts';
+import type { Admission, AdmitAnswer, Counters, PeekQuestion } from './counters.ts';
 import { type FailurePolicy, makeFallback } from './fallback.ts';
 import { withHolder } from './holder.ts';
 import { makeLimiterMetrics } from './limiter-metrics.ts';
@@ -18,6 +18,8 @@ import { toAdmitCall, toDecisions } from './scripts.ts';
 import type { ScriptStore } from './script-store.ts';
 import { makeSharedBudgets, type SharedBudgets } from './shared-budgets.ts';
 import { makeStoreClock } from './store-clock.ts';
+import { makeStoreLives } from './store-lives.ts';
+import { makeStoreProbe } from './store-probe.ts';
 import { makeStoreSender } from './store-sender.ts';
 import { makeTogether } from './together.ts';
 
@@ -58,7 +60,6 @@ const mostTogether = 64;
 /** Restored, asked again, and lost once more: somebody empties the store all the time. */
 const mostAttempts = 3;
 const batchMs = 50;
-const probeEveryMs = 250;
 
 const monotonicNow = (): number => performance.now();
 
@@ -91,8 +92,16 @@ export function makeSharedCounters({
     storeClock,
     process: randomUUID(),
     readyFor: (tag) => admissions.readyFor(tag),
-    epochOf: (tag) => admissions.epochOf(tag),
+    // a promoted replica has the life of its master, an emptied master its own replication id
+    epochOf: (tag) => (admissions.epochOf(tag) || lives.of(tag)) && `${admissions.epochOf(tag)}:${lives.of(tag)}`,
     clockText: clock,
+  });
+  const lives = makeStoreLives({
+    runAll: (calls) => admissions.runAll(calls),
+    readyFor: (tag) => admissions.readyFor(tag),
+    masterOf: (tag) => admissions.epochOf(tag),
+    onBegan: (tag) => fallback.began(tag),
+    onAnother: () => tellKnown(),
   });
   const budgets = makeSharedBudgets({
     admissions,
@@ -110,8 +119,6 @@ export function makeSharedCounters({
   let returning = false;
   let tellTimer: NodeJS.Timeout | undefined;
   let closed = false;
-  let probing = false;
-  let probeTimer: NodeJS.Timeout | undefined;
   const firstReady = Promise.withResolvers<void>();
   measured.degraded.set(1);
 
@@ -128,9 +135,14 @@ export function makeSharedCounters({
     if (next) log.warn({ event: 'limiter_degraded', redis: where, reason, policy: failurePolicy }, 'Redis is away: limits are degraded');
     else log.info({ event: 'limiter_shared', redis: where }, 'limits are shared through Redis');
   };
-  const tell = (): Promise<void> => {
+  const tellKnown = (): Promise<void> => {
     for (const call of fallback.take()) sender.add({ what: 'call', call: { ...call, command: 'push' } });
     return sender.tell();
+  };
+  const tell = async (): Promise<void> => {
+    // first which life it is told to: all proxies must name the same
+    await awaitReply(lives.look(), { deadlineMs, monotonicNow });
+    return tellKnown();
   };
   /** Redis is told what was decided without it before it decides again, so that it does not let the same in once more; for at most a second. */
   const comeBack = (): void => {
@@ -154,25 +166,19 @@ export function makeSharedCounters({
     now: monotonicNow,
     onChange(open) {
       review('no answer in time, or errors');
-      if (open) scheduleProbe();
+      if (open) probe.soon();
     },
   });
-  const scheduleProbe = (): void => {
-    if (probing || closed) return;
-    probing = true;
-    probeTimer = setTimeout(() => void probe(), probeEveryMs);
-    probeTimer.unref();
-  };
-  const probe = async (): Promise<void> => {
-    measured.commands.inc({ command: 'probe' });
-    // one at a time, and answered as fast as an admission has to be
-    const answer = admissions.probe();
-    const { outcome } = await awaitReply(answer, { deadlineMs, monotonicNow });
-    if (outcome === 'late') await answer.catch(() => {});
-    breaker.probed(outcome === 'reply');
-    probing = false;
-    if (breaker.open) scheduleProbe();
-  };
+  const probe = makeStoreProbe({
+    probe() {
+      measured.commands.inc({ command: 'probe' });
+      return admissions.probe();
+    },
+    needed: () => breaker.open,
+    onProbed: (answered) => breaker.probed(answered),
+    deadlineMs,
+    monotonicNow,
+  });
   const sender = makeStoreSender({
     admissions,
     settlements,
@@ -181,36 +187,32 @@ export function makeSharedCounters({
     onSent: (command) => measured.commands.inc({ command }),
     onSpend: (keyId, reply) => budgets.settled(keyId, reply),
   });
-  const release = ({ requestId, keyId, windows, concurrency, money }: Admission): void => {
-    const settlement = { requestId, keyId, windows, tokens: 0, concurrency: concurrency !== undefined, refundRequest: true };
-    const spent = money && { budgets: money.budgets, costNanoUsd: 0 };
-    sender.sendAtOnce({ what: 'settle', settlement: { ...settlement, ...(spent && { money: spent }) } }, 'release');
-  };
-  const toSettled = (settlement: Settlement): Afterwards | undefined => {
-    const { keyId, windows, concurrency, money, event } = settlement;
-    if (windows.length > 0 || concurrency || money !== undefined) return { what: 'settle', settlement };
-    return event && { what: 'event', keyId, event };
-  };
   const decideWithout = (admission: Admission): AdmitAnswer => {
     const answer = fallback.decide(admission);
     tellSoon();
     return answer;
   };
-  const toShared = (decision: Decision | Overruled | Lost, admission: Admission): AdmitAnswer | 'lost' => {
+  const toShared = (decision: Decision | Overruled | Lost | Moved, admission: Admission): AdmitAnswer | 'lost' | 'moved' => {
     if ('lost' in decision) return 'lost';
+    if ('moved' in decision) return 'moved';
     if ('overruled' in decision) return toOverruledAnswer(decision, admission);
     budgets.seen(admission.keyId, admission.money, decision.budgets);
-    if (decision.admitted) fallback.admitted(admission, { timeMs: decision.timeMs });
+    if (decision.admitted) {
+      fallback.admitted(admission, { timeMs: decision.timeMs });
+      lives.used(tagOf(admission.keyId));
+    }
     const answer = toAnswer(decision, admission, { degraded: false, random });
     if ('budgets' in answer && answer.budgets !== undefined) fallback.heard(admission.keyId, answer.budgets, answer.timeMs);
     return answer;
   };
   /** One call and one answer for all of them: a late one is one failure of Redis, however many waited for it. */
-  const askRedis = async (batch: readonly Admission[]): Promise<readonly (AdmitAnswer | 'lost')[]> => {
+  const askRedis = async (batch: readonly Admission[]): Promise<readonly (AdmitAnswer | 'lost' | 'moved')[]> => {
     measured.commands.inc({ command: 'admit' });
     const startedMs = monotonicNow();
-    const epoch = batch[0] === undefined ? '' : admissions.epochOf(tagOf(batch[0].keyId));
-    const decisions = admissions.run(toAdmitCall(batch, clock(), epoch)).then((reply) => toDecisions(reply, batch.length));
+    const tag = batch[0] === undefined ? '' : tagOf(batch[0].keyId);
+    const decisions = admissions
+      .run(toAdmitCall(batch, clock(), admissions.epochOf(tag), lives.of(tag)))
+      .then((reply) => toDecisions(reply, batch.length));
     const reply = await awaitReply(decisions, { deadlineMs, monotonicNow });
     for (const _ of batch) measured.duration.observe((monotonicNow() - startedMs) / 1_000);
     if (reply.outcome === 'reply') {
@@ -225,7 +227,7 @@ export function makeSharedCounters({
     if (reply.outcome === 'late') measured.timeouts.inc(batch.length);
     if (reply.outcome === 'failed' || !reply.ownStall) breaker.failure();
     // they may have been admitted or still be: what nobody knows of must not stay reserved
-    for (const admission of batch) release(admission);
+    for (const admission of batch) sender.sendAtOnce(toRelease(admission), 'release');
     return [];
   };
   const ask = makeTogether({ groupOf: ({ keyId }: Admission) => tagOf(keyId), most: mostTogether, send: askRedis });
@@ -237,11 +239,13 @@ export function makeSharedCounters({
   };
   /** A budget whose spend the store has lost is neither used up nor empty: the request waits until it is known again. */
   const askUntilKnown = async (admission: Admission): Promise<AdmitAnswer> => {
+    const tag = tagOf(admission.keyId);
     for (let attempt = 0; attempt < mostAttempts; attempt += 1) {
+      await lives.settling(tag);
       const answer = await ask(admission);
       if (answer === undefined) break;
-      if (answer !== 'lost') return answer;
-      const outcome = await budgets.restore(admission.keyId);
+      if (answer !== 'lost' && answer !== 'moved') return answer;
+      const outcome = answer === 'lost' ? await budgets.restore(admission.keyId) : await lives.moved(tag);
       if (outcome === 'closed') return { outcome: 'unavailable' };
       if (outcome === 'failed') break;
     }
@@ -255,7 +259,7 @@ export function makeSharedCounters({
   const start = (): void => {
     admissions.watch({
       onReady() {
-        if (breaker.open) scheduleProbe();
+        if (breaker.open) probe.soon();
         review('');
         // it may be another Redis than before, without any outage between
         if (degraded === false) void tell();
@@ -316,9 +320,10 @@ export function makeSharedCounters({
     async close() {
       await this.flush();
       closed = true;
-      clearTimeout(probeTimer);
+      probe.stop();
       clearTimeout(tellTimer);
       budgets.stop();
+      lives.stop();
       await Promise.all([admissions.close(), settlements.close()]);
     },
   };

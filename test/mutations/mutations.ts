@@ -215,6 +215,30 @@ export const mutations: readonly Mutation[] = [
     },
   },
   {
+    id: 'life-not-looked-at',
+    bug: 'an admission is decided although the store was emptied since its proxy last asked',
+    edits: [{ file: 'proxy/counters/admit.lua', find: "known_life ~= '' and call('GET', KEYS[#KEYS]) ~= known_life", replace: 'false' }],
+    test: {
+      file: 'proxy/counters/redis-life.test.ts',
+      name: 'a Redis that is emptied without a restart > lets in not one request more than the limit under load, however often it happens',
+    },
+  },
+  {
+    id: 'idle-does-not-look',
+    bug: 'a proxy without admissions does not notice that the store was emptied',
+    edits: [
+      {
+        file: 'proxy/counters/store-lives.ts',
+        find: 'setInterval(() => void tick(), lookEveryMs)',
+        replace: 'setInterval(() => {}, lookEveryMs, tick)',
+      },
+    ],
+    test: {
+      file: 'proxy/counters/redis-life.test.ts',
+      name: 'a Redis that is emptied without a restart > is told by every proxy what it had let in, also by those that are idle, before anything is decided anew',
+    },
+  },
+  {
     id: 'share-whole',
     bug: 'the share of a proxy while Redis is away is not less by what it has admitted already',
     edits: [

@@ -278,7 +278,7 @@ describe('what is stored', () => {
     await proxy.counters.admit(admission);
     await proxy.counters.admit(request(100));
     await settle(proxy, admission, 10, { event });
-    const keys = ((await server.cli('KEYS', 'kw:*')) as string[]).filter((key) => !key.endsWith(':probe'));
+    const keys = ((await server.cli('KEYS', 'kw:*')) as string[]).filter((key) => !/:(probe|life)$/.test(key));
     expect(keys.length).toBe(7);
     for (const key of keys) {
       expect(key.startsWith(`kw:{${tagOf(keyId)}}:`), key).toBe(true);

@@ -1,0 +1,137 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { tagOf } from '../../core/hash-tag.ts';
+import { makeLog } from '../../runtime/log.ts';
+import { makeMetrics } from '../../runtime/metrics.ts';
+import { eventually } from '../../test/support/eventually.ts';
+import { startRedis, type TestRedis } from '../../test/support/redis.ts';
+import type { Admission, LimitWindow } from './counters.ts';
+import { makeRedisCounters } from './redis.ts';
+import type { SharedCounters } from './shared-counters.ts';
+
+/** Redis loses everything, and nothing else happens to it: the same process, connection and replication id. */
+const limit = 60;
+const rpm: LimitWindow = { name: 'rpm', unit: 'requests', span: 'minute', limit, shadow: false };
+const rpd: LimitWindow = { name: 'rpd', unit: 'requests', span: 'day', limit: 1_000, shadow: false };
+const tpm: LimitWindow = { name: 'tpm', unit: 'tokens', span: 'minute', limit: 1_000, shadow: false };
+const none: LimitWindow = { ...rpm, name: 'none', limit: 0 };
+const keyId = 'team-a/app';
+const life = `kw:{${tagOf(keyId)}}:life`;
+
+let server: TestRedis;
+let ends: (() => Promise<void>)[] = [];
+let nextRequest = 0;
+
+beforeAll(async () => {
+  server = await startRedis();
+});
+afterAll(() => server.stop());
+beforeEach(async () => {
+  await server.cli('FLUSHALL');
+});
+afterEach(async () => {
+  await Promise.all(ends.map((end) => end()));
+  ends = [];
+});
+
+async function startProxy(): Promise<SharedCounters> {
+  const metrics = makeMetrics();
+  const log = makeLog({ level: 'silent', name: 'test' });
+  const counters = makeRedisCounters({ url: server.url, log, metrics, remembers: false, replicas: 3, now: Date.now });
+  ends.push(async () => {
+    await counters.close();
+    metrics.close();
+  });
+  await counters.ready(1_000);
+  return counters;
+}
+
+function request(windows: readonly LimitWindow[], rest: Partial<Admission> = {}): Admission {
+  nextRequest += 1;
+  const bearer = { uid: 'one', gen: 5, credentialId: 'aaaaaaaaaaaa' };
+  return { requestId: `request-${nextRequest}`, keyId, bearer, windows, tokens: 0, holdMs: 30_000, ...rest };
+}
+
+async function admit(counters: SharedCounters, windows: readonly LimitWindow[], count: number): Promise<void> {
+  for (let number = 0; number < count; number += 1)
+    expect(await counters.admit(request(windows))).toMatchObject({ outcome: 'admitted', degraded: false });
+}
+
+/** Asked by what cannot be admitted. */
+async function used(counters: SharedCounters, windows: readonly LimitWindow[]): Promise<number[]> {
+  const answer = await counters.admit(request([...windows, none]));
+  expect(answer).toMatchObject({ outcome: 'refused', degraded: false });
+  return 'windows' in answer ? answer.windows.slice(0, -1).map((state) => state.limit - state.remaining) : [];
+}
+
+/** The life that all of them know must be there before it is lost. */
+async function untilKnown(): Promise<void> {
+  await eventually(async () => (await server.cli('EXISTS', life)) === 1);
+  await sleep(100);
+}
+
+describe('a Redis that is emptied without a restart', () => {
+  it('is told by every proxy what it had let in, also by those that are idle, before anything is decided anew', async () => {
+    const [first, second, third] = await Promise.all([startProxy(), startProxy(), startProxy()]);
+    await admit(first, [rpm, rpd], 30);
+    await admit(second, [rpm, rpd], 20);
+    await admit(third, [rpm, rpd], 10);
+    await untilKnown();
+    for (let time = 0; time < 2; time += 1) {
+      await server.cli('FLUSHALL');
+      // the one that asks had let in a half: the others have no reason of their own to ask Redis for anything
+      expect(await used(first, [rpm, rpd])).toEqual([60, 60]);
+      expect(await used(second, [rpm, rpd])).toEqual([60, 60]);
+    }
+  });
+
+  it('lets in not one request more than the limit under load, however often it happens', async () => {
+    const proxies = await Promise.all([startProxy(), startProxy(), startProxy()]);
+    for (const proxy of proxies) await admit(proxy, [rpm], 1);
+    await untilKnown();
+    let admitted = proxies.length;
+    let ended = false;
+    const load = proxies.map(async (proxy) => {
+      while (!ended) {
+        const { outcome } = await proxy.admit(request([rpm]));
+        expect(['admitted', 'refused']).toContain(outcome);
+        if (outcome === 'admitted') admitted += 1;
+        await sleep(1);
+      }
+    });
+    for (let time = 0; time < 3; time += 1) {
+      await sleep(30);
+      await server.cli('FLUSHALL');
+      await sleep(900);
+    }
+    ended = true;
+    await Promise.all(load);
+    expect(admitted).toBe(limit);
+  });
+
+  it('holds running requests again with their slots and tokens, and their end settles them', async () => {
+    const [first, second] = await Promise.all([startProxy(), startProxy()]);
+    const concurrency = { limit: 1, shadow: false };
+    const running = request([rpm, tpm], { tokens: 300, concurrency });
+    expect(await first.admit(running)).toMatchObject({ outcome: 'admitted' });
+    await admit(second, [rpm], 1);
+    await untilKnown();
+    await server.cli('FLUSHALL');
+    expect(await used(second, [rpm, tpm])).toEqual([2, 300]);
+    expect(await second.admit(request([], { concurrency }))).toMatchObject({ outcome: 'refused', limitName: 'concurrency' });
+    first.settle({ requestId: running.requestId, keyId, windows: [rpm, tpm], tokens: 80, concurrency: true, refundRequest: false });
+    await first.flush();
+    expect(await used(second, [rpm, tpm])).toEqual([2, 80]);
+    expect(await second.admit(request([], { concurrency }))).toMatchObject({ outcome: 'admitted' });
+  });
+
+  it('that has lost only the name of its life is charged nothing twice', async () => {
+    const [first, second] = await Promise.all([startProxy(), startProxy()]);
+    await admit(first, [rpm, rpd], 5);
+    await admit(second, [rpm, rpd], 7);
+    await untilKnown();
+    await server.cli('DEL', life);
+    expect(await used(second, [rpm, rpd])).toEqual([12, 12]);
+    expect(await used(first, [rpm, rpd])).toEqual([12, 12]);
+  });
+});

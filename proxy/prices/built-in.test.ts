@@ -26,6 +26,21 @@ describe('findBuiltInPrice', () => {
     });
   });
 
+  it.each(['priority', 'fast'])('counts no model of OpenAI at less than it costs in the tier %s', (tier) => {
+    // dollars per million of input and output: openai.com/api-fast-mode
+    const asked = { 'gpt-5.5': [12.5, 75], 'gpt-5.4': [5, 30], 'gpt-5-mini': [0.45, 3.6], 'gpt-4.1': [3.5, 14] };
+    for (const [model, [input = 0, output = 0]] of Object.entries(asked)) {
+      const { rates = {}, serviceTiers = {} } = findBuiltInPrice(openai, model, atMs) ?? {};
+      const times = serviceTiers[tier] ?? 1000;
+      expect((rates.input?.nanoUsd ?? 0) * times, model).toBeGreaterThanOrEqual(input * 1e12);
+      expect((rates.output?.nanoUsd ?? 0) * times, model).toBeGreaterThanOrEqual(output * 1e12);
+    }
+  });
+
+  it('knows that ultrafast costs six times as much', () => {
+    expect(findBuiltInPrice(openai, 'gpt-5.5', atMs)?.serviceTiers['ultrafast']).toBe(6000);
+  });
+
   it('counts audio by the second', () => {
     expect(findBuiltInPrice(openai, 'whisper-1', atMs)?.rates).toEqual({ second: { nanoUsd: 100_000 } });
   });

@@ -28,10 +28,11 @@ const units: readonly (readonly [listed: string, unit: PricedUnit, count: number
 
 /**
  * Modes of work that the list does not know, in thousandths of the usual price; a Channel's `serviceTiers` go above them. Where a provider names several, the dearest.
- * Sources: OpenAI "Priority processing" (1.7 to 2 times by model; flex is cheaper and counted in full), Anthropic "Pricing": fast mode, data residency.
+ * Sources: openai.com/api-fast-mode (1.75 times for gpt-4.1, 2.5 for gpt-5.5; `priority` and `fast` are one tier since July 2026), developers.openai.com/api/docs/guides/ultrafast-mode (6 times);
+ * flex costs half (guides/flex-processing) and is counted in full, because not every compatible server gives that. platform.claude.com: fast mode (2 to 6 times by model), data residency.
  */
 const modes: Readonly<Partial<Record<string, Price['serviceTiers']>>> = {
-  openai: { priority: 2000 },
+  openai: { priority: 2500, fast: 2500, ultrafast: 6000 },
   azure: { priority: 2000 },
   anthropic: { fast: 6000, us: 1100 },
 };

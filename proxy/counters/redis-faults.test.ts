@@ -1,31 +1,22 @@
-import { PassThrough } from 'node:stream';
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { Redis } from 'ioredis';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { makeLog } from '../../runtime/log.ts';
-import { makeMetrics, type Metrics } from '../../runtime/metrics.ts';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import type { Metrics } from '../../runtime/metrics.ts';
+import { makeAdmission, makeCountersProxies, settleAdmission } from '../../test/support/counters-proxies.ts';
 import { eventually } from '../../test/support/eventually.ts';
 import { forgetCounts, toCounts } from '../../test/support/forget-counts.ts';
 import { freePort } from '../../test/support/free-port.ts';
 import { startRedis, type TestRedis } from '../../test/support/redis.ts';
-import type { Admission, AdmitAnswer, LimitWindow } from './counters.ts';
+import type { AdmitAnswer, LimitWindow } from './counters.ts';
 import { EventLog } from './event-log.ts';
-import { makeRedisCounters, type RedisCountersOptions } from './redis.ts';
 import type { SharedCounters } from './shared-counters.ts';
 
 const rpm = (limit: number): LimitWindow => ({ name: 'rpm', unit: 'requests', span: 'minute', limit, shadow: false });
 const tpm = (limit: number): LimitWindow => ({ name: 'tpm', unit: 'tokens', span: 'minute', limit, shadow: false });
 
 let server: TestRedis;
-let nextRequest = 0;
-let ends: (() => Promise<void>)[] = [];
-
-interface Proxy {
-  readonly counters: SharedCounters;
-  readonly metrics: Metrics;
-  logged(): string;
-}
+const proxyPool = makeCountersProxies(() => ({ url: server.url, replicas: 2 }));
 
 beforeAll(async () => {
   server = await startRedis();
@@ -34,51 +25,15 @@ afterAll(() => server.stop());
 beforeEach(async () => {
   await server.cli('FLUSHALL');
 });
-afterEach(async () => {
-  await Promise.all(ends.map((end) => end()));
-  ends = [];
-});
-
-async function startProxy(options: Partial<RedisCountersOptions> = {}): Promise<Proxy> {
-  const destination = new PassThrough();
-  let text = '';
-  destination.on('data', (chunk: Buffer) => (text += chunk.toString()));
-  const metrics = makeMetrics();
-  const counters = makeRedisCounters({
-    url: server.url,
-    log: makeLog({ level: 'debug', name: 'test', destination }),
-    metrics,
-    replicas: 2,
-    remembers: false,
-    now: Date.now,
-    ...options,
-  });
-  ends.push(async () => {
-    await counters.close();
-    metrics.close();
-  });
-  await counters.ready(1_000);
-  return { counters, metrics, logged: () => text };
-}
-
-function request(windows: readonly LimitWindow[], rest: Partial<Admission> = {}): Admission {
-  nextRequest += 1;
-  const bearer = { uid: 'one', gen: 5, credentialId: 'aaaaaaaaaaaa' };
-  return { requestId: `request-${nextRequest}`, keyId: 'team-a/app', bearer, windows, tokens: 0, holdMs: 30_000, ...rest };
-}
+afterEach(() => proxyPool.end());
 
 async function metric(metrics: Metrics, name: string): Promise<number> {
   const found = (await metrics.registry.getMetricsAsJSON()).find((item) => item.name === name);
   return found?.values.reduce((sum, { value }) => sum + value, 0) ?? Number.NaN;
 }
 
-function settle(counters: SharedCounters, admission: Admission, tokens: number): void {
-  const { requestId, keyId, windows, concurrency } = admission;
-  counters.settle({ requestId, keyId, windows, tokens, concurrency: concurrency !== undefined, refundRequest: false });
-}
-
 async function remaining(counters: SharedCounters, windows: readonly LimitWindow[]): Promise<number[]> {
-  const answer = await counters.admit(request([...windows, { ...rpm(0), name: 'none' }]));
+  const answer = await counters.admit(makeAdmission([...windows, { ...rpm(0), name: 'none' }]));
   return 'windows' in answer ? answer.windows.slice(0, -1).map((window) => window.remaining) : [];
 }
 
@@ -90,17 +45,17 @@ function stall(ms: number): void {
 
 describe('Redis counters on a sound Redis', () => {
   it('decide by the clock of Redis', async () => {
-    const { counters } = await startProxy({ now: () => 1 });
+    const { counters } = await proxyPool.start({ now: () => 1 });
     const before = Number(((await server.cli('TIME')) as string[])[0]);
-    const answer = await counters.admit(request([rpm(1)]));
+    const answer = await counters.admit(makeAdmission([rpm(1)]));
     expect(answer).toMatchObject({ outcome: 'admitted', degraded: false });
     expect(Math.floor((answer as { timeMs: number }).timeMs / 1_000)).toBeGreaterThanOrEqual(before);
     expect((answer as { timeMs: number }).timeMs / 1_000).toBeLessThan(before + 5);
   });
 
   it('give every key a lifetime and one hash tag', async () => {
-    const { counters } = await startProxy();
-    const admission = request([rpm(5), tpm(100), { ...rpm(5), name: 'rpd', span: 'day' }], {
+    const { counters } = await proxyPool.start();
+    const admission = makeAdmission([rpm(5), tpm(100), { ...rpm(5), name: 'rpd', span: 'day' }], {
       tokens: 5,
       concurrency: { limit: 5, shadow: false },
     });
@@ -120,8 +75,8 @@ describe('Redis counters on a sound Redis', () => {
     let nowMs = Date.now() + 3_600_000;
     const redisClock = (): number => nowMs;
     const [first, second] = await Promise.all([
-      startProxy({ redisClock, deadlineMs: 5_000 }),
-      startProxy({ redisClock, deadlineMs: 5_000 }),
+      proxyPool.start({ redisClock, deadlineMs: 5_000 }),
+      proxyPool.start({ redisClock, deadlineMs: 5_000 }),
     ]);
     const bursts = fc.array(
       fc.record({ gap: fc.integer({ min: 0, max: 20_000 }), atFirst: fc.nat({ max: 6 }), atSecond: fc.nat({ max: 6 }) }),
@@ -137,7 +92,7 @@ describe('Redis counters on a sound Redis', () => {
           const room = Math.min(7 - log.used(rpm(7), nowMs), Math.floor((60 - log.used(tpm(60), nowMs)) / 5));
           const calls = [...Array.from({ length: atFirst }, () => first), ...Array.from({ length: atSecond }, () => second)].map(
             async ({ counters }) => {
-              const admission = request(windows, { tokens: 5, holdMs: 1_000 });
+              const admission = makeAdmission(windows, { tokens: 5, holdMs: 1_000 });
               return { admission, answer: await counters.admit(admission) };
             },
           );
@@ -156,57 +111,57 @@ describe('Redis counters on a sound Redis', () => {
   });
 
   it('ask Redis nothing for a client that hammers, and tell it the same time as Redis would', async () => {
-    const { counters, metrics } = await startProxy({ remembers: true });
-    await counters.admit(request([rpm(1)]));
-    const first = await counters.admit(request([rpm(1)]));
+    const { counters, metrics } = await proxyPool.start({ remembers: true });
+    await counters.admit(makeAdmission([rpm(1)]));
+    const first = await counters.admit(makeAdmission([rpm(1)]));
     const asked = await metric(metrics, 'keywright_limiter_commands_total');
     for (let count = 0; count < 1_000; count += 1) {
-      expect(await counters.admit(request([rpm(1)]))).toMatchObject({ outcome: 'refused', limitName: 'rpm' });
+      expect(await counters.admit(makeAdmission([rpm(1)]))).toMatchObject({ outcome: 'refused', limitName: 'rpm' });
     }
     expect(await metric(metrics, 'keywright_limiter_commands_total')).toBe(asked);
-    const last = await counters.admit(request([rpm(1)]));
+    const last = await counters.admit(makeAdmission([rpm(1)]));
     if (first.outcome !== 'refused' || last.outcome !== 'refused') throw new Error('not refused');
     // the jitter of the first answer is part of the moment
     expect(Math.abs(last.timeMs + last.retryAfterMs - (first.timeMs + first.retryAfterMs))).toBeLessThanOrEqual(1);
     // a revocation, or any other change of the key
     counters.forget?.('team-a/app');
-    await counters.admit(request([rpm(1)]));
+    await counters.admit(makeAdmission([rpm(1)]));
     expect(await metric(metrics, 'keywright_limiter_commands_total')).toBe(asked + 1);
   });
 
   it('ask Redis once for each admission and nothing for a key without limits', async () => {
-    const { counters, metrics } = await startProxy();
-    for (let count = 0; count < 10; count += 1) await counters.admit(request([rpm(100)]));
-    await counters.admit(request([]));
+    const { counters, metrics } = await proxyPool.start();
+    for (let count = 0; count < 10; count += 1) await counters.admit(makeAdmission([rpm(100)]));
+    await counters.admit(makeAdmission([]));
     expect(await metric(metrics, 'keywright_limiter_commands_total')).toBe(10);
   });
 });
 
 describe('Redis counters when Redis fails', () => {
   it('survive SCRIPT FLUSH, also in the middle of a batch of settlements', async () => {
-    const { counters } = await startProxy();
-    const admission = request([tpm(100)], { tokens: 50 });
+    const { counters } = await proxyPool.start();
+    const admission = makeAdmission([tpm(100)], { tokens: 50 });
     await counters.admit(admission);
     await server.cli('SCRIPT', 'FLUSH');
-    settle(counters, admission, 10);
+    settleAdmission(counters, admission, 10);
     await counters.flush();
     await server.cli('SCRIPT', 'FLUSH');
-    expect(await counters.admit(request([tpm(100)], { tokens: 90 }))).toMatchObject({ outcome: 'admitted', degraded: false });
+    expect(await counters.admit(makeAdmission([tpm(100)], { tokens: 90 }))).toMatchObject({ outcome: 'admitted', degraded: false });
   });
 
   it('go on while it is killed and come back by themselves: no admission fails, degraded is told', async () => {
-    const { counters, metrics, logged } = await startProxy();
-    expect(await counters.admit(request([rpm(1_000)]))).toMatchObject({ outcome: 'admitted', degraded: false });
+    const { counters, metrics, logged } = await proxyPool.start();
+    expect(await counters.admit(makeAdmission([rpm(1_000)]))).toMatchObject({ outcome: 'admitted', degraded: false });
     expect(await metric(metrics, 'keywright_limiter_degraded')).toBe(0);
-    const pending = Array.from({ length: 20 }, () => counters.admit(request([rpm(1_000)])));
+    const pending = Array.from({ length: 20 }, () => counters.admit(makeAdmission([rpm(1_000)])));
     await server.kill();
     for (const answer of await Promise.all(pending)) expect(answer.outcome).toBe('admitted');
     await eventually(() => counters.degraded);
-    expect(await counters.admit(request([rpm(1_000)]))).toMatchObject({ outcome: 'admitted', degraded: true });
+    expect(await counters.admit(makeAdmission([rpm(1_000)]))).toMatchObject({ outcome: 'admitted', degraded: true });
     expect(await metric(metrics, 'keywright_limiter_degraded')).toBe(1);
     await server.start();
     await eventually(() => !counters.degraded);
-    expect(await counters.admit(request([rpm(1_000)]))).toMatchObject({ outcome: 'admitted', degraded: false });
+    expect(await counters.admit(makeAdmission([rpm(1_000)]))).toMatchObject({ outcome: 'admitted', degraded: false });
     expect(await metric(metrics, 'keywright_limiter_degraded')).toBe(0);
     expect(logged().match(/"event":"limiter_[a-z]+"/g)).toEqual([
       '"event":"limiter_shared"',
@@ -216,22 +171,22 @@ describe('Redis counters when Redis fails', () => {
   });
 
   it('answer in time while it hangs, release what nobody heard of, and book what was settled meanwhile', async () => {
-    const { counters, metrics } = await startProxy();
-    const admission = request([rpm(10), tpm(1_000)], { tokens: 100 });
+    const { counters, metrics } = await proxyPool.start();
+    const admission = makeAdmission([rpm(10), tpm(1_000)], { tokens: 100 });
     await counters.admit(admission);
     await server.pause();
     try {
       // of three turns of the event loop, since those of one go together and fail as one
       const pending: Promise<AdmitAnswer>[] = [];
       for (let count = 0; count < 3; count += 1) {
-        pending.push(counters.admit(request([rpm(10), tpm(1_000)], { tokens: 10 })));
+        pending.push(counters.admit(makeAdmission([rpm(10), tpm(1_000)], { tokens: 10 })));
         await turn();
       }
       const answers = await Promise.all(pending);
       for (const answer of answers) expect(answer).toMatchObject({ outcome: 'admitted', degraded: true });
       expect(counters.degraded).toBe(true);
       expect(await metric(metrics, 'keywright_limiter_timeouts_total')).toBe(3);
-      settle(counters, admission, 20);
+      settleAdmission(counters, admission, 20);
       await sleep(200);
     } finally {
       await server.resume();
@@ -246,9 +201,9 @@ describe('Redis counters when Redis fails', () => {
   });
 
   it('stalls of our own neither fail an admission nor open the breaker', async () => {
-    const { counters, metrics, logged } = await startProxy();
+    const { counters, metrics, logged } = await proxyPool.start();
     for (const ms of [40, 70, 120]) {
-      const answers = Array.from({ length: 10 }, () => counters.admit(request([rpm(1_000)])));
+      const answers = Array.from({ length: 10 }, () => counters.admit(makeAdmission([rpm(1_000)])));
       stall(ms);
       for (const answer of await Promise.all(answers)) expect(answer).toMatchObject({ outcome: 'admitted', degraded: false });
     }
@@ -258,20 +213,20 @@ describe('Redis counters when Redis fails', () => {
 
   it('start without it', async () => {
     const port = await freePort();
-    const { counters, logged } = await startProxy({ url: `redis://127.0.0.1:${port}` });
+    const { counters, logged } = await proxyPool.start({ url: `redis://127.0.0.1:${port}` });
     expect(counters.degraded).toBe(true);
-    expect(await counters.admit(request([rpm(2)]))).toMatchObject({ outcome: 'admitted', degraded: true });
-    expect(await counters.admit(request([rpm(2)]))).toMatchObject({ outcome: 'refused', degraded: true, limitName: 'rpm', limit: 2 });
+    expect(await counters.admit(makeAdmission([rpm(2)]))).toMatchObject({ outcome: 'admitted', degraded: true });
+    expect(await counters.admit(makeAdmission([rpm(2)]))).toMatchObject({ outcome: 'refused', degraded: true, limitName: 'rpm', limit: 2 });
     expect(logged()).toContain('ECONNREFUSED');
   });
 
   it('LocalShare: ⌈limit / replicas⌉ less what this proxy has admitted in the last window, through Redis too', async () => {
-    const { counters } = await startProxy({ replicas: 2 });
-    for (let count = 0; count < 3; count += 1) await counters.admit(request([rpm(9)]));
+    const { counters } = await proxyPool.start({ replicas: 2 });
+    for (let count = 0; count < 3; count += 1) await counters.admit(makeAdmission([rpm(9)]));
     await server.kill();
     await eventually(() => counters.degraded);
     const answers: AdmitAnswer[] = [];
-    for (let count = 0; count < 4; count += 1) answers.push(await counters.admit(request([rpm(9)])));
+    for (let count = 0; count < 4; count += 1) answers.push(await counters.admit(makeAdmission([rpm(9)])));
     await server.start();
     expect(answers.map(({ outcome }) => outcome)).toEqual(['admitted', 'admitted', 'refused', 'refused']);
     expect(answers[0]).toMatchObject({ windows: [{ limit: 9, remaining: 1 }] });
@@ -280,17 +235,17 @@ describe('Redis counters when Redis fails', () => {
 
   it('Closed: unavailable, never refused; Open: admitted', async () => {
     const url = `redis://127.0.0.1:${await freePort()}`;
-    const closed = await startProxy({ url, failurePolicy: 'Closed' });
-    const open = await startProxy({ url, failurePolicy: 'Open' });
-    expect(await closed.counters.admit(request([rpm(0)]))).toEqual({ outcome: 'unavailable' });
-    expect(await open.counters.admit(request([rpm(1)]))).toMatchObject({ outcome: 'admitted', degraded: true });
-    expect(await open.counters.admit(request([rpm(1)]))).toMatchObject({ outcome: 'admitted', degraded: true });
+    const closed = await proxyPool.start({ url, failurePolicy: 'Closed' });
+    const open = await proxyPool.start({ url, failurePolicy: 'Open' });
+    expect(await closed.counters.admit(makeAdmission([rpm(0)]))).toEqual({ outcome: 'unavailable' });
+    expect(await open.counters.admit(makeAdmission([rpm(1)]))).toMatchObject({ outcome: 'admitted', degraded: true });
+    expect(await open.counters.admit(makeAdmission([rpm(1)]))).toMatchObject({ outcome: 'admitted', degraded: true });
   });
 
   it('a Redis that takes no writes is as good as none, and the breaker stays open until it does', async () => {
-    const { counters } = await startProxy();
+    const { counters } = await proxyPool.start();
     await server.cli('CONFIG', 'SET', 'min-replicas-to-write', '1');
-    expect(await counters.admit(request([rpm(5)]))).toMatchObject({ outcome: 'admitted', degraded: true });
+    expect(await counters.admit(makeAdmission([rpm(5)]))).toMatchObject({ outcome: 'admitted', degraded: true });
     await sleep(600);
     expect(counters.degraded).toBe(true);
     await server.cli('CONFIG', 'SET', 'min-replicas-to-write', '0');
@@ -302,24 +257,24 @@ describe('Redis counters when Redis fails', () => {
     const url = new URL(server.url);
     url.username = 'tester';
     url.password = 'right-pass';
-    const right = await startProxy({ url: url.href });
-    expect(await right.counters.admit(request([rpm(5)]))).toMatchObject({ outcome: 'admitted', degraded: false });
+    const right = await proxyPool.start({ url: url.href });
+    expect(await right.counters.admit(makeAdmission([rpm(5)]))).toMatchObject({ outcome: 'admitted', degraded: false });
     url.password = 'wrong-pass';
-    const wrong = await startProxy({ url: url.href });
-    expect(await wrong.counters.admit(request([rpm(5)]))).toMatchObject({ degraded: true });
+    const wrong = await proxyPool.start({ url: url.href });
+    expect(await wrong.counters.admit(makeAdmission([rpm(5)]))).toMatchObject({ degraded: true });
     expect(wrong.logged()).toContain('WRONGPASS');
     expect(right.logged() + wrong.logged()).not.toMatch(/right-pass|wrong-pass/);
   });
 
   it('two connections of one test do not hide each other: what one proxy admits the other counts', async () => {
-    const first = await startProxy();
-    const second = await startProxy();
+    const first = await proxyPool.start();
+    const second = await proxyPool.start();
     const inspector = new Redis(server.url);
-    ends.push(async () => inspector.disconnect());
-    expect(await first.counters.admit(request([rpm(2)]))).toMatchObject({ outcome: 'admitted' });
-    expect(await second.counters.admit(request([rpm(2)]))).toMatchObject({ outcome: 'admitted', windows: [{ remaining: 0 }] });
+    onTestFinished(() => inspector.disconnect());
+    expect(await first.counters.admit(makeAdmission([rpm(2)]))).toMatchObject({ outcome: 'admitted' });
+    expect(await second.counters.admit(makeAdmission([rpm(2)]))).toMatchObject({ outcome: 'admitted', windows: [{ remaining: 0 }] });
     const before = await Promise.all((await inspector.keys('*')).toSorted().map((key) => inspector.dump(key)));
-    expect(await first.counters.admit(request([rpm(2)]))).toMatchObject({ outcome: 'refused' });
+    expect(await first.counters.admit(makeAdmission([rpm(2)]))).toMatchObject({ outcome: 'refused' });
     expect(await Promise.all((await inspector.keys('*')).toSorted().map((key) => inspector.dump(key)))).toEqual(before);
   });
 });

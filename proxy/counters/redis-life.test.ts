@@ -1,12 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { tagOf } from '../../core/hash-tag.ts';
-import { makeLog } from '../../runtime/log.ts';
-import { makeMetrics } from '../../runtime/metrics.ts';
+import { makeAdmission, makeCountersProxies } from '../../test/support/counters-proxies.ts';
 import { eventually } from '../../test/support/eventually.ts';
 import { startRedis, type TestRedis } from '../../test/support/redis.ts';
-import type { Admission, LimitWindow } from './counters.ts';
-import { makeRedisCounters } from './redis.ts';
+import type { LimitWindow } from './counters.ts';
 import type { SharedCounters } from './shared-counters.ts';
 
 /** Redis loses everything, and nothing else happens to it: the same process, connection and replication id. */
@@ -19,8 +17,7 @@ const keyId = 'team-a/app';
 const life = `kw:{${tagOf(keyId)}}:life`;
 
 let server: TestRedis;
-let ends: (() => Promise<void>)[] = [];
-let nextRequest = 0;
+const proxyPool = makeCountersProxies(() => ({ url: server.url, replicas: 3 }));
 
 beforeAll(async () => {
   server = await startRedis();
@@ -29,37 +26,21 @@ afterAll(() => server.stop());
 beforeEach(async () => {
   await server.cli('FLUSHALL');
 });
-afterEach(async () => {
-  await Promise.all(ends.map((end) => end()));
-  ends = [];
-});
+afterEach(() => proxyPool.end());
 
 async function startProxy(): Promise<SharedCounters> {
-  const metrics = makeMetrics();
-  const log = makeLog({ level: 'silent', name: 'test' });
-  const counters = makeRedisCounters({ url: server.url, log, metrics, remembers: false, replicas: 3, now: Date.now });
-  ends.push(async () => {
-    await counters.close();
-    metrics.close();
-  });
-  await counters.ready(1_000);
+  const { counters } = await proxyPool.start();
   return counters;
-}
-
-function request(windows: readonly LimitWindow[], rest: Partial<Admission> = {}): Admission {
-  nextRequest += 1;
-  const bearer = { uid: 'one', gen: 5, credentialId: 'aaaaaaaaaaaa' };
-  return { requestId: `request-${nextRequest}`, keyId, bearer, windows, tokens: 0, holdMs: 30_000, ...rest };
 }
 
 async function admit(counters: SharedCounters, windows: readonly LimitWindow[], count: number): Promise<void> {
   for (let number = 0; number < count; number += 1)
-    expect(await counters.admit(request(windows))).toMatchObject({ outcome: 'admitted', degraded: false });
+    expect(await counters.admit(makeAdmission(windows))).toMatchObject({ outcome: 'admitted', degraded: false });
 }
 
 /** Asked by what cannot be admitted. */
 async function used(counters: SharedCounters, windows: readonly LimitWindow[]): Promise<number[]> {
-  const answer = await counters.admit(request([...windows, none]));
+  const answer = await counters.admit(makeAdmission([...windows, none]));
   expect(answer).toMatchObject({ outcome: 'refused', degraded: false });
   return 'windows' in answer ? answer.windows.slice(0, -1).map((state) => state.limit - state.remaining) : [];
 }
@@ -93,7 +74,7 @@ describe('a Redis that is emptied without a restart', () => {
     let ended = false;
     const load = proxies.map(async (proxy) => {
       while (!ended) {
-        const { outcome } = await proxy.admit(request([rpm]));
+        const { outcome } = await proxy.admit(makeAdmission([rpm]));
         expect(['admitted', 'refused']).toContain(outcome);
         if (outcome === 'admitted') admitted += 1;
         await sleep(1);
@@ -112,17 +93,17 @@ describe('a Redis that is emptied without a restart', () => {
   it('holds running requests again with their slots and tokens, and their end settles them', async () => {
     const [first, second] = await Promise.all([startProxy(), startProxy()]);
     const concurrency = { limit: 1, shadow: false };
-    const running = request([rpm, tpm], { tokens: 300, concurrency });
+    const running = makeAdmission([rpm, tpm], { tokens: 300, concurrency });
     expect(await first.admit(running)).toMatchObject({ outcome: 'admitted' });
     await admit(second, [rpm], 1);
     await untilKnown();
     await server.cli('FLUSHALL');
     expect(await used(second, [rpm, tpm])).toEqual([2, 300]);
-    expect(await second.admit(request([], { concurrency }))).toMatchObject({ outcome: 'refused', limitName: 'concurrency' });
+    expect(await second.admit(makeAdmission([], { concurrency }))).toMatchObject({ outcome: 'refused', limitName: 'concurrency' });
     first.settle({ requestId: running.requestId, keyId, windows: [rpm, tpm], tokens: 80, concurrency: true, refundRequest: false });
     await first.flush();
     expect(await used(second, [rpm, tpm])).toEqual([2, 80]);
-    expect(await second.admit(request([], { concurrency }))).toMatchObject({ outcome: 'admitted' });
+    expect(await second.admit(makeAdmission([], { concurrency }))).toMatchObject({ outcome: 'admitted' });
   });
 
   it('that has lost only the name of its life is charged nothing twice', async () => {

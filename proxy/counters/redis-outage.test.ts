@@ -1,12 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { makeLog } from '../../runtime/log.ts';
-import { makeMetrics } from '../../runtime/metrics.ts';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { makeAdmission, makeCountersProxies, settleAdmission } from '../../test/support/counters-proxies.ts';
 import { eventually } from '../../test/support/eventually.ts';
 import { startRedis, type TestRedis } from '../../test/support/redis.ts';
 import { startRelay } from '../../test/support/relay.ts';
-import type { Admission, AdmitAnswer, LimitWindow } from './counters.ts';
-import { makeRedisCounters, type RedisCountersOptions } from './redis.ts';
+import type { AdmitAnswer, LimitWindow } from './counters.ts';
+import type { RedisCountersOptions } from './redis.ts';
 import type { SharedCounters } from './shared-counters.ts';
 
 /** Outages of seconds on windows of a minute: nothing that is charged in a test ages out in it. */
@@ -17,8 +16,7 @@ const limit = 30;
 const replicas = 3;
 
 let server: TestRedis;
-let ends: (() => Promise<void>)[] = [];
-let nextRequest = 0;
+const proxyPool = makeCountersProxies(() => ({ url: server.url, replicas: replicas }));
 
 beforeAll(async () => {
   server = await startRedis();
@@ -27,43 +25,23 @@ afterAll(() => server.stop());
 beforeEach(async () => {
   await server.cli('FLUSHALL');
 });
-afterEach(async () => {
-  await Promise.all(ends.map((end) => end()));
-  ends = [];
-});
+afterEach(() => proxyPool.end());
 
 async function startProxy(options: Partial<RedisCountersOptions> = {}): Promise<SharedCounters> {
-  const metrics = makeMetrics();
-  const log = makeLog({ level: 'silent', name: 'test' });
-  const counters = makeRedisCounters({ url: server.url, log, metrics, remembers: false, replicas, now: Date.now, ...options });
-  ends.push(async () => {
-    await counters.close();
-    metrics.close();
-  });
-  await counters.ready(1_000);
+  const { counters } = await proxyPool.start(options);
   return counters;
-}
-
-function request(windows: readonly LimitWindow[], rest: Partial<Admission> = {}): Admission {
-  nextRequest += 1;
-  const bearer = { uid: 'one', gen: 5, credentialId: 'aaaaaaaaaaaa' };
-  return { requestId: `request-${nextRequest}`, keyId: 'team-a/app', bearer, windows, tokens: 0, holdMs: 30_000, ...rest };
 }
 
 /** Asks until it is refused; gives how often it was not. The requests end at once. */
 async function saturate(counters: SharedCounters, most = 1_000): Promise<number> {
   for (let admitted = 0; admitted < most; admitted += 1) {
-    const admission = request([rpm(limit)]);
+    const admission = makeAdmission([rpm(limit)]);
     const { outcome } = await counters.admit(admission);
     if (outcome === 'refused') return admitted;
     expect(outcome).toBe('admitted');
-    settle(counters, admission, 0);
+    settleAdmission(counters, admission, 0);
   }
   return most;
-}
-
-function settle(counters: SharedCounters, { requestId, keyId, windows, concurrency }: Admission, tokens: number): void {
-  counters.settle({ requestId, keyId, windows, tokens, concurrency: concurrency !== undefined, refundRequest: false });
 }
 
 async function saturateAll(proxies: readonly SharedCounters[]): Promise<number> {
@@ -76,7 +54,7 @@ async function untilAll(proxies: readonly SharedCounters[], degraded: boolean): 
 }
 
 async function used(counters: SharedCounters, windows: readonly LimitWindow[]): Promise<number[]> {
-  const answer: AdmitAnswer = await counters.admit(request([...windows, { ...rpm(0), name: 'none' }]));
+  const answer: AdmitAnswer = await counters.admit(makeAdmission([...windows, { ...rpm(0), name: 'none' }]));
   expect(answer).toMatchObject({ outcome: 'refused', degraded: false });
   const states = 'windows' in answer ? answer.windows.slice(0, -1) : [];
   return states.map((state) => state.limit - state.remaining);
@@ -133,31 +111,31 @@ describe('an outage of Redis', () => {
   it('is survived by running requests: slot and tokens are held again and settled', async () => {
     const counters = await startProxy({ replicas: 1 });
     const two = { limit: 2, shadow: false };
-    const before = request([tpm(1_000)], { tokens: 200, concurrency: two });
+    const before = makeAdmission([tpm(1_000)], { tokens: 200, concurrency: two });
     await counters.admit(before);
     await server.kill();
     await eventually(() => counters.degraded);
-    const during = request([tpm(1_000)], { tokens: 300, concurrency: two });
+    const during = makeAdmission([tpm(1_000)], { tokens: 300, concurrency: two });
     expect(await counters.admit(during)).toMatchObject({ outcome: 'admitted', degraded: true });
     await server.start();
     await eventually(() => !counters.degraded);
-    expect(await counters.admit(request([], { concurrency: two }))).toMatchObject({
+    expect(await counters.admit(makeAdmission([], { concurrency: two }))).toMatchObject({
       outcome: 'refused',
       limitName: 'concurrency',
       degraded: false,
     });
     expect(await used(counters, [tpm(1_000)])).toEqual([500]);
-    settle(counters, before, 20);
-    settle(counters, during, 30);
+    settleAdmission(counters, before, 20);
+    settleAdmission(counters, during, 30);
     await counters.flush();
     expect(await used(counters, [tpm(1_000)])).toEqual([50]);
-    expect(await counters.admit(request([], { concurrency: two }))).toMatchObject({ outcome: 'admitted' });
+    expect(await counters.admit(makeAdmission([], { concurrency: two }))).toMatchObject({ outcome: 'admitted' });
   });
 
   it('may lose replies: what Redis decided and nobody heard of is not charged, what was decided instead is', async () => {
     const { hostname, port } = new URL(server.url);
     const relay = await startRelay(hostname, Number(port));
-    ends.push(() => relay.close());
+    onTestFinished(() => relay.close());
     const counters = await startProxy({ url: `redis://127.0.0.1:${relay.port}` });
     await saturate(counters, 2);
     relay.loseReplies();

@@ -67,16 +67,17 @@ export class ReflectedStore<T extends ClusterObject> {
     return true;
   }
 
-  /** What a write of ours or a read beside the watch has given. */
-  wrote(object: T): void {
+  /** What a write of ours or a read beside the watch has given. @returns whether it is what is known now: the watch may have told something newer */
+  wrote(object: T): boolean {
     const key = keyOf(object.metadata.namespace, object.metadata.name);
     const kept = this.#kept.get(key);
     const former = kept?.object.metadata.resourceVersion;
-    if (former === object.metadata.resourceVersion) return;
+    if (former === object.metadata.resourceVersion) return true;
     // The watch, on a connection of its own, was faster: it has shown our write and what somebody did after it. That would not be told again.
-    if (former !== undefined && liesBefore(object.metadata.resourceVersion ?? '', former)) return;
+    if (former !== undefined && liesBefore(object.metadata.resourceVersion ?? '', former)) return false;
     const superseded = former === undefined ? none : [...(kept?.superseded ?? none), former].slice(-rememberedVersions);
     this.#kept.set(key, { object, superseded });
+    return true;
   }
 
   forget(namespace: string | undefined, name: string): void {

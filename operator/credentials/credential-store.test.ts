@@ -26,6 +26,28 @@ function toObject(record: CredentialRecord): SecretObject {
   return { ...secret, metadata: { ...secret.metadata, uid: record.uid, resourceVersion: String((version += 1)) } };
 }
 
+describe('a record that is asked for beside the watch', () => {
+  it.each([
+    ['is there', true],
+    ['is gone', false],
+  ])('and %s in an answer that the watch has overtaken stays as the watch has told it', async (_what, isThere) => {
+    const memory = makeMemoryCluster({ now: () => 0 });
+    const older = recordOf('team/a', 'uid-1');
+    const stale = toObject(older);
+    const newer = toObject({ ...older, gen: 2 });
+    const cluster = Object.assign(Object.create(memory) as typeof memory, {
+      get: async () => {
+        store.take({ type: 'Applied', object: newer });
+        return isThere ? stale : undefined;
+      },
+    });
+    const store = new CredentialStore({ cluster, namespace: 'system', onBarred: () => undefined, onRivals: () => undefined });
+    if (isThere) store.take({ type: 'Applied', object: toObject({ ...older, gen: 0 }) });
+    expect(await store.confirm('team/a')).toBe(false);
+    expect(store.get('team/a')).toMatchObject({ gen: 2 });
+  });
+});
+
 describe('of two keys that have recorded the same hash', () => {
   const rivals: string[][] = [];
   const cluster = makeMemoryCluster({ now: () => 0 });

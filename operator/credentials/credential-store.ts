@@ -147,11 +147,14 @@ export class CredentialStore {
   }
 
   async #reread(name: string): Promise<void> {
+    const knownBefore = this.#secrets.get(this.#namespace, name);
     const secret = await this.#cluster.get<SecretObject>({ kind: 'Secret', namespace: this.#namespace, name });
     const known = this.#secrets.get(this.#namespace, name)?.metadata.resourceVersion;
     const before = this.#records.get(name);
+    // A record that is older than its version would be written over what somebody has done since.
+    const isNews = secret === undefined ? known === knownBefore?.metadata.resourceVersion : this.#secrets.wrote(withoutData(secret));
+    if (!isNews) return;
     if (secret === undefined) this.#secrets.forget(this.#namespace, name);
-    else this.#secrets.wrote(withoutData(secret));
     this.#remember(name, secret === undefined ? undefined : (parseHashedSecret(secret) ?? 'invalid'));
     // The watch will tell nothing of what is known already.
     if (secret?.metadata.resourceVersion !== known) this.#options.onRivals(this.#rivals(before, this.#records.get(name)));

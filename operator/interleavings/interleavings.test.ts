@@ -23,4 +23,24 @@ describe('any interleaving of users, time, crashes at any write, and two leaders
     ];
     expect(await runSteps(steps)).toMatchObject({ broken: [], keys: 3 });
   });
+
+  it('removes no key that the other leader has noted while the answer to a question was on its way', async () => {
+    const steps: Step[] = [
+      { does: 'crash', writes: 5, arrives: true },
+      { does: 'trigger' },
+      { does: 'wait', ms: 5_000 },
+      { does: 'putBack' },
+      { does: 'wait', ms: 100 },
+      { does: 'second' },
+      { does: 'behind' },
+      { does: 'putBack' },
+      { does: 'bring', who: 'i', which: [] },
+      { does: 'bring', who: 'h', which: [] },
+      { does: 'annotate', option: ';overlap=0s' },
+      { does: 'trigger' },
+      { does: 'annotate', option: ';overlap=x' },
+      { does: 'wait', ms: 3_500 },
+    ];
+    expect((await runSteps(steps)).broken).toEqual([]);
+  });
 });

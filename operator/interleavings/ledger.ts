@@ -39,7 +39,7 @@ export class Ledger {
   shortestOverlapMs = overlapMs;
   isRevoked = false;
   uid: string | undefined;
-  #askedBefore = overlapMs;
+  #askedBefore: readonly number[] = [];
   readonly #world: World;
   readonly #proxy = new ProxyView();
   #record: CredentialRecord | undefined;
@@ -158,10 +158,10 @@ export class Ledger {
     const isLiving = uid === this.uid && !this.isRevoked;
     const settledMs = nowMs - (this.#proxy.since.get(hash) ?? Infinity);
     if (isLiving && settledMs < settleMs) this.broken.add('a key is delivered before every proxy accepts it');
-    // What was asked while the key was made is answered by the next one.
-    const shortestOverlapMs = Math.min(this.shortestOverlapMs, this.#askedBefore);
+    // What was asked while a key was made is answered by the one after it, and each of two leaders may have been making one.
+    const shortestOverlapMs = Math.min(this.shortestOverlapMs, ...this.#askedBefore);
     this.delivered.push({ hash, uid, atMs: nowMs, shortestOverlapMs });
-    this.#askedBefore = this.shortestOverlapMs;
+    this.#askedBefore = [this.shortestOverlapMs, ...this.#askedBefore].slice(0, 2);
     this.shortestOverlapMs = overlapMs;
   }
 

@@ -85,7 +85,7 @@ prove-interleavings: setup ## 5,000 random interleavings of users, time, crashes
 prove-rotation: setup tools ## 20 rotations under 200 requests/s through three proxies, then the same while operators are killed; prints its figures
 	KEYWRIGHT_PROVE=1 $(VITEST) --project prove test/prove/rotation.test.ts
 
-prove-limits: setup tools ## saturate limits at three proxies for a quarter of an hour and write the table of docs/limits.md; KEYWRIGHT_PROVE_MINUTES=…
+prove-limits: setup tools ## saturate limits at three proxies, strict and leased, for a quarter of an hour each, and write the table of docs/limits.md; KEYWRIGHT_PROVE_MINUTES=…, KEYWRIGHT_PROVE_MODES=…
 	@bash test/tools/redis.sh
 	KEYWRIGHT_PROVE=1 $(VITEST) --project prove test/prove/limits.test.ts
 

@@ -33,6 +33,14 @@ export const dataPlaneSettings = defineSettings({
     description:
       'what happens to limits while Redis is away: this process enforces its share, requests are refused, or requests are let through',
   },
+  limitMode: {
+    name: 'KEYWRIGHT_LIMIT_MODE',
+    kind: 'choice',
+    choices: ['leased', 'strict'],
+    default: 'leased',
+    description:
+      'whether this process may book a small part of a limit in Redis for the requests of a busy key to come, or asks for each; no window holds more than its limit either way',
+  },
   budgetRestore: {
     name: 'KEYWRIGHT_BUDGET_RESTORE',
     kind: 'choice',

@@ -28,7 +28,7 @@ let virtualKey: VirtualKey = {
 /** One run of the process on a state folder. */
 async function run(directory: string) {
   const metrics = makeMetrics();
-  const settings = { redisFailurePolicy: 'LocalShare', replicas: 1, budgetRestore: 'Open', maxKeySeries: 10 } as const;
+  const settings = { redisFailurePolicy: 'LocalShare', limitMode: 'leased', replicas: 1, budgetRestore: 'Open', maxKeySeries: 10 } as const;
   const { counters, usage } = await openUsage({ settings, directory, log, metrics });
   if (usage.store === undefined) throw new Error('no store');
   const keeper = new UsageKeeper({

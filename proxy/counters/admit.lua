@@ -4,7 +4,7 @@
 -- ARGV: time or '', how many windows, then three per window: name, width, k (position p: its key is KEYS[p + 1]).
 --       Then per admission: position in KEYS of its marker and of the slots of its key, request id, hold in ms, concurrency limit or -1, '1' if that is shadow,
 --       field of the key's object in the revocations ('': nobody asks who could be revoked), field of any object of that name, gen of the record that the proxy has, credential that was shown,
---       how many windows, and four per window: its position, limit, amount, kind. Kind: r requests, t tokens; upper case = shadow.
+--       how many windows, how long in ms what is charged may be spent (0: it is one request, now), and four per window: its position, limit, amount, kind. Kind: r requests, t tokens; upper case = shadow.
 --       Then how many budgets; where there are any: positions in KEYS of budgets, held, until, due and usage, key id, epoch, bound, floor, and three per budget: letter, limit, '1' if shadow.
 -- At last the life that the proxy knows; '' = it is not looked at.
 -- Marker: "deadline admitted-at booked shadow-refusals", then a line per window: "bucket amount anchor kind name".
@@ -14,7 +14,9 @@
 -- or {5, time} for all: the store is in another life, and has to be told of the one before.
 -- With money the last of 0, 1 and 3 is a list, three per budget: window, spent, reserved. Shadow refusals: positions of windows, 0 concurrency, 1000 + position of a budget.
 local now = clock()
-local per_window, fixed, per_use = 3, 11, 4
+local per_window, fixed, per_use = 3, 12, 4
+-- what is booked in advance is spent in the narrowest sub-bucket that there is (core/limit.ts); wider ones begin where one of those does
+local narrowest = 2000
 
 local opened, charged = {}, {}
 -- A window of this call, opened once, so that an admission sees what those before it charged. `at`: the moment that will be charged.
@@ -63,6 +65,12 @@ local function read_money_arguments(request, base)
   return use
 end
 
+-- when the last request that this is charged for is let in
+local function spent_by(span)
+  if span == 0 then return now end
+  return min(now + span, (floor(now / narrowest) + 1) * narrowest - 1)
+end
+
 -- The admission whose arguments begin at `base`, and where the next one's do.
 local function read_admission(base)
   local hold, count = tonumber(ARGV[base + 3]), tonumber(ARGV[base + 10])
@@ -70,7 +78,7 @@ local function read_admission(base)
     marker = KEYS[tonumber(ARGV[base])], slots = KEYS[tonumber(ARGV[base + 1])], id = ARGV[base + 2],
     hold = hold, deadline = now + hold, slot_limit = tonumber(ARGV[base + 4]), slots_shadow = ARGV[base + 5] == '1',
     object = ARGV[base + 6], object_name = ARGV[base + 7], gen = tonumber(ARGV[base + 8]), credential = ARGV[base + 9],
-    count = count, windows = {}, limits = {}, amounts = {}, kinds = {}, names = {}, shadow = '',
+    spent_by = spent_by(tonumber(ARGV[base + 11])), count = count, windows = {}, limits = {}, amounts = {}, kinds = {}, names = {}, shadow = '',
   }
   local use = base + fixed
   for position = 1, count do
@@ -193,7 +201,7 @@ local function charge_windows(request)
   local lines = {}
   for position = 1, request.count do
     local window, amount, kind = request.windows[position], request.amounts[position], string.lower(request.kinds[position])
-    local bucket = charge(window, kind == 't' and request.deadline or now, amount)
+    local bucket = charge(window, kind == 't' and request.deadline or request.spent_by, amount)
     if not window.latest then charged[#charged + 1] = window end
     window.latest = max(window.latest or 0, request.deadline)
     lines[position] = '\n' .. text_of(bucket) .. ' ' .. text_of(amount) .. ' ' .. text_of(window.anchor) .. ' ' .. kind .. ' ' .. request.names[position]

@@ -23,6 +23,8 @@ export type Afterwards =
   | { readonly what: 'renew'; readonly admission: Admission; readonly flowed: Flowed }
   /** a proxy admitted it out of a lease: an admission of the same key that the store knows as `leaseId` */
   | { readonly what: 'spend'; readonly admission: Admission; readonly leaseId: string }
+  /** nothing is spent of this lease any more; it gives back what is left of it, and no more requests than the proxy says */
+  | { readonly what: 'end'; readonly admission: Admission; readonly unspentRequests: number }
   /** counts against nothing: only what it used is told */
   | { readonly what: 'event'; readonly keyId: string; readonly event: object };
 
@@ -122,6 +124,7 @@ function toArguments(item: Afterwards, places: Places): string[] {
   if (item.what === 'event') return ['event', String(places.keys.positionOf(usageStreamOf(item.keyId))), JSON.stringify(item.event)];
   if (item.what === 'spend') return toSpendArguments(item, places);
   if (item.what === 'settle') return toSettleArguments(item.settlement, places);
+  if (item.what === 'end') return toEndArguments(item, places);
   const { admission, flowed } = item;
   return [
     'renew',
@@ -148,6 +151,13 @@ function toSettleArguments(settlement: Settlement, places: Places): string[] {
     ...(event === undefined ? ['0', ''] : [String(places.keys.positionOf(usageStreamOf(keyId))), JSON.stringify(event)]),
     ...toPlaces(settlement, places),
   ];
+}
+
+/** As a release. */
+function toEndArguments({ admission, unspentRequests }: Afterwards & { what: 'end' }, places: Places): string[] {
+  const subject = toSubject(admission, places);
+  const money = toMoney(admission.keyId, admission.money && 0, places);
+  return ['settle', ...subject, '0', String(unspentRequests), '0', ...money, '0', '', ...toPlaces(admission, places)];
 }
 
 function toSpendArguments({ admission, leaseId }: Afterwards & { what: 'spend' }, places: Places): string[] {

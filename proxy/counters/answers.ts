@@ -107,9 +107,9 @@ function toShadowRefusals(
   return [...shadowRefusals.map((position) => windows[position]?.name ?? 'concurrency'), ...budgets.map(toBudgetName)];
 }
 
-/** What a window is charged: one request, or the estimate, capped so that an idle key can always start. */
-export function amountOf(window: LimitWindow, tokens: number): number {
-  return window.unit === 'requests' ? 1 : Math.min(tokens, window.limit);
+/** What a window is charged: one request, or as many as are booked at once, or the estimate, capped so that an idle key can always start. */
+export function amountOf(window: LimitWindow, tokens: number, requests = 1): number {
+  return window.unit === 'requests' ? requests : Math.min(tokens, window.limit);
 }
 
 function toRetryAfterMs(waitMs: number, span: 'minute' | 'day', random: () => number): number {

@@ -1,5 +1,6 @@
 import { amountOf } from './answers.ts';
 import type { Admission, AdmitAnswer, Settlement } from './counters.ts';
+import { isSameBearer, limitsName } from './limits-name.ts';
 
 type Refused = Extract<AdmitAnswer, { outcome: 'refused' | 'exhausted' }>;
 
@@ -39,7 +40,7 @@ export function makeBlockCache({ now }: { now: () => number }): BlockCache {
   };
   return {
     find(admission) {
-      const name = nameOf(admission);
+      const name = limitsName(admission);
       const block = blocks.get(admission.keyId)?.get(name);
       if (block === undefined) return undefined;
       const elapsedMs = now() - block.notedMs;
@@ -53,7 +54,7 @@ export function makeBlockCache({ now }: { now: () => number }): BlockCache {
       const keptMs = toKeptMs(answer);
       if (keptMs === undefined || (answer.outcome !== 'refused' && answer.outcome !== 'exhausted')) return;
       const ofKey = blocks.get(admission.keyId) ?? new Map<string, Block>();
-      ofKey.set(nameOf(admission), { admission, answer, notedMs: now(), untilMs: now() + keptMs });
+      ofKey.set(limitsName(admission), { admission, answer, notedMs: now(), untilMs: now() + keptMs });
       blocks.set(admission.keyId, ofKey);
       dropOldest(ofKey, mostOfOneKey);
       dropOldest(blocks, mostKeys);
@@ -75,18 +76,6 @@ function toKeptMs(answer: AdmitAnswer): number | undefined {
     return answer.degraded ? undefined : Math.min(longestFreedMs, answer.budget.resetMs ?? longestFreedMs);
   if (answer.outcome !== 'refused' || answer.degraded || answer.unit === 'concurrency') return undefined;
   return Math.min(answer.unit === 'tokens' ? longestFreedMs : longestMs, answer.retryAfterMs);
-}
-
-/** The limits that an admission is checked against, with their amounts: a changed limit is another name. A key and a Channel may have one id. */
-function nameOf({ subject, windows, concurrency, money }: Admission): string {
-  let name = `${subject ?? 'key'} ${concurrency?.limit ?? ''}`;
-  for (const window of windows) name += `\n${window.shadow ? '~' : ''}${window.limit} ${window.name}`;
-  for (const budget of money?.budgets ?? []) name += `\n${budget.shadow ? '~' : ''}${budget.limitNanoUsd} ${budget.period}`;
-  return name;
-}
-
-function isSameBearer({ bearer: left }: Admission, { bearer: right }: Admission): boolean {
-  return left?.uid === right?.uid && left?.gen === right?.gen && left?.credentialId === right?.credentialId;
 }
 
 /** A request of another size would wait for another time, unless all its tokens had room where the block came from. */

@@ -61,6 +61,8 @@ export interface Admission {
   readonly windows: readonly LimitWindow[];
   /** estimated tokens, reserved beside the buckets until `settle`; capped by the counters at each limit */
   readonly tokens: number;
+  /** of a piece of the limits that is booked in advance (leases.ts): for how many requests, and how long they may be begun; absent = this very request */
+  readonly lease?: { readonly requests: number; readonly forMs: number };
   /** requests in flight; absent = no such limit */
   readonly concurrency?: { readonly limit: number; readonly shadow: boolean };
   /** absent = the key has no budget */

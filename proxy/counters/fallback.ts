@@ -15,8 +15,8 @@ export interface Fallback {
   began(tag: string): void;
   decide(admission: Admission): AdmitAnswer;
   peek(question: PeekQuestion): PeekAnswer;
-  /** the store let it in; `leased`: out of what it had given in advance */
-  admitted(admission: Admission, how: { readonly timeMs: number; readonly leased?: boolean }): void;
+  /** the store let it in, by itself or out of what it had booked in advance */
+  admitted(admission: Admission, how: { readonly timeMs: number }): void;
   /** what the store says of the budgets of a key */
   heard(keyId: string, budgets: readonly BudgetState[], timeMs: number): void;
   /** the settlement as the store has to be sent it */
@@ -66,9 +66,9 @@ export function makeFallback({ policy, replicas, random, storeClock, ...rest }: 
       // what others spend is not known here, and half of it would be taken for the whole
       return toPeekAnswer(reading, { ...question, budgets: [] }, { degraded: true, shares });
     },
-    admitted(admission, { timeMs, leased = false }) {
+    admitted(admission, { timeMs }) {
       local?.book(admission, timeMs);
-      pushBack.admitted(admission, { timeMs, here: false, leased });
+      pushBack.admitted(admission, { timeMs, here: false });
     },
     heard: (keyId, budgets, timeMs) => local?.heard(keyId, budgets, timeMs),
     ended(settlement) {

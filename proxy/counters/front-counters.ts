@@ -13,7 +13,7 @@ interface Options {
 export function makeFrontCounters({ shared, blocks, metrics }: Options): SharedCounters {
   const decided = metrics.counter({
     name: 'limiter_admissions_total',
-    help: 'Admissions, by what decided them: redis, block (a refusal that still holds, known to this proxy), policy (the failure policy).',
+    help: 'Admissions, by what decided them: redis, lease (booked in advance by this proxy), block (a refusal that still holds, known to this proxy), policy (the failure policy).',
     labels: ['by'],
   });
   const ask = async (admission: Admission): Promise<AdmitAnswer> => {
@@ -31,17 +31,22 @@ export function makeFrontCounters({ shared, blocks, metrics }: Options): SharedC
     ready: (withinMs) => shared.ready(withinMs),
     async admit(admission) {
       const blocked = shared.degraded ? undefined : blocks.find(admission);
-      if (blocked === undefined) return ask(admission);
-      decided.inc({ by: 'block' });
-      return blocked;
+      const known = blocked ?? shared.take(admission);
+      if (known === undefined) return ask(admission);
+      decided.inc({ by: blocked === undefined ? 'lease' : 'block' });
+      return known;
     },
+    take: (admission) => shared.take(admission),
     peek: (question) => shared.peek(question),
     settle(settlement) {
       blocks.settled(settlement);
       shared.settle(settlement);
     },
     renew: (admission, tokens, costNanoUsd) => shared.renew(admission, tokens, costNanoUsd),
-    forget: (keyId) => blocks.forget(keyId),
+    forget(keyId) {
+      blocks.forget(keyId);
+      shared.forget?.(keyId);
+    },
     flush: () => shared.flush(),
     close: () => shared.close(),
   };

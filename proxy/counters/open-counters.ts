@@ -8,10 +8,12 @@ import type { Counters } from './counters.ts';
 import { makeMemoryCounters } from './memory.ts';
 import { makeRedisCounters } from './redis.ts';
 import type { FailurePolicy } from './fallback.ts';
+import type { LimitMode } from './shared-counters.ts';
 
 /** Without `redisUrl` this process counts alone. */
 export interface CountersSettings extends RedisSourceSettings {
   readonly redisFailurePolicy: FailurePolicy;
+  readonly limitMode: LimitMode;
   readonly replicas: number | (() => number);
   readonly budgetRestore: BudgetRestore;
 }
@@ -21,7 +23,7 @@ const firstConnectionMs = 1_000;
 
 /** The counters that the settings ask for. Redis may be away: then the failure policy decides until it comes. */
 export async function openCounters(
-  { redisFailurePolicy, replicas, budgetRestore, ...settings }: CountersSettings,
+  { redisFailurePolicy, limitMode, replicas, budgetRestore, ...settings }: CountersSettings,
   { log, metrics, link }: { log: Log; metrics: Metrics; link?: Pick<RedisLink, 'subscribe'> | undefined },
 ): Promise<Counters> {
   const source = toRedisSource(settings);
@@ -34,6 +36,7 @@ export async function openCounters(
     log,
     metrics,
     failurePolicy: redisFailurePolicy,
+    limitMode,
     replicas,
     budgetRestore,
     now: Date.now,

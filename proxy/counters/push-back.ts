@@ -15,8 +15,8 @@ import { toAdmitCall } from './scripts.ts';
 export interface PushBack {
   /** the life of the store that holds this tag is known from now on */
   began(tag: string): void;
-  /** by the clock of the store; `here`: by this process alone; `leased`: the store knows of the charge, but not of the request */
-  admitted(admission: Admission, how: { readonly timeMs: number; readonly here: boolean; readonly leased?: boolean }): void;
+  /** by the clock of the store; `here`: by this process alone */
+  admitted(admission: Admission, how: { readonly timeMs: number; readonly here: boolean }): void;
   /** the settlement as the store has to be sent it: without limits where it knows nothing of the request, because what that used is pushed */
   ended(settlement: Settlement): Settlement;
   /** as the store knows the running request; undefined: not at all */
@@ -33,7 +33,6 @@ interface Running {
   readonly admission: Admission;
   readonly timeMs: number;
   readonly here: boolean;
-  readonly leased: boolean;
   /** how the store knows it */
   known?: Admission;
 }
@@ -127,7 +126,7 @@ export function makePushBack({ process, now, readyFor, epochOf, clockText }: Pus
   const requestsToTell = (changed: ReadonlySet<string>): readonly Running[] => {
     const unknown = [...unknownRunning].flatMap((id) => running.get(id) ?? []).filter(({ admission }) => isReady(admission.keyId));
     if (changed.size === 0) return unknown;
-    const reminded = [...running.values()].filter(({ admission, here, leased }) => !here && !leased && changed.has(tagOf(admission.keyId)));
+    const reminded = [...running.values()].filter(({ admission, here }) => !here && changed.has(tagOf(admission.keyId)));
     return [...unknown, ...reminded];
   };
   return {
@@ -136,11 +135,11 @@ export function makePushBack({ process, now, readyFor, epochOf, clockText }: Pus
       // until now only its master was known, and that is the same
       if (known === undefined || epochOf(tag).startsWith(known)) epochs.set(tag, epochOf(tag));
     },
-    admitted(admission, { timeMs, here, leased = false }) {
+    admitted(admission, { timeMs, here }) {
       if (running.has(nameOf(admission))) return;
       const tag = tagOf(admission.keyId);
       if (!epochs.has(tag) && epochOf(tag) !== '') epochs.set(tag, epochOf(tag));
-      const entry: Running = { admission, timeMs, here, leased };
+      const entry: Running = { admission, timeMs, here };
       running.set(nameOf(admission), entry);
       if (here) unknownRunning.add(nameOf(admission));
       charge(entry, admission.windows, { atMs: timeMs, amount: 1, unit: 'requests' });

@@ -11,7 +11,7 @@ import { startRedis, type TestRedis } from '../../test/support/redis.ts';
 import { type Afterwards, toAfterwardsCall, toSpent } from './afterwards.ts';
 import { anyEpoch, toOpenBudgetsCall } from './budget-scripts.ts';
 import type { Admission, LimitWindow, Settlement } from './counters.ts';
-import { toAdmitCall } from './scripts.ts';
+import { toAdmitCall, toDecisions } from './scripts.ts';
 
 /** The clock of Redis, an hour ahead, so that Redis removes nothing by its own. */
 let nowMs: number;
@@ -90,6 +90,11 @@ async function admit(...admissions: Admission[]): Promise<void> {
   await runScript(nodes, toAdmitCall(admissions, String(nowMs), anyEpoch));
 }
 
+async function ask(admission: Admission): Promise<boolean> {
+  const [decision] = toDecisions(await runScript(nodes, toAdmitCall([admission], String(nowMs), anyEpoch)), 1);
+  return decision !== undefined && 'admitted' in decision && decision.admitted;
+}
+
 async function tell(...items: Afterwards[]): Promise<unknown> {
   calls += 1;
   return runScript(nodes, toAfterwardsCall(items, { clock: String(nowMs), name: `test:${calls}` }));
@@ -99,20 +104,19 @@ async function oneByOne(items: readonly Afterwards[]): Promise<void> {
   for (const item of items) await runScript(nodes, toAfterwardsCall([item], { clock: String(nowMs) }));
 }
 
-/** What a lease of `count` requests like this one is booked as. */
-async function lease(count: number, like: Admission, leaseId = 'lease:1'): Promise<Afterwards> {
+/** Books `count` requests like this one; gives what ends that with so many unspent. */
+async function lease(count: number, like: Admission, leaseId = 'lease:1'): Promise<(unspentRequests: number) => Afterwards> {
   const { money, concurrency: _, ...rest } = like;
   const booked = money && { ...money, boundNanoUsd: count * money.boundNanoUsd, floorNanoUsd: count * money.floorNanoUsd };
-  const admission = { ...rest, requestId: leaseId, tokens: count * like.tokens, ...(booked && { money: booked }) };
-  const call = toAdmitCall([admission], String(nowMs), anyEpoch);
-  // a request window is charged once by an admission, and `count` times by a lease
-  const parameters = call.parameters.map((parameter, position, all) =>
-    all[position + 1] === 'r' && parameter === '1' ? String(count) : parameter,
-  );
-  await runScript(nodes, { ...call, parameters });
-  const { settlement } = end(admission, 0, { refundRequest: true }) as Afterwards & { what: 'settle' };
-  const { event: _event, ...closed } = settlement;
-  return { what: 'settle', settlement: closed };
+  const admission: Admission = {
+    ...rest,
+    requestId: leaseId,
+    tokens: count * like.tokens,
+    ...(booked && { money: booked }),
+    lease: { requests: count, forMs: 250 },
+  };
+  await admit(admission);
+  return (unspentRequests) => ({ what: 'end', admission, unspentRequests });
 }
 
 const state = () => readStored(redis);
@@ -212,8 +216,31 @@ describe('what is admitted out of a lease', () => {
     const close = await lease(5, first);
     await tell(...admissions.map((admission) => spend(admission)), end(first, 15));
     expect(await sums()).not.toEqual(expected);
-    await tell(close);
+    await tell(close(2));
     expect(await sums()).toEqual(expected);
+  });
+
+  it('gives back no more requests than the proxy says, whatever of them it was told', async () => {
+    const close = await lease(5, first);
+    // the other of two has not arrived
+    await tell(spend(first), end(first, 15));
+    await tell(close(3));
+    expect((await sums())['minute:team/app:rpm']).toBe(2);
+    await tell(spend(second), end(second, 15));
+    expect((await sums())['minute:team/app:rpm']).toBe(2);
+  });
+
+  it('counts a whole span from the last moment at which it could be spent', async () => {
+    nowMs = Math.ceil(nowMs / 2_000) * 2_000 + 500;
+    const windows = [{ name: 'rpm', unit: 'requests', span: 'minute', limit: 5, shadow: false }] as const;
+    const one: Admission = { ...first, windows, tokens: 0, requestId: 'lease:2', lease: { requests: 5, forMs: 250 } };
+    const { money: _, concurrency: __, ...booking } = one;
+    await admit(booking);
+    const { lease: ___, ...next } = booking;
+    nowMs += 60_250;
+    expect(await ask({ ...next, requestId: 'early' })).toBe(false);
+    nowMs += 1;
+    expect(await ask({ ...next, requestId: 'in time' })).toBe(true);
   });
 
   it('holds of a window no more than before: the lease gives what the request takes', async () => {
@@ -230,7 +257,7 @@ describe('what is admitted out of a lease', () => {
       await empty();
       const close = await lease(5, first);
       for (const batch of batches) await tell(...batch);
-      await tell(close);
+      await tell(close(4));
       return state();
     };
     const settled = end(first, 33);

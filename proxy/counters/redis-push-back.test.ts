@@ -240,20 +240,6 @@ describe('what Redis had decided', () => {
     await runScript(nodes, toSettleCall(proxy.ended(end(running, 50)), String(nowMs)));
     expect(await used([rpm, tpm])).toEqual([1, 50]);
   });
-
-  it('is told of what only a lease paid for by its charges alone', async () => {
-    const proxy = makeProxy('a');
-    const leased = request([rpm, tpm], { tokens: 300 });
-    proxy.admitted(leased, { timeMs: nowMs, here: false, leased: true });
-    epoch = 'second-life';
-    await tell(proxy);
-    expect(await used([rpm, tpm])).toEqual([1, 0]);
-    proxy.ended(end(leased, 40));
-    epoch = 'third-life';
-    await redis.flushall();
-    await tell(proxy);
-    expect(await used([rpm, tpm])).toEqual([1, 40]);
-  });
 });
 
 it('forgets what counts no more', async () => {

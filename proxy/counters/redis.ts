@@ -11,7 +11,7 @@ import type { BudgetRestore, RestoreTimes } from './budget-restorer.ts';
 import type { FailurePolicy } from './fallback.ts';
 import { makeFrontCounters } from './front-counters.ts';
 import type { ScriptStore } from './script-store.ts';
-import { makeSharedCounters, type SharedCounters } from './shared-counters.ts';
+import { type LimitMode, makeSharedCounters, type SharedCounters } from './shared-counters.ts';
 
 export interface RedisCountersOptions extends Omit<RedisSource, 'url'> {
   readonly url: string | Hidden;
@@ -19,6 +19,8 @@ export interface RedisCountersOptions extends Omit<RedisSource, 'url'> {
   readonly metrics: Metrics;
   /** what decides while Redis is away; LocalShare unless given */
   readonly failurePolicy?: FailurePolicy;
+  /** may this process book for many requests at once? `strict` unless given */
+  readonly limitMode?: LimitMode;
   /** proxies that share the limits; a function where the number changes */
   readonly replicas: number | (() => number);
   /** ms since 1970, for what this process decides by itself; Redis decides by its own clock */
@@ -43,6 +45,7 @@ export function makeRedisCounters({
   sentinelPassword,
   random = Math.random,
   failurePolicy = 'LocalShare',
+  limitMode = 'strict',
   replicas,
   remembers = true,
   ...options
@@ -62,6 +65,7 @@ export function makeRedisCounters({
     ...options,
     random,
     failurePolicy,
+    limitMode,
     replicas: typeof replicas === 'number' ? () => replicas : replicas,
     admissions,
     settlements,

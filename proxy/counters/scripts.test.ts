@@ -8,7 +8,14 @@ describe('script calls', () => {
     const tpd = { name: 'tpd', unit: 'tokens', span: 'day', limit: 10, shadow: true } as const;
     const rpm = { name: 'rpm', unit: 'requests', span: 'minute', limit: 7, shadow: false } as const;
     const first = { requestId: 'r1', keyId: 'n/k', bearer, windows: [tpd], tokens: 99, holdMs: 1_000 };
-    const second = { ...first, requestId: 'r2', windows: [rpm, tpd], tokens: 3, concurrency: { limit: 4, shadow: true } };
+    const second = {
+      ...first,
+      requestId: 'r2',
+      windows: [rpm, tpd],
+      tokens: 3,
+      concurrency: { limit: 4, shadow: true },
+      lease: { requests: 1, forMs: 250 },
+    };
     const { keyCount, parameters } = toAdmitCall([first, second], '', '', 'a-life');
     const stem = `kw:{${tagOf('n/k')}}`;
     expect(parameters.slice(0, keyCount)).toEqual([
@@ -22,8 +29,8 @@ describe('script calls', () => {
     ]);
     const windows = ['', '2', 'tpd', '900000', '96', 'rpm', '2000', '30'];
     const who = ['n/k one', 'n/k *', '5', 'aaaaaaaaaaaa'];
-    const firstAsks = ['4', '5', 'r1', '1000', '-1', '', ...who, '1', '1', '10', '10', 'T', '0'];
-    const secondAsks = ['6', '5', 'r2', '1000', '4', '1', ...who, '2', '2', '7', '1', 'r', '1', '10', '3', 'T', '0'];
+    const firstAsks = ['4', '5', 'r1', '1000', '-1', '', ...who, '1', '0', '1', '10', '10', 'T', '0'];
+    const secondAsks = ['6', '5', 'r2', '1000', '4', '1', ...who, '2', '250', '2', '7', '1', 'r', '1', '10', '3', 'T', '0'];
     expect(parameters.slice(keyCount)).toEqual([...windows, ...firstAsks, ...secondAsks, 'a-life']);
   });
 

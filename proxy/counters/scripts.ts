@@ -40,7 +40,7 @@ export function toAdmitCall(admissions: readonly Admission[], clock: ClockText, 
 }
 
 function toAdmissionArguments(
-  { requestId, keyId, windows, tokens, concurrency, holdMs, bearer, money }: Admission,
+  { requestId, keyId, windows, tokens, concurrency, holdMs, bearer, money, lease }: Admission,
   epoch: string,
   { positionOf }: KeyList,
 ): string[] {
@@ -51,18 +51,23 @@ function toAdmissionArguments(
     String(holdMs),
     String(concurrency?.limit ?? -1),
     concurrency?.shadow ? '1' : '',
-    bearer === undefined ? '' : toRevocationField({ keyId, uid: bearer.uid }),
-    toRevocationField({ keyId, uid: anyObject }),
-    toInteger(bearer?.gen ?? 0),
-    bearer?.credentialId ?? '',
+    ...toBearer(keyId, bearer),
     String(windows.length),
+    String(lease?.forMs ?? 0),
   ];
   for (const window of windows) {
     const place = positionOf(windowKey(keyId, window)) - 1;
-    parameters.push(String(place), toInteger(window.limit), toInteger(amountOf(window, tokens)), kindOf(window));
+    parameters.push(String(place), toInteger(window.limit), toInteger(amountOf(window, tokens, lease?.requests)), kindOf(window));
   }
   parameters.push(...toMoneyArguments(keyId, money, { epoch, positionOf }));
   return parameters;
+}
+
+/** Who asks, as the revocations name it. */
+function toBearer(keyId: string, bearer: Admission['bearer']): string[] {
+  const ofName = toRevocationField({ keyId, uid: anyObject });
+  if (bearer === undefined) return ['', ofName, '0', ''];
+  return [toRevocationField({ keyId, uid: bearer.uid }), ofName, toInteger(bearer.gen), bearer.credentialId];
 }
 
 export interface KeyList {

@@ -5,7 +5,7 @@
 -- KEYS: marker of the call where it has one, then one hash per window, then all others, by position.
 -- ARGV: time or '', how long the marker of the call is kept in ms or '' without; how many windows, then three per window: name, width, k;
 --       how many keys with money, then six per key: key id, and positions in KEYS of budgets, held, until, due and usage; then the items:
---       `settle`/`renew`: position of its marker, of the slots of its key, request id, true tokens so far, '1' to give the request back, hold in ms, which money or 0, true cost so far,
+--       `settle`/`renew`: position of its marker, of the slots of its key, request id, true tokens so far, how many requests to give back at most or '' to give nothing back (of a lease there are many), hold in ms, which money or 0, true cost so far,
 --       position of usage or 0, usage event, how many windows, and their places.
 --       `spend`: position of its marker, of the slots of its key or 0, request id, hold in ms, position of the lease's marker, lease id, which money or 0, bound, floor, letters of budgets,
 --       how many windows, and three per window: place, amount, kind. `event`: position of usage, usage event.
@@ -109,7 +109,7 @@ local function book_windows(marker, item, deadline)
     if place and line.kind == 't' then
       book_tokens(line, place, flowed, deadline)
     elseif place and item.give_back and not deadline then
-      refund(window_at(place, now), line.bucket, line.anchor, line.amount)
+      refund(window_at(place, now), line.bucket, line.anchor, min(line.amount, item.give_back))
     end
   end
   marker.booked = marker.booked + flowed
@@ -156,7 +156,7 @@ local function tell(usage, event)
 end
 
 local function settle_or_renew(renewing)
-  local item = { marker = KEYS[take_number()], slots = KEYS[take_number()], id = take(), tokens = take_number(), give_back = take() == '1', hold = take_number() }
+  local item = { marker = KEYS[take_number()], slots = KEYS[take_number()], id = take(), tokens = take_number(), give_back = take_number(), hold = take_number() }
   local which, cost, usage, event = take_number(), take_number(), KEYS[take_number()], take()
   item.places = {}
   for _ = 1, take_number() do

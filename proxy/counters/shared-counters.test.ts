@@ -41,6 +41,7 @@ function start(admitMs: number, failurePolicy: FailurePolicy = 'LocalShare'): vo
     admissions: makeSlowStore(admitMs),
     settlements: makeSlowStore(0),
     failurePolicy,
+    limitMode: 'strict',
     replicas: () => 2,
     now: Date.now,
     random: () => 0,

@@ -3,7 +3,8 @@ import { tagOf } from '../../core/hash-tag.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { Metrics } from '../../runtime/metrics.ts';
 import { toStoredBudgets } from '../../runtime/budget-restore.ts';
-import { type Decision, type Lost, type Moved, type Overruled, toAnswer, toOverruledAnswer } from './answers.ts';
+import { toAnswer, toOverruledAnswer } from './answers.ts';
+import { type Decided, makeAskStore } from './ask-store.ts';
 import { awaitReply } from './await-reply.ts';
 import { makeBreaker } from './breaker.ts';
 import type { BudgetRestore, RestoreTimes } from './budget-restorer.ts';
@@ -11,19 +12,25 @@ import { toRelease, toSettled } from './to-afterwards.ts';
 import type { Admission, AdmitAnswer, Counters, PeekQuestion } from './counters.ts';
 import { type FailurePolicy, makeFallback } from './fallback.ts';
 import { withHolder } from './holder.ts';
+import { type Leases, makeLeases } from './leases.ts';
 import { makeLimiterMetrics } from './limiter-metrics.ts';
 import { type Reading, toPeekAnswer } from './peek.ts';
 import { toFigures, toPeekBudgetsCall, toPeekCall, toReading } from './peek-script.ts';
-import { toAdmitCall, toDecisions } from './scripts.ts';
 import type { ScriptStore } from './script-store.ts';
 import { makeSharedBudgets, type SharedBudgets } from './shared-budgets.ts';
 import { makeStoreClock } from './store-clock.ts';
 import { makeStoreLives } from './store-lives.ts';
+import { makeStorePresence } from './store-presence.ts';
 import { makeStoreProbe } from './store-probe.ts';
 import { makeStoreSender } from './store-sender.ts';
 import { makeTogether } from './together.ts';
 
+/** Does the store decide each request, or may a proxy book for many at once? */
+export type LimitMode = 'strict' | 'leased';
+
 export interface SharedCounters extends Counters {
+  /** the answer where the store has booked enough in advance; undefined: it has to be asked */
+  take(admission: Admission): AdmitAnswer | undefined;
   /** true while the failure policy decides */
   readonly degraded: boolean;
   /** resolves when the store answers for the first time, or after `withinMs`, whichever is first */
@@ -36,6 +43,7 @@ interface Options {
   readonly admissions: ScriptStore;
   readonly settlements: ScriptStore;
   readonly failurePolicy: FailurePolicy;
+  readonly limitMode: LimitMode;
   readonly replicas: () => number;
   readonly now: () => number;
   readonly random: () => number;
@@ -59,7 +67,6 @@ const longestAnswerMs = 250;
 const mostTogether = 64;
 /** Restored, asked again, and lost once more: somebody empties the store all the time. */
 const mostAttempts = 3;
-const batchMs = 50;
 
 const monotonicNow = (): number => performance.now();
 
@@ -71,6 +78,7 @@ export function makeSharedCounters({
   admissions,
   settlements,
   failurePolicy,
+  limitMode,
   replicas,
   now,
   random,
@@ -101,7 +109,10 @@ export function makeSharedCounters({
     readyFor: (tag) => admissions.readyFor(tag),
     masterOf: (tag) => admissions.epochOf(tag),
     onBegan: (tag) => fallback.began(tag),
-    onAnother: () => tellKnown(),
+    onAnother() {
+      leases?.forgetAll();
+      return tellKnown();
+    },
   });
   const budgets = makeSharedBudgets({
     admissions,
@@ -114,27 +125,15 @@ export function makeSharedCounters({
     random,
     metrics,
   });
-  let degraded: boolean | undefined;
-  /** Redis is back and is being told what was decided without it */
-  let returning = false;
-  let tellTimer: NodeJS.Timeout | undefined;
-  let closed = false;
-  const firstReady = Promise.withResolvers<void>();
-  measured.degraded.set(1);
-
-  const review = (reason: string): void => {
-    const away = !admissions.ready || breaker.open;
-    if (degraded === true && !away) comeBack();
-    else change(away, reason);
-  };
-  const change = (next: boolean, reason: string): void => {
-    if (next === degraded || closed) return;
-    degraded = next;
-    measured.degraded.set(next ? 1 : 0);
-    if (!next) firstReady.resolve();
-    if (next) log.warn({ event: 'limiter_degraded', redis: where, reason, policy: failurePolicy }, 'Redis is away: limits are degraded');
-    else log.info({ event: 'limiter_shared', redis: where }, 'limits are shared through Redis');
-  };
+  const leases: Leases | undefined =
+    limitMode === 'strict'
+      ? undefined
+      : makeLeases({
+          monotonicNow,
+          storeNow: storeClock.now,
+          replicas,
+          onEnded: (booking, { requests }) => sender.add({ what: 'end', admission: booking, unspentRequests: requests }),
+        });
   const tellKnown = (): Promise<void> => {
     for (const call of fallback.take()) sender.add({ what: 'call', call: { ...call, command: 'push' } });
     return sender.tell();
@@ -144,30 +143,22 @@ export function makeSharedCounters({
     await awaitReply(lives.look(), { deadlineMs, monotonicNow });
     return tellKnown();
   };
-  /** Redis is told what was decided without it before it decides again, so that it does not let the same in once more; for at most a second. */
-  const comeBack = (): void => {
-    if (returning) return;
-    returning = true;
-    void tell().then(() => {
-      returning = false;
-      change(!admissions.ready || breaker.open, '');
-      tellSoon();
-    });
-  };
-  /** What was decided here without an outage of all: after a late answer, or while a part of a cluster was away. */
-  const tellSoon = (): void => {
-    if (tellTimer !== undefined || closed || degraded !== false || !fallback.waiting) return;
-    tellTimer = setTimeout(() => {
-      tellTimer = undefined;
-      if (degraded === false) void tell();
-    }, batchMs);
-  };
   const breaker = makeBreaker({
     now: monotonicNow,
     onChange(open) {
-      review('no answer in time, or errors');
+      presence.review('no answer in time, or errors');
       if (open) probe.soon();
     },
+  });
+  const presence = makeStorePresence({
+    isAway: () => !admissions.ready || breaker.open,
+    tell,
+    waiting: () => fallback.waiting,
+    onAway: () => leases?.forgetAll(),
+    policy: failurePolicy,
+    where,
+    log,
+    measured,
   });
   const probe = makeStoreProbe({
     probe() {
@@ -187,12 +178,13 @@ export function makeSharedCounters({
     onSent: (command) => measured.commands.inc({ command }),
     onSpend: (keyId, reply) => budgets.settled(keyId, reply),
   });
+  const canAsk = (keyId: string): boolean => admissions.readyFor(tagOf(keyId)) && !breaker.open && !presence.returning;
   const decideWithout = (admission: Admission): AdmitAnswer => {
     const answer = fallback.decide(admission);
-    tellSoon();
+    presence.tellSoon();
     return answer;
   };
-  const toShared = (decision: Decision | Overruled | Lost | Moved, admission: Admission): AdmitAnswer | 'lost' | 'moved' => {
+  const toShared = (decision: Decided, admission: Admission): AdmitAnswer | 'lost' | 'moved' => {
     if ('lost' in decision) return 'lost';
     if ('moved' in decision) return 'moved';
     if ('overruled' in decision) return toOverruledAnswer(decision, admission);
@@ -205,32 +197,29 @@ export function makeSharedCounters({
     if ('budgets' in answer && answer.budgets !== undefined) fallback.heard(admission.keyId, answer.budgets, answer.timeMs);
     return answer;
   };
-  /** One call and one answer for all of them: a late one is one failure of Redis, however many waited for it. */
-  const askRedis = async (batch: readonly Admission[]): Promise<readonly (AdmitAnswer | 'lost' | 'moved')[]> => {
-    measured.commands.inc({ command: 'admit' });
-    const startedMs = monotonicNow();
-    const tag = batch[0] === undefined ? '' : tagOf(batch[0].keyId);
-    const decisions = admissions
-      .run(toAdmitCall(batch, clock(), admissions.epochOf(tag), lives.of(tag)))
-      .then((reply) => toDecisions(reply, batch.length));
-    const reply = await awaitReply(decisions, { deadlineMs, monotonicNow });
-    for (const _ of batch) measured.duration.observe((monotonicNow() - startedMs) / 1_000);
-    if (reply.outcome === 'reply') {
-      breaker.success();
-      const receivedMs = monotonicNow();
+  const askStore = makeAskStore({
+    admissions,
+    leases,
+    breaker,
+    storeClock,
+    lifeOf: (tag) => lives.of(tag),
+    measured,
+    deadlineMs,
+    monotonicNow,
+    clockText: clock,
+    release: (admission) => sender.sendAtOnce(toRelease(admission), 'release'),
+  });
+  const ask = makeTogether({
+    groupOf: ({ keyId }: Admission) => tagOf(keyId),
+    most: mostTogether,
+    async send(batch) {
+      const decisions = await askStore(batch);
       return batch.flatMap((admission, position) => {
-        const decision = reply.value[position];
-        if (decision !== undefined) storeClock.heard(decision.timeMs, startedMs, receivedMs);
-        return decision === undefined ? [] : toShared(decision, admission);
+        const decided = decisions[position];
+        return decided === undefined ? [] : toShared(decided, admission);
       });
-    }
-    if (reply.outcome === 'late') measured.timeouts.inc(batch.length);
-    if (reply.outcome === 'failed' || !reply.ownStall) breaker.failure();
-    // they may have been admitted or still be: what nobody knows of must not stay reserved
-    for (const admission of batch) sender.sendAtOnce(toRelease(admission), 'release');
-    return [];
-  };
-  const ask = makeTogether({ groupOf: ({ keyId }: Admission) => tagOf(keyId), most: mostTogether, send: askRedis });
+    },
+  });
   const look = async (question: PeekQuestion): Promise<Reading> => {
     const budgets = question.budgets?.length ? admissions.run(toPeekBudgetsCall(question)) : ['', ''];
     const [reading, stored] = await Promise.all([admissions.run(toPeekCall(question, clock())), budgets]);
@@ -260,11 +249,11 @@ export function makeSharedCounters({
     admissions.watch({
       onReady() {
         if (breaker.open) probe.soon();
-        review('');
+        presence.review('');
         // it may be another Redis than before, without any outage between
-        if (degraded === false) void tell();
+        presence.tellIfThere();
       },
-      onLost: (reason) => review(reason),
+      onLost: (reason) => presence.review(reason),
     });
     settlements.watch({ onReady: () => sender.kick(), onLost: () => {} });
   };
@@ -272,24 +261,28 @@ export function makeSharedCounters({
 
   return {
     get degraded() {
-      return degraded !== false;
+      return presence.degraded;
     },
-    async ready(withinMs) {
-      let timer: NodeJS.Timeout | undefined;
-      const late = new Promise<void>((resolve) => {
-        timer = setTimeout(resolve, withinMs);
-      });
-      await Promise.race([firstReady.promise, late]);
-      clearTimeout(timer);
+    ready: (withinMs) => presence.ready(withinMs),
+    take(asked) {
+      const admission = withHolder(asked);
+      if (leases === undefined || presence.degraded || !canAsk(admission.keyId)) return undefined;
+      const spent = leases.take(admission);
+      if (spent === undefined) return undefined;
+      const { leaseId, decision } = spent;
+      fallback.admitted(admission, { timeMs: decision.timeMs });
+      lives.used(tagOf(admission.keyId));
+      sender.add({ what: 'spend', admission, leaseId });
+      return toAnswer(decision, admission, { degraded: false, random });
     },
     async admit(asked) {
       const admission = withHolder(asked);
       if (countsNothing(admission)) return { outcome: 'admitted', timeMs: now(), windows: [], shadowRefusals: [], degraded: false };
-      if (!admissions.readyFor(tagOf(admission.keyId)) || breaker.open || returning) return decideWithout(admission);
+      if (!canAsk(admission.keyId)) return decideWithout(admission);
       return askUntilKnown(admission);
     },
     async peek(question) {
-      if (admissions.readyFor(tagOf(question.keyId)) && !breaker.open && !returning) {
+      if (canAsk(question.keyId)) {
         measured.commands.inc({ command: 'peek' });
         const reply = await awaitReply(look(question), { deadlineMs, monotonicNow });
         // a late one says nothing to the breaker: it is the admissions that must not wait
@@ -300,7 +293,7 @@ export function makeSharedCounters({
     settle(settled) {
       const settlement = withHolder(settled);
       const known = fallback.ended(settlement);
-      tellSoon();
+      presence.tellSoon();
       const item = toSettled(known);
       if (item === undefined) return;
       // what was told in a batch must not be overtaken by its end
@@ -314,14 +307,15 @@ export function makeSharedCounters({
       sender.add({ what: 'renew', admission: known, flowed: { tokens, costNanoUsd } });
     },
     budgets: { asked: tellBudgets, reset: budgets.reset },
+    forget: (keyId) => leases?.drop(keyId),
     async flush() {
       await sender.flush();
     },
     async close() {
+      leases?.close();
       await this.flush();
-      closed = true;
+      presence.stop();
       probe.stop();
-      clearTimeout(tellTimer);
       budgets.stop();
       lives.stop();
       await Promise.all([admissions.close(), settlements.close()]);

@@ -60,7 +60,7 @@ export const mutations: readonly Mutation[] = [
           '  commits[#commits + 1] = request\n  do return sums_after({ 1, now, request.shadow }, request) end\n  local lines = charge_windows(request)',
       },
       { file: 'proxy/counters/admit.lua', find: 'local answers, cursor = {},', replace: 'local commits, answers, cursor = {}, {},' },
-      { file: 'proxy/counters/admit.lua', find: '= admit_one(request)', replace: '= admit_one(request, commits)' },
+      { file: 'proxy/counters/admit.lua', find: 'or admit_one(request)', replace: 'or admit_one(request, commits)' },
       {
         file: 'proxy/counters/admit.lua',
         find: 'for position = 1, #charged',
@@ -192,6 +192,54 @@ export const mutations: readonly Mutation[] = [
     test: {
       file: 'proxy/counters/redis-afterwards.test.ts',
       name: 'what is admitted out of a lease > leaves, when the lease is closed, what the same requests leave that were asked for one by one',
+    },
+  },
+  {
+    id: 'lease-beyond-its-bucket',
+    bug: 'a lease is spent in the sub-bucket after the one that was charged',
+    edits: [
+      {
+        file: 'proxy/counters/leases.ts',
+        find: 'const endsAtMs = Math.min(timeMs + longestLeaseMs, (Math.floor(timeMs / minuteWindow.widthMs) + 1) * minuteWindow.widthMs - 1);',
+        replace: 'const endsAtMs = timeMs + longestLeaseMs;',
+      },
+    ],
+    test: {
+      file: 'proxy/counters/leases.test.ts',
+      name: 'a lease > is spent only in the sub-bucket of the store that was charged, to its end',
+    },
+  },
+  {
+    id: 'lease-ages-early',
+    bug: 'what a lease charges counts from when it was booked, not from when the last request is let in by it',
+    edits: [
+      {
+        file: 'proxy/counters/admit.lua',
+        find: "kind == 't' and request.deadline or request.spent_by",
+        replace: "kind == 't' and request.deadline or now",
+      },
+    ],
+    test: {
+      file: 'proxy/counters/redis-afterwards.test.ts',
+      name: 'what is admitted out of a lease > counts a whole span from the last moment at which it could be spent',
+    },
+  },
+  {
+    id: 'lease-for-anybody',
+    bug: 'a lease that was booked for one credential lets in another',
+    edits: [{ file: 'proxy/counters/leases.ts', find: ' ${bearer?.credentialId}', replace: '' }],
+    test: {
+      file: 'proxy/counters/leases.test.ts',
+      name: 'what is booked in advance > is for the bearer and the limits that the store was asked for',
+    },
+  },
+  {
+    id: 'lease-gives-back-spent',
+    bug: 'a lease gives back requests that were spent but not told of yet',
+    edits: [{ file: 'proxy/counters/settle.lua', find: 'min(line.amount, item.give_back)', replace: 'line.amount' }],
+    test: {
+      file: 'proxy/counters/redis-afterwards.test.ts',
+      name: 'what is admitted out of a lease > gives back no more requests than the proxy says, whatever of them it was told',
     },
   },
   {
@@ -1327,7 +1375,7 @@ export const mutations: readonly Mutation[] = [
     edits: [
       {
         file: 'operator/reflected-store.ts',
-        find: "if (former !== undefined && liesBefore(object.metadata.resourceVersion ?? '', former)) return;",
+        find: "if (former !== undefined && liesBefore(object.metadata.resourceVersion ?? '', former)) return false;",
         replace: '',
       },
     ],

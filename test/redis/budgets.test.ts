@@ -48,7 +48,13 @@ interface Proxy {
 async function startProxy(budgetRestore: BudgetRestore = 'Open'): Promise<Proxy> {
   const metrics = makeMetrics();
   const link = makeRedisLink({ url: hide(server.url), name: 'test', random: Math.random, log });
-  const settings = { redisUrl: hide(server.url), redisFailurePolicy: 'LocalShare', replicas: 1, budgetRestore } as const;
+  const settings = {
+    redisUrl: hide(server.url),
+    redisFailurePolicy: 'LocalShare',
+    limitMode: 'leased',
+    replicas: 1,
+    budgetRestore,
+  } as const;
   const none = { redisCaFile: undefined, redisSentinelUsername: undefined, redisSentinelPassword: undefined };
   const counters = (await openCounters({ ...none, ...settings }, { log, metrics, link })) as SharedCounters;
   ends.push(async () => {

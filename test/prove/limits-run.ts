@@ -179,7 +179,7 @@ interface Costs {
   readonly late: number;
 }
 
-async function readCosts({ proxies, redis }: Installation): Promise<Costs> {
+export async function readCosts({ proxies, redis }: Installation): Promise<Costs> {
   const texts = await Promise.all(proxies.map(async ({ admin }) => (await fetch(`${admin}/metrics`)).text()));
   const sum = (pattern: RegExp): number =>
     texts.reduce((total, text) => total + [...text.matchAll(pattern)].reduce((of, [, value]) => of + Number(value), 0), 0);

@@ -5,7 +5,7 @@ import { usageStreamOf } from '../../core/usage-stream.ts';
 import type { RedisScriptCall } from '../../runtime/redis-script.ts';
 import { amountOf } from './answers.ts';
 import { moneyKeys } from './budget-scripts.ts';
-import type { Admission, LimitWindow, Settlement } from './counters.ts';
+import type { Admission, BudgetLimit, LimitWindow, Settlement } from './counters.ts';
 import { loadScript, toInteger } from './lua-text.ts';
 import { type ClockText, type KeyList, makeKeyList, markerKey, slotsKey, toLineText, windowKey } from './scripts.ts';
 
@@ -132,7 +132,7 @@ function toArguments(item: Afterwards, places: Places): string[] {
     toInteger(flowed.tokens),
     '',
     String(admission.holdMs),
-    ...toMoney(admission.keyId, admission.money && flowed.costNanoUsd, places),
+    ...toMoney(admission.keyId, admission.money && { costNanoUsd: flowed.costNanoUsd }, places),
     '0',
     '',
     ...toPlaces(admission, places),
@@ -147,7 +147,7 @@ function toSettleArguments(settlement: Settlement, places: Places): string[] {
     toInteger(tokens),
     refundRequest ? '1' : '',
     '0',
-    ...toMoney(keyId, money?.costNanoUsd, places),
+    ...toMoney(keyId, refundRequest ? money && { costNanoUsd: 0 } : money, places),
     ...(event === undefined ? ['0', ''] : [String(places.keys.positionOf(usageStreamOf(keyId))), JSON.stringify(event)]),
     ...toPlaces(settlement, places),
   ];
@@ -156,7 +156,7 @@ function toSettleArguments(settlement: Settlement, places: Places): string[] {
 /** As a release. */
 function toEndArguments({ admission, unspentRequests }: Afterwards & { what: 'end' }, places: Places): string[] {
   const subject = toSubject(admission, places);
-  const money = toMoney(admission.keyId, admission.money && 0, places);
+  const money = toMoney(admission.keyId, admission.money && { costNanoUsd: 0 }, places);
   return ['settle', ...subject, '0', String(unspentRequests), '0', ...money, '0', '', ...toPlaces(admission, places)];
 }
 
@@ -171,7 +171,7 @@ function toSpendArguments({ admission, leaseId }: Afterwards & { what: 'spend' }
     String(money === undefined ? 0 : places.monies.positionOf(keyId)),
     toInteger(money?.boundNanoUsd ?? 0),
     toInteger(money?.floorNanoUsd ?? 0),
-    (money?.budgets ?? []).map(({ period }) => budgetLetter(period)).join(''),
+    toLetters(money?.budgets ?? []),
     String(windows.length),
     ...windows.flatMap((window) => [
       String(places.placeOf(keyId, window)),
@@ -186,8 +186,18 @@ function toSubject({ keyId, requestId }: { keyId: string; requestId: string }, {
   return [String(keys.positionOf(markerKey(keyId, requestId))), String(hasSlots ? keys.positionOf(slotsKey(keyId)) : 0), requestId];
 }
 
-function toMoney(keyId: string, costNanoUsd: number | undefined, { monies }: Places): string[] {
-  return costNanoUsd === undefined ? ['0', '0'] : [String(monies.positionOf(keyId)), toInteger(costNanoUsd)];
+type Cost = Pick<NonNullable<Settlement['money']>, 'costNanoUsd' | 'knownMs'> & Partial<Pick<NonNullable<Settlement['money']>, 'budgets'>>;
+
+/** Which money, the cost, and the letters of the budgets that are charged although the reservation is gone, with when that was known. */
+function toMoney(keyId: string, cost: Cost | undefined, { monies }: Places): string[] {
+  if (cost === undefined) return ['0', '0', '', '0'];
+  const { costNanoUsd, knownMs, budgets = [] } = cost;
+  const lost = knownMs === undefined ? ['', '0'] : [toLetters(budgets), toInteger(knownMs)];
+  return [String(monies.positionOf(keyId)), toInteger(costNanoUsd), ...lost];
+}
+
+function toLetters(budgets: readonly BudgetLimit[]): string {
+  return budgets.map(({ period }) => budgetLetter(period)).join('');
 }
 
 function toPlaces({ keyId, windows }: { keyId: string; windows: readonly LimitWindow[] }, { placeOf }: Places): string[] {

@@ -170,10 +170,19 @@ local function reserve(money, id, fields, bound, least, deadline)
   if not money.due or deadline < money.due then money.due, money.due_moved = deadline, true end
 end
 
--- the true cost, once
-local function settle_money(money, id, cost)
+local function fields_of(money, letters)
+  local list = {}
+  for letter in string.gmatch(letters, '%u') do list[#list + 1] = letter .. text_of(window_id(letter, money.now)) end
+  return table.concat(list, ',')
+end
+
+-- The true cost, once. `lost`: letters of budgets that are charged where no reservation is left, by somebody who knows that there was one within the life of its tombstone, and settles once.
+local function settle_money(money, id, cost, lost)
   local held = find_held(money, id)
-  if not held then return end
+  if not held then
+    if cost > 0 and money.now - lost.known < tombstone then book_money(money, fields_of(money, lost.letters), cost, 0) end
+    return
+  end
   book_money(money, held.fields, cost - held.booked, held.left)
   drop_held(money, id)
 end
@@ -204,9 +213,7 @@ local function spend_money(money, id, spent)
     lease.floor = min(lease.left, max(0, lease.floor - spent.floor))
     write_held(money, spent.lease, lease)
   else
-    local list = {}
-    for letter in string.gmatch(spent.letters, '%u') do list[#list + 1] = letter .. text_of(window_id(letter, money.now)) end
-    fields = table.concat(list, ',')
+    fields = fields_of(money, spent.letters)
   end
   book_money(money, fields, -lapsed, moved - spent.bound)
   read_held(money, id)

@@ -125,7 +125,15 @@ export interface Settlement {
   /** gives the request back as well (nothing was sent to any provider): refunds the bucket that was charged */
   readonly refundRequest: boolean;
   /** of an admission with `money`: its budgets and the true cost, integer nano-dollars */
-  readonly money?: { readonly budgets: readonly BudgetLimit[]; readonly costNanoUsd: number };
+  readonly money?: {
+    readonly budgets: readonly BudgetLimit[];
+    readonly costNanoUsd: number;
+    /**
+     * The store let it in, or was last told that it runs, at that moment of its clock: if it knows nothing of that any more, it has lost it, and the cost counts all the same.
+     * Set by the counters.
+     */
+    readonly knownMs?: number;
+  };
   /** told to whoever keeps accounts, in the same script */
   readonly event?: UsageEvent;
 }

@@ -33,6 +33,8 @@ interface Running {
   readonly admission: Admission;
   readonly timeMs: number;
   readonly here: boolean;
+  /** when the store was last told of it, by its clock */
+  knownMs: number;
   /** how the store knows it */
   known?: Admission;
 }
@@ -139,7 +141,7 @@ export function makePushBack({ process, now, readyFor, epochOf, clockText }: Pus
       if (running.has(nameOf(admission))) return;
       const tag = tagOf(admission.keyId);
       if (!epochs.has(tag) && epochOf(tag) !== '') epochs.set(tag, epochOf(tag));
-      const entry: Running = { admission, timeMs, here };
+      const entry: Running = { admission, timeMs, here, knownMs: timeMs };
       running.set(nameOf(admission), entry);
       if (here) unknownRunning.add(nameOf(admission));
       charge(entry, admission.windows, { atMs: timeMs, amount: 1, unit: 'requests' });
@@ -155,7 +157,8 @@ export function makePushBack({ process, now, readyFor, epochOf, clockText }: Pus
       if (entry === undefined) return settlement;
       if (settlement.refundRequest) charge(entry, settlement.windows, { atMs: entry.timeMs, amount: -1, unit: 'requests' });
       charge(entry, settlement.windows, { atMs: now(), amount: settlement.tokens, unit: 'tokens' });
-      if (!entry.here) return settlement;
+      if (!entry.here)
+        return settlement.money === undefined ? settlement : { ...settlement, money: { ...settlement.money, knownMs: entry.knownMs } };
       if (entry.known === undefined && settlement.money !== undefined && !settlement.refundRequest) noteCost(settlement);
       const { money, ...rest } = settlement;
       if (entry.known === undefined) return { ...rest, windows: [], concurrency: false };
@@ -165,6 +168,7 @@ export function makePushBack({ process, now, readyFor, epochOf, clockText }: Pus
     asKnown(admission) {
       const entry = running.get(nameOf(admission));
       if (entry === undefined) return admission;
+      entry.knownMs = now();
       return entry.known ?? (entry.here ? undefined : admission);
     },
     get waiting() {

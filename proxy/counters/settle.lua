@@ -6,6 +6,7 @@
 -- ARGV: time or '', how long the marker of the call is kept in ms or '' without; how many windows, then three per window: name, width, k;
 --       how many keys with money, then six per key: key id, and positions in KEYS of budgets, held, until, due and usage; then the items:
 --       `settle`/`renew`: position of its marker, of the slots of its key, request id, true tokens so far, how many requests to give back at most or '' to give nothing back (of a lease there are many), hold in ms, which money or 0, true cost so far,
+--       letters of budgets that it is charged to although nothing is known of the request (its reservation was lost), and when it was known,
 --       position of usage or 0, usage event, how many windows, and their places.
 --       `spend`: position of its marker, of the slots of its key or 0, request id, hold in ms, position of the lease's marker, lease id, which money or 0, bound, floor, letters of budgets,
 --       how many windows, and three per window: place, amount, kind. `event`: position of usage, usage event.
@@ -157,7 +158,7 @@ end
 
 local function settle_or_renew(renewing)
   local item = { marker = KEYS[take_number()], slots = KEYS[take_number()], id = take(), tokens = take_number(), give_back = take_number(), hold = take_number() }
-  local which, cost, usage, event = take_number(), take_number(), KEYS[take_number()], take()
+  local which, cost, letters, known, usage, event = take_number(), take_number(), take(), take_number(), KEYS[take_number()], take()
   item.places = {}
   for _ = 1, take_number() do
     local place = take_number()
@@ -165,7 +166,7 @@ local function settle_or_renew(renewing)
   end
   if renewing then renew_windows(item) else settle_windows(item) end
   if which > 0 and renewing then renew_money(money_at(which), item.id, cost, item.hold) end
-  if which > 0 and not renewing then settle_money(money_at(which), item.id, item.give_back and 0 or cost) end
+  if which > 0 and not renewing then settle_money(money_at(which), item.id, item.give_back and 0 or cost, { letters = letters, known = known }) end
   tell(usage, event)
 end
 

@@ -70,8 +70,7 @@ export function makeStoreSender({ admissions, settlements, monotonicNow, clockTe
   return {
     add: (told) => queue.add(told),
     sendAtOnce(item, command) {
-      // its request's marker makes it happen once, so it needs none of its own
-      const call: StoreCall = { ...toAfterwardsCall([item], { clock: clockText() }), command };
+      const call: StoreCall = { ...toAfterwardsCall([item], { clock: clockText(), name: nameNext() }), command };
       onSent(command);
       const sent = admissions
         .run(call)
@@ -102,7 +101,11 @@ async function settledWithin(promises: ReadonlySet<Promise<unknown>>, ms: number
   clearTimeout(timer);
 }
 
-/** A store that answered with an error of its own (a script's mistake) would answer so for ever. */
+/** Of what a store answers with an error of its own, what it would not answer for ever: it is loading, full, being promoted, or cut off from others. */
+const passing = /^(?:LOADING|OOM|MISCONF|READONLY|MASTERDOWN|NOREPLICAS|CLUSTERDOWN|TRYAGAIN|MOVED|ASK|BUSY|UNKILLABLE)\b/;
+
+/** A script's mistake would be answered so for ever. */
 function isWorthRetry(result: PromiseSettledResult<unknown> | undefined): boolean {
-  return result?.status !== 'rejected' || !(result.reason instanceof Error) || result.reason.name !== 'ReplyError';
+  if (result?.status !== 'rejected' || !(result.reason instanceof Error) || result.reason.name !== 'ReplyError') return true;
+  return passing.test(result.reason.message);
 }

@@ -243,6 +243,37 @@ export const mutations: readonly Mutation[] = [
     },
   },
   {
+    id: 'lost-not-charged',
+    bug: 'a request that ends after Redis has lost its reservation costs nothing',
+    edits: [
+      {
+        file: 'proxy/counters/budget.lua',
+        find: 'if cost > 0 and money.now - lost.known < tombstone then book_money(money, fields_of(money, lost.letters), cost, 0) end',
+        replace: '',
+      },
+    ],
+    test: {
+      file: 'proxy/counters/redis-lost-spend.test.ts',
+      name: 'what requests cost that end while Redis loses its data, settled in batches > counts although their reservations are gone',
+    },
+  },
+  {
+    id: 'settled-again-charges',
+    bug: 'whoever settles a request twice is charged twice',
+    edits: [
+      {
+        file: 'proxy/counters/push-back.ts',
+        find: 'if (entry === undefined) return settlement;',
+        replace:
+          'if (entry === undefined) return { ...settlement, ...(settlement.money && { money: { ...settlement.money, knownMs: now() } }) };',
+      },
+    ],
+    test: {
+      file: 'proxy/counters/redis-lost-spend.test.ts',
+      name: 'what requests cost that end while Redis loses its data, settled in batches > counts once, whoever ends it twice',
+    },
+  },
+  {
     id: 'push-twice',
     bug: 'what a proxy pushes back after an outage is charged again when it is sent again',
     edits: [

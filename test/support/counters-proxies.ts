@@ -19,7 +19,7 @@ export interface CountersProxies {
 }
 
 /** Proxies on one Redis, as far as their counters go. `usual` is asked for each, because the Redis of a test file starts late. */
-export function makeCountersProxies(usual: () => Pick<RedisCountersOptions, 'url' | 'replicas'>): CountersProxies {
+export function makeCountersProxies(usual: () => Pick<RedisCountersOptions, 'url' | 'replicas' | 'restoreTimes'>): CountersProxies {
   let ends: (() => Promise<void>)[] = [];
   return {
     async start(options = {}) {

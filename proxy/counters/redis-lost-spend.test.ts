@@ -1,0 +1,108 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { makeAdmission, makeCountersProxies } from '../../test/support/counters-proxies.ts';
+import { untilHolds } from '../../test/support/eventually.ts';
+import { startRedis, type TestRedis } from '../../test/support/redis.ts';
+import type { Admission } from './counters.ts';
+import type { SharedCounters } from './shared-counters.ts';
+
+/** No operator answers: what the proxies know is all that is known. */
+const restoreTimes = { giveUpMs: 200, listenMs: 20, askEveryMs: 50, pollMs: 10 };
+const budgets = [
+  { period: 'Daily', limitNanoUsd: 1_000_000_000, shadow: false },
+  { period: 'Total', limitNanoUsd: 1_000_000_000, shadow: false },
+] as const;
+const money = { budgets, boundNanoUsd: 1_000_000, floorNanoUsd: 1_000 };
+const costNanoUsd = 300_000;
+
+let server: TestRedis;
+const proxyPool = makeCountersProxies(() => ({ url: server.url, replicas: 2, restoreTimes }));
+
+beforeAll(async () => {
+  server = await startRedis();
+});
+afterAll(() => server.stop());
+beforeEach(async () => {
+  await server.cli('FLUSHALL');
+});
+afterEach(() => proxyPool.end());
+
+async function startProxies(): Promise<readonly [SharedCounters, SharedCounters]> {
+  const [first, second] = await Promise.all([proxyPool.start(), proxyPool.start()]);
+  return [first.counters, second.counters];
+}
+
+async function admit(counters: SharedCounters, count: number, rest: Partial<Admission> = {}): Promise<Admission[]> {
+  const admissions = Array.from({ length: count }, () => makeAdmission([], { money, ...rest }));
+  const answers = await Promise.all(admissions.map((admission) => counters.admit(admission)));
+  for (const answer of answers) expect(answer).toMatchObject({ outcome: 'admitted', degraded: false });
+  return admissions;
+}
+
+function settle(counters: SharedCounters, { requestId, keyId, windows, concurrency }: Admission): void {
+  const ended = { requestId, keyId, windows, tokens: 0, concurrency: concurrency !== undefined, refundRequest: false };
+  counters.settle({ ...ended, money: { budgets, costNanoUsd } });
+}
+
+/** A request more is admitted so that the spend is brought back, and given back. */
+async function untilSpent(counters: SharedCounters, requests: number): Promise<void> {
+  const [asked] = await admit(counters, 1);
+  if (asked === undefined) throw new Error('nothing was asked');
+  counters.settle({
+    requestId: asked.requestId,
+    keyId: asked.keyId,
+    windows: [],
+    tokens: 0,
+    concurrency: false,
+    refundRequest: true,
+    money: { budgets, costNanoUsd: 0 },
+  });
+  await untilHolds(async () => {
+    const { keyId } = asked;
+    const answer = await counters.peek({ keyId, windows: [], budgets });
+    expect(answer).toMatchObject({
+      outcome: 'known',
+      budgets: budgets.map(() => ({ spentNanoUsd: requests * costNanoUsd, reservedNanoUsd: 0 })),
+    });
+  });
+}
+
+describe.each([
+  ['settled in batches', {}],
+  ['settled at once', { concurrency: { limit: 1_000, shadow: false } }],
+])('what requests cost that end while Redis loses its data, %s', (_what, rest) => {
+  it('counts although their reservations are gone', async () => {
+    const [first, second] = await startProxies();
+    const mine = await admit(first, 20, rest);
+    const theirs = await admit(second, 20, rest);
+    for (const admission of mine.slice(0, 5)) settle(first, admission);
+    await first.flush();
+    await server.cli('FLUSHALL');
+    // the one has not noticed it yet, the other has
+    for (const admission of mine.slice(5)) settle(first, admission);
+    await sleep(300);
+    for (const admission of theirs) settle(second, admission);
+    await untilSpent(first, 40);
+  });
+
+  it('counts when they end while it is away', async () => {
+    const [first, second] = await startProxies();
+    const mine = await admit(first, 20, rest);
+    const theirs = await admit(second, 20, rest);
+    await server.kill();
+    for (const admission of mine) settle(first, admission);
+    for (const admission of theirs.slice(10)) settle(second, admission);
+    await server.start();
+    await Promise.all([first.ready(5_000), second.ready(5_000)]);
+    for (const admission of theirs.slice(0, 10)) settle(second, admission);
+    await untilHolds(async () => expect([first.degraded, second.degraded]).toEqual([false, false]));
+    await untilSpent(second, 40);
+  });
+
+  it('counts once, whoever ends it twice', async () => {
+    const [first] = await startProxies();
+    const admissions = await admit(first, 10, rest);
+    for (const admission of [...admissions, ...admissions]) settle(first, admission);
+    await untilSpent(first, 10);
+  });
+});

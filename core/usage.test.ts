@@ -30,6 +30,13 @@ describe('parseOpenAIUsage', () => {
     });
   });
 
+  it('counts reasoning that stands beside the completion as output: the total tells', () => {
+    const usage = { prompt_tokens: 32, completion_tokens: 9, total_tokens: 135, completion_tokens_details: { reasoning_tokens: 94 } };
+    expect(parseOpenAIUsage(usage)).toEqual({ ...emptyUsage, inputTokens: 32, outputTokens: 103, reasoningTokens: 94 });
+    // a total that lacks something takes nothing away
+    expect(parseOpenAIUsage({ ...usage, total_tokens: 33 })).toMatchObject({ outputTokens: 9 });
+  });
+
   it('reads embeddings, which have no output, and the nulls of compatible servers', () => {
     expect(parseOpenAIUsage({ prompt_tokens: 8, total_tokens: 8 })).toEqual({ ...emptyUsage, inputTokens: 8 });
     expect(

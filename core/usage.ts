@@ -36,9 +36,11 @@ export function parseOpenAIUsage(value: unknown): Usage | undefined {
   const input = toCount(member(value, 'prompt_tokens'));
   if (input === undefined) return undefined;
   const total = toCount(member(value, 'total_tokens'));
-  // Embeddings have no completion_tokens; then the total tells.
-  const output = toCount(member(value, 'completion_tokens')) ?? (total === undefined ? undefined : Math.max(0, total - input));
-  if (output === undefined) return undefined;
+  const beyondInput = total === undefined ? undefined : Math.max(0, total - input);
+  const completion = toCount(member(value, 'completion_tokens')) ?? beyondInput;
+  if (completion === undefined) return undefined;
+  // Embeddings have no completion_tokens. Grok's have no reasoning in them, and the total has (Vertex AI, "Reasoning for Grok Models").
+  const output = Math.max(completion, beyondInput ?? 0);
   const inputDetails = member(value, 'prompt_tokens_details');
   const cached = toCount(member(inputDetails, 'cached_tokens')) ?? 0;
   const outputDetails = member(value, 'completion_tokens_details');

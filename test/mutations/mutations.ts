@@ -1981,6 +1981,15 @@ export const mutations: readonly Mutation[] = [
     },
   },
   {
+    id: 'reasoning-beside',
+    bug: 'reasoning that a provider tells beside the completion is free',
+    edits: [{ file: 'core/usage.ts', find: 'Math.max(completion, beyondInput ?? 0)', replace: 'completion' }],
+    test: {
+      file: 'core/usage.test.ts',
+      name: 'parseOpenAIUsage > counts reasoning that stands beside the completion as output: the total tells',
+    },
+  },
+  {
     id: 'zero-is-a-price',
     bug: 'a zero of the built-in list, which means that nobody knows, is taken for free',
     edits: [{ file: 'proxy/prices/built-in.ts', find: 'return listed === 0 ? [] :', replace: 'return listed < 0 ? [] :' }],

@@ -58,7 +58,8 @@ describe('the shape of an OpenAI request', () => {
       { stream: false, choices: 1, maxOutputTokens: undefined },
     ],
     ['both maximums', { max_tokens: 10, max_completion_tokens: 30, n: 4 }, { maxOutputTokens: 30, choices: 4 }],
-    ['a maximum of 0', { max_tokens: 0 }, { maxOutputTokens: 0 }],
+    ['a maximum of 0, which bounds nothing', { max_tokens: 0 }, { maxOutputTokens: undefined }],
+    ['a maximum of 0 beside another', { max_tokens: 5, max_completion_tokens: 0 }, { maxOutputTokens: undefined }],
     [
       'other models',
       { models: ['o3', 'o4'], tools: [{ type: 'x', model: 'dall-e' }, { type: 'function' }, { model: 'o3' }] },

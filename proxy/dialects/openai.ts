@@ -107,7 +107,8 @@ function toChatShape(body: Body): Omit<RequestShape, 'model' | 'otherModels'> {
   const options = body['stream_options'];
   return {
     stream: body['stream'] === true,
-    maxOutputTokens: maximums.length === 0 ? undefined : Math.max(...maximums),
+    // OpenAI refuses 0, and to some compatible servers (Ollama) it means without end
+    maxOutputTokens: maximums.length === 0 || maximums.includes(0) ? undefined : Math.max(...maximums),
     choices: toNumber(body, 'n') ?? 1,
     asksUsage: isObject(options) && options['include_usage'] === true,
   };

@@ -1990,6 +1990,14 @@ export const mutations: readonly Mutation[] = [
     },
   },
   {
+    id: 'maximum-of-zero',
+    bug: 'a request with a maximum of 0, which some servers take for none, reserves nothing for its answer',
+    edits: [
+      { file: 'proxy/dialects/openai.ts', find: 'maximums.length === 0 || maximums.includes(0) ?', replace: 'maximums.length === 0 ?' },
+    ],
+    test: { file: 'proxy/dialects/driver.test.ts', name: 'the shape of an OpenAI request > with a maximum of 0, which bounds nothing' },
+  },
+  {
     id: 'zero-is-a-price',
     bug: 'a zero of the built-in list, which means that nobody knows, is taken for free',
     edits: [{ file: 'proxy/prices/built-in.ts', find: 'return listed === 0 ? [] :', replace: 'return listed < 0 ? [] :' }],

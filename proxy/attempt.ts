@@ -133,7 +133,10 @@ class Attempt implements Dispatcher.DispatchHandler {
     this.#headers = headers;
     const coding = parseCoding(firstValue(headers['content-encoding']));
     // what cannot be decoded cannot be metered, and so is no answer
-    if (coding === undefined) return this.#fail('serverError');
+    if (coding === undefined) {
+      if (status < 300) this.#chargeInput();
+      return this.#fail('serverError');
+    }
     if (coding !== 'identity') this.#coding = coding;
     if (status >= 300) this.#phase = 'collecting';
     else this.#begin();

@@ -119,6 +119,17 @@ describe('a budget', () => {
     expect(reserved).toBe(0);
   });
 
+  it('is charged the input of an answer that nobody can read, since the provider gave it', async () => {
+    const unreadable = (status: number) =>
+      start({ budget: {}, answer: (_, response) => response.writeHead(status, { 'content-encoding': 'x-secret' }).end('?') });
+    const answered = await unreadable(200);
+    expect((await postChat(answered.url)).status).toBe(503);
+    expect(await spent(answered)).toEqual([answered.counters.admissions[0]?.money?.floorNanoUsd, 0]);
+    const failed = await unreadable(500);
+    expect((await postChat(failed.url)).status).toBe(503);
+    expect(await spent(failed)).toEqual([0, 0]);
+  });
+
   it('is charged as a stream flows', async () => {
     const chunk = (text: string): string => `data: {"choices":[{"index":0,"delta":{"content":"${text}"}}]}\n\n`;
     const proxy = await start({

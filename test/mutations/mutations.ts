@@ -1998,6 +1998,15 @@ export const mutations: readonly Mutation[] = [
     test: { file: 'proxy/dialects/driver.test.ts', name: 'the shape of an OpenAI request > with a maximum of 0, which bounds nothing' },
   },
   {
+    id: 'unreadable-free',
+    bug: 'an answer in an unknown coding, which the provider bills, is charged to nobody',
+    edits: [{ file: 'proxy/attempt.ts', find: 'if (status < 300) this.#chargeInput();', replace: '' }],
+    test: {
+      file: 'proxy/stages/money.test.ts',
+      name: 'a budget > is charged the input of an answer that nobody can read, since the provider gave it',
+    },
+  },
+  {
     id: 'zero-is-a-price',
     bug: 'a zero of the built-in list, which means that nobody knows, is taken for free',
     edits: [{ file: 'proxy/prices/built-in.ts', find: 'return listed === 0 ? [] :', replace: 'return listed < 0 ? [] :' }],

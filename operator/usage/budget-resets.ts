@@ -4,6 +4,7 @@ import { formatNanoUsd } from '../../core/money.ts';
 import type { VirtualKey, VirtualKeyBudget } from '../../core/resources.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
+import { describeError } from '../describe-error.ts';
 import { type Notice, toNotice, toWarning } from '../translate/problem.ts';
 import type { BudgetBoard } from './budget-board.ts';
 
@@ -56,7 +57,16 @@ export class BudgetResets {
       const asked = annotations?.[resetAnnotation];
       if (asked === undefined || deletionTimestamp !== undefined) continue;
       const keyId = `${namespace}/${name}`;
-      if (usageOf(keyId)?.reset?.asked !== asked) await this.#reset(keyId, virtualKey, asked);
+      if (usageOf(keyId)?.reset?.asked !== asked) await this.#attempt(keyId, virtualKey, asked);
+    }
+  }
+
+  /** Each key by itself: of a Redis Cluster the master of one may be away, and the others' need not wait for it. */
+  async #attempt(keyId: string, virtualKey: VirtualKey, asked: string): Promise<void> {
+    try {
+      await this.#reset(keyId, virtualKey, asked);
+    } catch (error) {
+      this.#options.log.warn({ key: keyId, error: describeError(error) }, 'a budget could not be reset; it is tried again');
     }
   }
 

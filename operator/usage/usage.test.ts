@@ -435,6 +435,24 @@ describe('a reset by annotation', () => {
     expect(feed.spentOf('team/a', day)).toBe(usd);
   });
 
+  it('waits for the master of its key, and keeps no other key waiting', async () => {
+    await begin();
+    await world.applyKey('b', { budgets });
+    use(usd);
+    use(usd, 'team/b');
+    await world.advance(2 * minute);
+    feed.away.add('team/a');
+    await annotate('now');
+    const other = await world.key('b');
+    if (other === undefined) throw new Error('no key');
+    await world.cluster.apply({ ...other, metadata: { ...other.metadata, annotations: { 'keywright.dev/reset-budget': 'now' } } });
+    await world.advance(6_000);
+    expect([feed.spentOf('team/a', day), feed.spentOf('team/b', day)]).toEqual([usd, 0]);
+    feed.away.clear();
+    await world.advance(6_000);
+    expect(feed.spentOf('team/a', day)).toBe(0);
+  });
+
   it('waits for Redis', async () => {
     await begin();
     use(usd);

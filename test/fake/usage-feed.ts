@@ -23,6 +23,8 @@ export class FakeUsageFeed {
   readonly streams = new Map<string, UsageEntry[]>();
   readonly acknowledged = new Map<string, string>();
   readonly budgets = new Map<string, Budgets>();
+  /** keys whose master is away */
+  readonly away = new Set<string>();
   /** what was done, in order */
   readonly calls: string[] = [];
   readonly #listeners = new Set<(question: RestoreQuestion) => void>();
@@ -143,6 +145,7 @@ function makeBoard(feed: FakeUsageFeed, listeners: Set<(question: RestoreQuestio
       }
     },
     async reset({ keyId, asked, windows }) {
+      if (feed.away.has(keyId)) throw new Error('CLUSTERDOWN');
       const budgets = feed.budgets.get(keyId);
       if (budgets === undefined || budgets.handledReset === asked) return new Map();
       feed.calls.push(`reset ${keyId} ${windows.join(' ')}`);

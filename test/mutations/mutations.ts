@@ -2007,6 +2007,12 @@ export const mutations: readonly Mutation[] = [
     },
   },
   {
+    id: 'reset-keeps-waiting',
+    bug: 'a budget that cannot be reset keeps the resets of other keys waiting',
+    edits: [{ file: 'operator/usage/budget-resets.ts', find: 'await this.#attempt(keyId,', replace: 'await this.#reset(keyId,' }],
+    test: usage('a reset by annotation > waits for the master of its key, and keeps no other key waiting'),
+  },
+  {
     id: 'zero-is-a-price',
     bug: 'a zero of the built-in list, which means that nobody knows, is taken for free',
     edits: [{ file: 'proxy/prices/built-in.ts', find: 'return listed === 0 ? [] :', replace: 'return listed < 0 ? [] :' }],

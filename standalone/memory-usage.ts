@@ -11,7 +11,7 @@ export interface MemoryUsage {
   toFeed(counters: Pick<MemoryCounters, 'dumpBudgets' | 'restoreBudgets' | 'resetBudgets'>): UsageFeed;
 }
 
-/** What is used and spent where one process does everything: entries wait here until they are written down, and budgets are those of the counters. `after`: ids of a former run are before ours. */
+/** What is used and spent where one process does everything: entries wait here until they are read, and budgets are those of the counters. `after`: ids of a former run are before ours. */
 export function makeMemoryUsage({ now, after }: { now: () => number; after: readonly string[] }): MemoryUsage {
   const waiting = new Map<string, UsageEntry[]>();
   let last = after.toSorted(compareStreamIds).at(-1) ?? firstStreamId;
@@ -21,6 +21,13 @@ export function makeMemoryUsage({ now, after }: { now: () => number; after: read
     const [ms = '0', number = '0'] = last.split('-');
     last = now() > Number(ms) ? `${now()}-0` : `${ms}-${Number(number) + 1}`;
     return last;
+  }
+
+  /** What was read up to here: its only reader has it, and a crash of this process takes both, written down or not. So what cannot be written never piles up here. */
+  function letGo(tag: string, place: string): void {
+    const left = (waiting.get(tag) ?? []).filter(({ id }) => compareStreamIds(id, place) > 0);
+    if (left.length > 0) waiting.set(tag, left);
+    else waiting.delete(tag);
   }
 
   return {
@@ -36,19 +43,11 @@ export function makeMemoryUsage({ now, after }: { now: () => number; after: read
         connections: 0,
         open: async () => [],
         async read(positions) {
-          const news = [...waiting].map(([tag, entries]) => ({
-            tag,
-            entries: entries.filter(({ id }) => compareStreamIds(id, positions.get(tag) ?? firstStreamId) > 0),
-          }));
-          return news.filter(({ entries }) => entries.length > 0);
+          for (const [tag, place] of positions) letGo(tag, place);
+          return [...waiting].map(([tag, entries]) => ({ tag, entries }));
         },
-        async acknowledge(places) {
-          for (const [tag, place] of places)
-            waiting.set(
-              tag,
-              (waiting.get(tag) ?? []).filter(({ id }) => compareStreamIds(id, place) > 0),
-            );
-        },
+        // what was read is gone already
+        acknowledge: async () => {},
         lastIds: async () => new Map<string, string>(),
       },
       board: {

@@ -27,25 +27,53 @@ export async function runScript(redis: RedisNodes, call: RedisScriptCall): Promi
   throw result?.reason ?? new Error('no reply');
 }
 
-/** One write for all of a node, and a second for those whose script it had forgotten. Never rejects. */
+/**
+ * One write for all of a node, and a second for those whose script it had forgotten. Never rejects. Calls of one node are run in their order: where they are of several scripts, each
+ * script is sent along with its first call, since one that was forgotten would otherwise be run behind the others.
+ */
 export async function runScripts(redis: RedisNodes, calls: readonly RedisScriptCall[]): Promise<PromiseSettledResult<unknown>[]> {
-  const results = await redis.send(calls.map((call) => toCommand(call)));
+  const results = await redis.send(toCommands(redis, calls, { bring: placesOfSeveral(redis, calls) }));
   const forgotten = [...results.keys()].filter((position) => isForgotten(results[position]));
   if (forgotten.length === 0) return results;
-  const brought = new Set<string>();
-  const again = forgotten.flatMap((position) => {
-    const call = calls[position];
-    if (call === undefined) return [];
-    // the first of each script brings it to its node, the others find it there
-    const where = `${call.script.sha} ${redis.placeOf(call.parameters[0] ?? '')}`;
-    const command = brought.has(where) ? toCommand(call) : toCommand(call, 'eval');
-    brought.add(where);
-    return [command];
-  });
-  const answers = await redis.send(again);
+  const again = forgotten.flatMap((position) => calls[position] ?? []);
+  const answers = await redis.send(toCommands(redis, again, { bring: 'everywhere' }));
   for (const [index, position] of forgotten.entries())
     results[position] = answers[index] ?? { status: 'rejected', reason: new Error('no reply') };
   return results;
+}
+
+/** The first call of each script brings it to its node, the others find it there. */
+function toCommands(
+  redis: RedisNodes,
+  calls: readonly RedisScriptCall[],
+  { bring }: { bring: ReadonlySet<string> | 'everywhere' },
+): RedisCommand[] {
+  if (bring !== 'everywhere' && bring.size === 0) return calls.map((call) => toCommand(call));
+  const brought = new Set<string>();
+  return calls.map((call) => {
+    const place = placeOf(redis, call);
+    const where = `${call.script.sha} ${place}`;
+    const isFirst = (bring === 'everywhere' || bring.has(place)) && !brought.has(where);
+    brought.add(where);
+    return toCommand(call, isFirst ? 'eval' : 'evalsha');
+  });
+}
+
+function placesOfSeveral(redis: RedisNodes, calls: readonly RedisScriptCall[]): ReadonlySet<string> {
+  const [first] = calls;
+  if (first === undefined || calls.every(({ script }) => script === first.script)) return new Set();
+  const scripts = new Map<string, RedisScript>();
+  const places = new Set<string>();
+  for (const call of calls) {
+    const place = placeOf(redis, call);
+    if ((scripts.get(place) ?? call.script) !== call.script) places.add(place);
+    scripts.set(place, call.script);
+  }
+  return places;
+}
+
+function placeOf(redis: RedisNodes, call: RedisScriptCall): string {
+  return redis.placeOf(call.parameters[0] ?? '');
 }
 
 function toCommand({ script, keyCount, parameters }: RedisScriptCall, how: 'eval' | 'evalsha' = 'evalsha'): RedisCommand {

@@ -21,6 +21,8 @@ export interface Fallback {
   heard(keyId: string, budgets: readonly BudgetState[], timeMs: number): void;
   /** the settlement as the store has to be sent it */
   ended(settlement: Settlement): Settlement;
+  /** the store is told of this running request in a batch: its end goes in one as well */
+  wasTold(request: { readonly keyId: string; readonly requestId: string }): boolean;
   /** the running request as the store knows it; undefined: not at all */
   renewed(admission: Admission, tokensSoFar: number): Admission | undefined;
   /** is there anything that the store, where it is there, has to be told? */
@@ -75,6 +77,7 @@ export function makeFallback({ policy, replicas, random, storeClock, ...rest }: 
       local?.settle(settlement);
       return pushBack.ended(settlement);
     },
+    wasTold: (request) => pushBack.wasTold(request),
     renewed(admission, tokensSoFar) {
       local?.renew(admission, tokensSoFar);
       return pushBack.asKnown(admission);

@@ -19,6 +19,8 @@ export interface PushBack {
   admitted(admission: Admission, how: { readonly timeMs: number; readonly here: boolean }): void;
   /** the settlement as the store has to be sent it: without limits where it knows nothing of the request, because what that used is pushed */
   ended(settlement: Settlement): Settlement;
+  /** the store was, or is being, told of this running request in a batch: its end must not overtake that */
+  wasTold(request: { readonly keyId: string; readonly requestId: string }): boolean;
   /** as the store knows the running request; undefined: not at all */
   asKnown(admission: Admission): Admission | undefined;
   /** is there anything to tell a part of the store that is there? */
@@ -35,6 +37,8 @@ interface Running {
   readonly here: boolean;
   /** when the store was last told of it, by its clock */
   knownMs: number;
+  /** it was told in a batch */
+  told: boolean;
   /** how the store knows it */
   known?: Admission;
 }
@@ -81,6 +85,7 @@ export function makePushBack({ process, now, readyFor, epochOf, clockText }: Pus
     const adopted = toAdopted(entry);
     if (adopted.windows.length === 0 && adopted.concurrency === undefined && adopted.money === undefined) return undefined;
     if (entry.here) entry.known = adopted;
+    entry.told = true;
     return toAdmitCall([adopted], clockText(), anyEpoch);
   };
   const pushKey = (keyId: string, all: boolean): RedisScriptCall | undefined => {
@@ -141,7 +146,7 @@ export function makePushBack({ process, now, readyFor, epochOf, clockText }: Pus
       if (running.has(nameOf(admission))) return;
       const tag = tagOf(admission.keyId);
       if (!epochs.has(tag) && epochOf(tag) !== '') epochs.set(tag, epochOf(tag));
-      const entry: Running = { admission, timeMs, here, knownMs: timeMs };
+      const entry: Running = { admission, timeMs, here, knownMs: timeMs, told: false };
       running.set(nameOf(admission), entry);
       if (here) unknownRunning.add(nameOf(admission));
       charge(entry, admission.windows, { atMs: timeMs, amount: 1, unit: 'requests' });
@@ -165,6 +170,7 @@ export function makePushBack({ process, now, readyFor, epochOf, clockText }: Pus
       const { requestId, windows, concurrency } = entry.known;
       return { ...rest, ...(money && { money }), requestId, windows, concurrency: concurrency !== undefined };
     },
+    wasTold: (request) => running.get(nameOf(request))?.told === true,
     asKnown(admission) {
       const entry = running.get(nameOf(admission));
       if (entry === undefined) return admission;

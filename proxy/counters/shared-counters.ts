@@ -292,13 +292,13 @@ export function makeSharedCounters({
     },
     settle(settled) {
       const settlement = withHolder(settled);
+      const wasTold = fallback.wasTold(settlement);
       const known = fallback.ended(settlement);
       presence.tellSoon();
       const item = toSettled(known);
       if (item === undefined) return;
       // what was told in a batch must not be overtaken by its end
-      const isTold = known.requestId !== settlement.requestId;
-      if (known.concurrency && !breaker.open && !isTold) sender.sendAtOnce(item, 'settle');
+      if (known.concurrency && !breaker.open && !wasTold) sender.sendAtOnce(item, 'settle');
       else sender.add(item);
     },
     renew(renewed, tokens, costNanoUsd = 0) {

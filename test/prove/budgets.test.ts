@@ -120,8 +120,13 @@ it('an admission with four limits and a budget costs Redis one blocking call', a
 
 interface Outage {
   readonly name: string;
+  /** requests whose cost may be missing afterwards: what a proxy had heard of last, and no other, when it comes back after the budget has opened again */
+  readonly mostMissing?: number;
   make(): Promise<void>;
 }
+
+/** each has one request on its way */
+const clientCount = 9;
 
 const outages: readonly Outage[] = [
   { name: 'FLUSHALL', make: async () => void (await scene.installation.redis.cli('FLUSHALL')) },
@@ -135,6 +140,7 @@ const outages: readonly Outage[] = [
   },
   {
     name: 'Redis killed, back empty after 1 s',
+    mostMissing: clientCount,
     async make() {
       await scene.installation.redis.kill();
       await sleep(1_000);
@@ -150,7 +156,7 @@ const outages: readonly Outage[] = [
   },
 ];
 
-for (const [position, { name, make }] of outages.entries()) {
+for (const [position, { name, make, mostMissing = 0 }] of outages.entries()) {
   it(`${name}: no error because of it, and what was spent before comes back`, async () => {
     const { proxies } = scene.installation;
     const key = `outage-${position}`;
@@ -163,13 +169,15 @@ for (const [position, { name, make }] of outages.entries()) {
     const statuses = new Map<string, number>();
     let running = true;
     let slowestMs = 0;
-    const clients = Array.from({ length: 9 }, async (_, index) => {
+    let answered = 0;
+    const clients = Array.from({ length: clientCount }, async (_, index) => {
       while (running) {
         const startedMs = performance.now();
         const { status, code } = await ask(proxies[index % 3], apiKey, short);
         slowestMs = Math.max(slowestMs, performance.now() - startedMs);
         const told = status === 200 ? '200' : `${status} ${/"code":"([^"]*)"/.exec(code)?.[1] ?? code}`;
         statuses.set(told, (statuses.get(told) ?? 0) + 1);
+        if (status === 200) answered += 1;
         await sleep(40);
       }
     });
@@ -189,7 +197,7 @@ for (const [position, { name, make }] of outages.entries()) {
     ]);
     expect([...statuses.keys()].filter((told) => told !== '200' && told !== '503 limiter_unavailable')).toEqual([]);
     expect(spent).toBeGreaterThanOrEqual(known);
-    expect(spent).toBeGreaterThanOrEqual(should);
+    expect(spent).toBeGreaterThanOrEqual(should - mostMissing * ((should - before) / answered));
   }, 90_000);
 }
 

@@ -7,7 +7,7 @@ import type { ChannelCredential, ChannelRecord } from '../core/snapshot.ts';
 import { boundFlush, toAnswerHeaders } from './answer.ts';
 import { costHeader, type HeldAnswer, holdAnswer, toCostValue, wantsTrailers } from './cost-header.ts';
 import type { Meter } from './dialects/dialect.ts';
-import type { Exchange } from './exchange.ts';
+import { type Exchange, required } from './exchange.ts';
 import { firstValue, type ReceivedHeaders, toClientHeaders } from './headers.ts';
 import type { Parts } from './parts.ts';
 import { floorAt } from './prices/price-request.ts';
@@ -210,7 +210,7 @@ class Attempt implements Dispatcher.DispatchHandler {
     exchange.channel = this.#options.channel;
     this.#isEventStream = /^\s*text\/event-stream\b/i.test(firstValue(this.#headers['content-type']) ?? '');
     if (this.#status < 300) {
-      this.#meter = exchange.driver.makeMeter({
+      this.#meter = required(exchange.driver).makeMeter({
         surface: exchange.surface,
         stream: this.#isEventStream,
         withholdUsage: this.#options.withholdUsage,

@@ -8,7 +8,7 @@ import type { Secret } from '../core/secret.ts';
 import type { ChannelRecord, CredentialEntry } from '../core/snapshot.ts';
 import type { Usage } from '../core/usage.ts';
 import type { Admission } from './counters/counters.ts';
-import type { DialectDriver, Meter, RequestShape, Surface } from './dialects/dialect.ts';
+import type { Meter, PathParameters, RequestShape, Surface, SurfaceDriver } from './dialects/dialect.ts';
 import type { JsonBody } from './json-scan.ts';
 import type { PricedRequest, RequestPrices } from './prices/price-request.ts';
 import type { Target } from './target.ts';
@@ -25,7 +25,9 @@ export interface Exchange {
   readonly response: ServerResponse;
   readonly target: Target;
   readonly surface: Surface;
-  readonly driver: DialectDriver;
+  readonly parameters: PathParameters;
+  /** undefined where the gateway answers by itself */
+  readonly driver: SurfaceDriver | undefined;
   readonly dialect: Dialect;
   readonly clientAddress: string;
   /** monotonic milliseconds */
@@ -96,7 +98,7 @@ export interface Exchange {
 
 export type NewExchange = Pick<
   Exchange,
-  'requestId' | 'request' | 'response' | 'target' | 'surface' | 'driver' | 'dialect' | 'clientAddress' | 'startedMs'
+  'requestId' | 'request' | 'response' | 'target' | 'surface' | 'parameters' | 'driver' | 'dialect' | 'clientAddress' | 'startedMs'
 > & {
   readonly answerHeaders: readonly string[];
 };

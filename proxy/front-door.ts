@@ -6,12 +6,13 @@ import { answerRefusal, answerWhole } from './answer.ts';
 import { makeClientAddress } from './client-address.ts';
 import { toClientDialect } from './client-dialect.ts';
 import { toCorsHeaders, toPreflightHeaders } from './cors.ts';
-import { makeExchange } from './exchange.ts';
+import { type Exchange, makeExchange } from './exchange.ts';
 import type { InFlight } from './in-flight.ts';
 import { isModelCall, refusePath } from './known-paths.ts';
 import type { Parts } from './parts.ts';
 import { runPipeline } from './pipeline.ts';
-import { drivers, type Endpoint, type PathEndpoints } from './router.ts';
+import type { Endpoint } from './dialects/dialect.ts';
+import type { PathEndpoints, Route } from './router.ts';
 import { isRefusal, parseTarget, type Target } from './target.ts';
 
 export interface FrontDoorOptions {
@@ -27,27 +28,26 @@ export interface FrontDoorOptions {
 export interface FrontDoor {
   /** Refuses an odd target or host; gives true when it did. Has to be asked before the router, which would normalise some of what has to be refused. */
   turnsAway(request: IncomingMessage, response: ServerResponse): boolean;
-  /** every request that was routed; `endpoints` is undefined where there is no such path */
-  handle(request: IncomingMessage, response: ServerResponse, endpoints: PathEndpoints | undefined): void;
+  /** every request that was routed; `route` is undefined where there is no such path */
+  handle(request: IncomingMessage, response: ServerResponse, route: Route | undefined): void;
 }
+
+type Found = Pick<Exchange, 'surface' | 'driver' | 'dialect' | 'target' | 'parameters'>;
 
 export function makeFrontDoor({ parts, inFlight, maxInFlight, trustedProxies, corsOrigins, draining }: FrontDoorOptions): FrontDoor {
   const toClientAddress = makeClientAddress(trustedProxies);
 
-  function start(request: IncomingMessage, response: ServerResponse, { endpoint, target }: { endpoint: Endpoint; target: Target }): void {
+  function start(request: IncomingMessage, response: ServerResponse, found: Found): void {
     const requestId = makeRequestId();
-    const { surface, driver } = endpoint;
+    const { dialect } = found;
     const exchange = makeExchange({
       requestId,
       request,
       response,
-      target,
-      surface,
-      driver,
-      dialect: driver.dialect,
+      ...found,
       clientAddress: readClientAddress(request),
       startedMs: performance.now(),
-      answerHeaders: toCommonHeaders(request, driver.dialect, requestId),
+      answerHeaders: toCommonHeaders(request, dialect, requestId),
     });
     inFlight.add(exchange);
     void runPipeline(exchange, parts).finally(() => inFlight.remove(exchange));
@@ -92,7 +92,7 @@ export function makeFrontDoor({ parts, inFlight, maxInFlight, trustedProxies, co
       return answerWhole({ request, response, status: 200, headers, body: '' });
     }
     const refusal: Refusal = { code: 'method_not_allowed', message: `This endpoint takes ${allow}.`, shouldRetry: false };
-    return refuse(request, response, refusal, { dialect: endpoints[0]?.driver.dialect, headers: ['allow', allow] });
+    return refuse(request, response, refusal, { dialect: endpoints[0]?.surface.dialect, headers: ['allow', allow] });
   }
 
   function readClientAddress(request: IncomingMessage): string {
@@ -116,16 +116,17 @@ export function makeFrontDoor({ parts, inFlight, maxInFlight, trustedProxies, co
       refuse(request, response, refusal);
       return true;
     },
-    handle(request, response, endpoints) {
+    handle(request, response, route) {
       const target = parseTarget(request.url ?? '');
       if (isRefusal(target)) return refuse(request, response, target);
-      if (endpoints === undefined) return refuse(request, response, refusePath(target.path));
+      if (route === undefined) return refuse(request, response, refusePath(target.path));
       if (isModelCall(request.method, target.path)) return refuse(request, response, refusePath(target.path));
-      const endpoint = findEndpoint(request, target, endpoints);
-      if (endpoint === undefined) return refuseMethod(request, response, endpoints);
-      if (inFlight.count < maxInFlight) return start(request, response, { endpoint, target });
+      const endpoint = route.endpoints.find(({ surface }) => surface.method === request.method);
+      if (endpoint === undefined) return refuseMethod(request, response, route.endpoints);
+      const dialect = toDialectOf(endpoint, target, request);
+      if (inFlight.count < maxInFlight) return start(request, response, { ...endpoint, dialect, target, parameters: route.parameters });
       const refusal: Refusal = { code: 'overloaded', message: 'The gateway has too many requests in flight.', retryAfterMs: 1000 };
-      return refuse(request, response, refusal, { dialect: endpoint.driver.dialect });
+      return refuse(request, response, refusal, { dialect });
     },
   };
 }
@@ -148,12 +149,9 @@ function checkHost({ httpVersion, rawHeaders }: IncomingMessage): Refusal | unde
   return { code: 'invalid_request', message: 'the request has to carry exactly one Host header' };
 }
 
-/** `/v1/models` belongs to two dialects: its surface is listed once, and the request tells which is meant. */
-function findEndpoint(request: IncomingMessage, target: Target, endpoints: PathEndpoints): Endpoint | undefined {
-  const endpoint = endpoints.find(({ surface }) => surface.method === request.method);
-  if (endpoint === undefined || endpoint.surface.scope !== 'read') return endpoint;
-  const dialect = toClientDialect(target, request.headers);
-  return { ...endpoint, driver: drivers.find((driver) => driver.dialect === dialect) ?? endpoint.driver };
+/** `/v1/models` belongs to several dialects: its surface is listed once, and the request tells which is meant. */
+function toDialectOf({ surface }: Endpoint, target: Target, { headers }: IncomingMessage): Dialect {
+  return surface.scope === 'read' ? toClientDialect(target, headers) : surface.dialect;
 }
 
 function toDialect(request: IncomingMessage): Dialect {

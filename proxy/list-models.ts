@@ -14,7 +14,7 @@ export function listModels(exchange: Exchange, parts: Parts): Refusal | undefine
   const channels = parts.index.channelsFor(toNamespace(key.record.id));
   if (exchange.surface.operation === 'models')
     return answer(exchange, toList(toModelNames(key, channels, exchange.dialect), exchange.dialect));
-  const model = decodeURIComponent(exchange.target.path.slice(exchange.target.path.lastIndexOf('/') + 1));
+  const { model } = exchange.parameters;
   if (!isModelName(model) || model.includes(required(exchange.presentedKey).reveal()))
     return { code: 'invalid_request', message: 'This is not the name of a model.', param: 'model' };
   const found = key.allowsModel(model) && 'channels' in findChannels({ key, channels, dialect: exchange.dialect, model });

@@ -10,6 +10,7 @@ export const ownSurfaces: readonly Surface[] = [
     scope: 'read',
     operation: 'key',
     upstreamPath: '',
+    body: 'none',
     metered: false,
     allowedQuery: [],
   },

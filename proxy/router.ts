@@ -1,19 +1,17 @@
 import { fastify, type FastifyInstance, type FastifyServerOptions } from 'fastify';
 import { METHODS, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
-import { anthropicDriver } from './dialects/anthropic.ts';
-import type { DialectDriver, Surface } from './dialects/dialect.ts';
-import { openaiDriver } from './dialects/openai.ts';
+import type { Endpoint, PathParameters } from './dialects/dialect.ts';
+import { endpoints as providerEndpoints } from './dialects/endpoints.ts';
 import { ownSurfaces } from './own-surfaces.ts';
-
-export interface Endpoint {
-  readonly surface: Surface;
-  readonly driver: DialectDriver;
-}
 
 /** All surfaces of one path; they differ in method. */
 export type PathEndpoints = readonly Endpoint[];
 
-export const drivers: readonly DialectDriver[] = [openaiDriver, anthropicDriver];
+/** Where a request goes: the surfaces of its path, and what the path says. */
+export interface Route {
+  readonly endpoints: PathEndpoints;
+  readonly parameters: PathParameters;
+}
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -24,8 +22,8 @@ declare module 'fastify' {
 export interface RouterOptions {
   /** gets the listener that routes, and may answer odd requests before it */
   readonly makeServer: (listener: RequestListener) => Server;
-  /** every request ends here; `endpoints` is undefined on an unknown path */
-  readonly handle: (request: IncomingMessage, response: ServerResponse, endpoints: PathEndpoints | undefined) => void;
+  /** every request ends here; `route` is undefined on an unknown path */
+  readonly handle: (request: IncomingMessage, response: ServerResponse, route: Route | undefined) => void;
   readonly onClientError: NonNullable<FastifyServerOptions['clientErrorHandler']>;
 }
 
@@ -45,7 +43,8 @@ export function makeRouter({ makeServer, handle, onClientError }: RouterOptions)
   for (const method of METHODS) if (!router.supportedMethods.includes(method)) router.addHttpMethod(method);
   router.addHook('onRequest', (request, reply) => {
     reply.hijack();
-    handle(request.raw, reply.raw, request.is404 ? undefined : request.routeOptions.config.endpoints);
+    const endpoints = request.is404 ? undefined : request.routeOptions.config.endpoints;
+    handle(request.raw, reply.raw, endpoints === undefined ? undefined : { endpoints, parameters: request.params as PathParameters });
   });
   for (const [url, endpoints] of groupByPath()) router.all(url, { config: { endpoints } }, neverReached);
   router.setNotFoundHandler(neverReached);
@@ -53,9 +52,8 @@ export function makeRouter({ makeServer, handle, onClientError }: RouterOptions)
 }
 
 function groupByPath(): Map<string, PathEndpoints> {
-  const providers = drivers.flatMap((driver) => driver.surfaces.map((surface) => ({ surface, driver })));
-  const own = ownSurfaces.map((surface) => ({ surface, driver: openaiDriver }));
-  return Map.groupBy([...providers, ...own], ({ surface }) => surface.path);
+  const own = ownSurfaces.map((surface) => ({ surface, driver: undefined }));
+  return Map.groupBy([...providerEndpoints, ...own], ({ surface }) => surface.path);
 }
 
 function neverReached(): never {

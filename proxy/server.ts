@@ -121,7 +121,7 @@ export async function startProxy({
   const { maxInFlight, trustedProxies, corsOrigins } = settings;
   const door = makeFrontDoor({ parts, inFlight, maxInFlight, trustedProxies, corsOrigins, draining: () => draining });
   const router = makeRouter({
-    handle: (request, response, endpoints) => door.handle(request, response, endpoints),
+    handle: (request, response, route) => door.handle(request, response, route),
     onClientError: (error, socket) => answerParserError(error, socket, makeRequestId()),
     makeServer(route) {
       const listener: RequestListener = (request, response) => {

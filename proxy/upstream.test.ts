@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest';
 import { makeChannelRecord } from '../test/support/data-plane.ts';
-import { openaiDriver } from './dialects/openai.ts';
-import { anthropicDriver } from './dialects/anthropic.ts';
+import { endpoints } from './dialects/endpoints.ts';
 import { required } from './exchange.ts';
 import { isForbiddenAddress, makeUpstreams } from './upstream.ts';
+import type { Surface } from './dialects/dialect.ts';
 import { toUpstreamPath } from './upstream-path.ts';
 
 it('keeps one pool per Channel and replaces it when what it depends on changes', async () => {
@@ -54,16 +54,28 @@ it('isForbiddenAddress', () => {
   ]);
 });
 
+const surfaceOf = (name: string): Surface => required(endpoints.find(({ surface }) => surface.name === name)?.surface);
+
 it('paths are built from route and Channel, the query from allowed parameters', () => {
-  const chat = required(openaiDriver.surfaces.find(({ name }) => name === 'chat_completions'));
-  const messages = required(anthropicDriver.surfaces.find(({ name }) => name === 'messages'));
+  const chat = surfaceOf('chat_completions');
+  const messages = surfaceOf('messages');
   const channel = makeChannelRecord('https://a.example');
   const toPath = (change: object, surface = chat, query = '') =>
-    toUpstreamPath({ channel: { ...channel, ...change }, prefix: '/p', surface, upstreamModel: 'gpt 4/o', query });
+    toUpstreamPath({
+      channel: { ...channel, ...change },
+      prefix: '/p',
+      surface,
+      parameters: { id: 'a/b' },
+      upstreamModel: 'gpt 4/o',
+      query,
+    });
   expect(toPath({}, chat, 'key=1&x=2')).toBe('/p/v1/chat/completions');
   expect(toPath({}, messages, 'key=1&beta=true&beta=a%26b')).toBe('/p/v1/messages?beta=true&beta=a%26b');
   expect(toPath({ provider: 'AzureOpenAI', apiVersion: '2024-10-21' })).toBe(
     '/p/openai/deployments/gpt%204%2Fo/chat/completions?api-version=2024-10-21',
   );
   expect(toPath({ provider: 'AzureOpenAI' })).toBe('/p/openai/v1/chat/completions');
+  const templated = { ...chat, upstreamPath: '/v1beta/models/{model}:generateContent' };
+  expect(toPath({}, templated)).toBe('/p/v1beta/models/gpt%204%2Fo:generateContent');
+  expect(toPath({}, { ...chat, upstreamPath: '/v1/responses/{id}/cancel' })).toBe('/p/v1/responses/a%2Fb/cancel');
 });

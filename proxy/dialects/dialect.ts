@@ -5,17 +5,29 @@ import type { Usage } from '../../core/usage.ts';
 import type { JsonBody } from '../json-scan.ts';
 import type { PriceFields } from './price-fields.ts';
 
+/** What a call does, whatever the dialect calls it: it decides which stages a request goes through and how its answer is charged. */
+export type Operation = 'chat' | 'count_tokens' | 'embeddings' | 'models' | 'model' | 'key';
+
+/** Parts of the path that a surface names (`:model`), percent-decoded. */
+export type PathParameters = Readonly<Record<string, string>>;
+
 /** One path that clients may call. */
 export interface Surface {
   readonly name: string;
-  readonly method: 'GET' | 'POST';
-  /** as the router writes it */
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  /** as the router writes it, with `:name` for what the client fills in */
   readonly path: string;
+  /** in which the call is made and answered; a path of several dialects is listed once, and its answer goes by what the request tells */
   readonly dialect: Dialect;
   readonly scope: Scope;
-  readonly operation: 'chat' | 'count_tokens' | 'embeddings' | 'models' | 'model' | 'key';
-  /** what follows a channel's base URL; made from this table, never from what the client sent; empty where no provider is asked */
+  readonly operation: Operation;
+  /**
+   * What follows a channel's base URL; made from this table, never from what the client sent. `{model}` becomes the provider's name of the model, any other `{name}` the
+   * checked path parameter. Empty where no provider is asked.
+   */
   readonly upstreamPath: string;
+  /** what the client sends; `none` also where it is a POST */
+  readonly body: 'json' | 'none';
   /** whether it uses tokens that are counted */
   readonly metered: boolean;
   /** query parameters that go on to the provider */
@@ -78,12 +90,11 @@ export interface Meter {
   usage(): Metered | undefined;
 }
 
-/** All that is particular to one wire format. */
-export interface DialectDriver {
-  readonly dialect: Dialect;
+/** All that is particular to one kind of call of one wire format. */
+export interface SurfaceDriver {
   readonly surfaces: readonly Surface[];
-  /** Reads what matters of a parsed body; refuses (`invalid_request`) what a provider might read in another way. */
-  parseShape(body: Body, surface: Surface): { readonly shape: RequestShape } | { readonly refusal: Refusal };
+  /** Reads what matters of a parsed body and of the path; refuses (`invalid_request`) what a provider might read in another way. */
+  parseShape(body: Body, surface: Surface, parameters: PathParameters): { readonly shape: RequestShape } | { readonly refusal: Refusal };
   /** What the model reads of a body whose shape was found right. */
   measure(body: JsonBody, surface: Surface): Prompt;
   /** What else of a body changes its price. */
@@ -93,4 +104,14 @@ export interface DialectDriver {
   /** Whether `spliceFor` asks the provider for a usage chunk that the client did not ask for. */
   withholdsUsage(surface: Surface, shape: RequestShape): boolean;
   makeMeter(options: MeterOptions): Meter;
+}
+
+/** A surface and what knows its wire format; no driver where the gateway answers by itself. */
+export interface Endpoint {
+  readonly surface: Surface;
+  readonly driver: SurfaceDriver | undefined;
+}
+
+export function toEndpoints(driver: SurfaceDriver): readonly Endpoint[] {
+  return driver.surfaces.map((surface) => ({ surface, driver }));
 }

@@ -1,30 +1,31 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { anthropicDriver } from './anthropic.ts';
-import type { Body, DialectDriver, RequestShape, Surface } from './dialect.ts';
-import { openaiDriver } from './openai.ts';
+import { messagesDriver } from './anthropic/messages.ts';
+import type { Body, RequestShape, Surface, SurfaceDriver } from './dialect.ts';
+import { endpoints } from './endpoints.ts';
+import { chatCompletionsDriver } from './openai/chat-completions.ts';
+import { embeddingsDriver } from './openai/embeddings.ts';
 
-const drivers = [openaiDriver, anthropicDriver];
+const chat = surfaceOf(chatCompletionsDriver);
+const embeddings = surfaceOf(embeddingsDriver);
+const messages = surfaceOf(messagesDriver);
 
-function surfaceOf(driver: DialectDriver, operation: Surface['operation']): Surface {
-  const surface = driver.surfaces.find((each) => each.operation === operation);
-  if (surface === undefined) throw new Error(`no surface for ${operation}`);
+function surfaceOf({ surfaces }: SurfaceDriver, name?: string): Surface {
+  const surface = surfaces.find((each) => name === undefined || each.name === name);
+  if (surface === undefined) throw new Error('a driver without a surface');
   return surface;
 }
-const chat = surfaceOf(openaiDriver, 'chat');
-const embeddings = surfaceOf(openaiDriver, 'embeddings');
-const messages = surfaceOf(anthropicDriver, 'chat');
 
-function shapeOf(driver: DialectDriver, body: Body, surface: Surface): RequestShape {
-  const parsed = driver.parseShape(body, surface);
+function shapeOf(driver: SurfaceDriver, body: Body, surface: Surface): RequestShape {
+  const parsed = driver.parseShape(body, surface, {});
   if ('refusal' in parsed) throw new Error(parsed.refusal.message);
   return parsed.shape;
 }
 
 describe('the surfaces', () => {
   it('are those of the documentation', () => {
-    const lines = drivers.flatMap(({ surfaces }) =>
-      surfaces.map(({ method, path, scope, metered }) => `${method} ${path} ${scope}${metered ? ' metered' : ''}`),
+    const lines = endpoints.map(
+      ({ surface: { method, path, scope, metered } }) => `${method} ${path} ${scope}${metered ? ' metered' : ''}`,
     );
     expect(lines).toEqual([
       'POST /v1/chat/completions chat metered',
@@ -40,10 +41,14 @@ describe('the surfaces', () => {
     ]);
   });
 
-  it('have one path each, and upstream paths without parameters', () => {
-    const all = drivers.flatMap(({ surfaces }) => surfaces);
-    expect(new Set(all.map(({ method, path }) => `${method} ${path}`)).size).toBe(all.length);
-    for (const { upstreamPath } of all) expect(upstreamPath).toMatch(/^\/v1(\/[a-z_]+)+$/);
+  it('have one path each; an upstream path holds no parameter but the model and what its own path names', () => {
+    expect(new Set(endpoints.map(({ surface: { method, path } }) => `${method} ${path}`)).size).toBe(endpoints.length);
+    for (const { surface, driver } of endpoints) {
+      if (driver === undefined) expect(surface.upstreamPath).toBe('');
+      else expect(surface.upstreamPath).toMatch(/^\/v1(beta)?(\/([a-z_]+|\{\w+\}))+(:[A-Za-z]+)?$/);
+      for (const [, name] of surface.upstreamPath.matchAll(/\{(\w+)\}/g))
+        expect(name === 'model' || surface.path.includes(`:${name}`)).toBe(true);
+    }
   });
 });
 
@@ -66,11 +71,11 @@ describe('the shape of an OpenAI request', () => {
       { otherModels: ['o3', 'o4', 'dall-e'] },
     ],
   ])('with %s', (_what, body, expected) =>
-    expect(shapeOf(openaiDriver, { model: 'gpt-4o', ...body }, chat)).toMatchObject({ model: 'gpt-4o', ...expected }),
+    expect(shapeOf(chatCompletionsDriver, { model: 'gpt-4o', ...body }, chat)).toMatchObject({ model: 'gpt-4o', ...expected }),
   );
 
   it('for embeddings has no output', () => {
-    expect(shapeOf(openaiDriver, { model: 'e', input: 'x', stream: true, max_tokens: 9 }, embeddings)).toMatchObject({
+    expect(shapeOf(embeddingsDriver, { model: 'e', input: 'x', stream: true, max_tokens: 9 }, embeddings)).toMatchObject({
       stream: false,
       maxOutputTokens: 0,
     });
@@ -80,7 +85,7 @@ describe('the shape of an OpenAI request', () => {
 describe('the shape of an Anthropic request', () => {
   it('has its model, stream and maximum, and what its tools name', () => {
     const body = { model: 'claude-sonnet-4-5', max_tokens: 64, stream: true, tools: [{ type: 'advisor', model: 'claude-opus-4-1' }] };
-    expect(shapeOf(anthropicDriver, body, messages)).toEqual({
+    expect(shapeOf(messagesDriver, body, messages)).toEqual({
       model: 'claude-sonnet-4-5',
       otherModels: ['claude-opus-4-1'],
       stream: true,
@@ -88,7 +93,7 @@ describe('the shape of an Anthropic request', () => {
       choices: 1,
       asksUsage: true,
     });
-    expect(shapeOf(anthropicDriver, body, surfaceOf(anthropicDriver, 'count_tokens'))).toMatchObject({ stream: false, maxOutputTokens: 0 });
+    expect(shapeOf(messagesDriver, body, surfaceOf(messagesDriver, 'count_tokens'))).toMatchObject({ stream: false, maxOutputTokens: 0 });
   });
 });
 
@@ -117,13 +122,13 @@ describe('a body is refused', () => {
   ];
   it.each(names)('for the model %o, in each dialect', (model) => {
     for (const [driver, surface] of [
-      [openaiDriver, chat],
-      [openaiDriver, embeddings],
-      [anthropicDriver, messages],
+      [chatCompletionsDriver, chat],
+      [embeddingsDriver, embeddings],
+      [messagesDriver, messages],
     ] as const) {
-      expect(driver.parseShape({ model }, surface)).toMatchObject({ refusal: { code: 'invalid_request', param: 'model' } });
-      expect(driver.parseShape({ model: 'ok', models: [model] }, surface)).toMatchObject({ refusal: { param: 'models' } });
-      expect(driver.parseShape({ model: 'ok', tools: [{ model }] }, surface)).toMatchObject({ refusal: { param: 'tools' } });
+      expect(driver.parseShape({ model }, surface, {})).toMatchObject({ refusal: { code: 'invalid_request', param: 'model' } });
+      expect(driver.parseShape({ model: 'ok', models: [model] }, surface, {})).toMatchObject({ refusal: { param: 'models' } });
+      expect(driver.parseShape({ model: 'ok', tools: [{ model }] }, surface, {})).toMatchObject({ refusal: { param: 'tools' } });
     }
   });
 
@@ -150,7 +155,7 @@ describe('a body is refused', () => {
     [{ model: 'a', 'model\u017f': ['b'] }, 'model\u017f'],
     [{ model: 'a', '\u017ftream': true }, '\u017ftream'],
   ])('for %o, naming %s', (body, param) => {
-    expect(openaiDriver.parseShape(body, chat)).toMatchObject({ refusal: { code: 'invalid_request', param } });
+    expect(chatCompletionsDriver.parseShape(body, chat, {})).toMatchObject({ refusal: { code: 'invalid_request', param } });
   });
 
   it.each([
@@ -158,35 +163,36 @@ describe('a body is refused', () => {
     [{ model: 'a', max_tokens: 0.5 }, 'max_tokens'],
     [{ model: 'a', Max_Tokens: 5 }, 'Max_Tokens'],
   ])('by the driver of Anthropic for %o, naming %s', (body, param) => {
-    expect(anthropicDriver.parseShape(body, messages)).toMatchObject({ refusal: { code: 'invalid_request', param } });
+    expect(messagesDriver.parseShape(body, messages, {})).toMatchObject({ refusal: { code: 'invalid_request', param } });
   });
 
   it('or has a shape; nothing is thrown', () => {
     const fields = ['model', 'models', 'tools', 'stream', 'stream_options', 'n', 'max_tokens', '__proto__'];
+    const driven = endpoints.flatMap(({ surface, driver }) => (driver === undefined ? [] : [{ surface, driver }]));
     const bodies = fc.dictionary(fc.oneof(fc.constantFrom(...fields), fc.string()), fc.jsonValue());
     fc.assert(
-      fc.property(bodies, fc.constantFrom(...drivers), (body, driver) => {
-        for (const surface of driver.surfaces) expect(Object.keys(driver.parseShape(body, surface))).toHaveLength(1);
+      fc.property(bodies, fc.constantFrom(...driven), (body, { surface, driver }) => {
+        expect(Object.keys(driver.parseShape(body, surface, {}))).toHaveLength(1);
       }),
     );
   });
 
   it('but names that providers use are taken', () => {
     for (const model of ['gpt-4o', 'meta-llama/Llama-3.1-8B', 'ft:gpt-4o:acme::x', '@cf/meta/llama-3', 'a..b', 'claude-3-5@20240620']) {
-      expect(shapeOf(openaiDriver, { model }, chat).model).toBe(model);
+      expect(shapeOf(chatCompletionsDriver, { model }, chat).model).toBe(model);
     }
   });
 });
 
 describe('what is spliced', () => {
-  const splice = (driver: DialectDriver, surface: Surface, body: Body, upstreamModel: string | undefined): unknown =>
+  const splice = (driver: SurfaceDriver, surface: Surface, body: Body, upstreamModel: string | undefined): unknown =>
     driver.spliceFor({ surface, shape: shapeOf(driver, body, surface), body, upstreamModel });
 
   it('is the model where the provider calls it otherwise', () => {
-    expect(splice(openaiDriver, chat, { model: 'a' }, 'a')).toEqual([]);
-    expect(splice(openaiDriver, chat, { model: 'a' }, 'b"c')).toEqual([{ field: 'model', json: '"b\\"c"' }]);
-    expect(splice(anthropicDriver, messages, { model: 'a', stream: true }, 'b')).toEqual([{ field: 'model', json: '"b"' }]);
-    expect(splice(anthropicDriver, messages, { model: 'a', stream: true }, undefined)).toEqual([]);
+    expect(splice(chatCompletionsDriver, chat, { model: 'a' }, 'a')).toEqual([]);
+    expect(splice(chatCompletionsDriver, chat, { model: 'a' }, 'b"c')).toEqual([{ field: 'model', json: '"b\\"c"' }]);
+    expect(splice(messagesDriver, messages, { model: 'a', stream: true }, 'b')).toEqual([{ field: 'model', json: '"b"' }]);
+    expect(splice(messagesDriver, messages, { model: 'a', stream: true }, undefined)).toEqual([]);
   });
 
   it.each([
@@ -201,14 +207,19 @@ describe('what is spliced', () => {
     [{ stream: false, stream_options: { include_usage: false } }, undefined],
   ])('is stream_options of a chat with %o: %o', (body, expected) => {
     const given = { model: 'a', ...body };
-    const splices = openaiDriver.spliceFor({ surface: chat, shape: shapeOf(openaiDriver, given, chat), body: given, upstreamModel: 'a' });
+    const splices = chatCompletionsDriver.spliceFor({
+      surface: chat,
+      shape: shapeOf(chatCompletionsDriver, given, chat),
+      body: given,
+      upstreamModel: 'a',
+    });
     expect(splices.map(({ field, json }) => [field, JSON.parse(json)])).toEqual(
       expected === undefined ? [] : [['stream_options', expected]],
     );
-    expect(openaiDriver.withholdsUsage(chat, shapeOf(openaiDriver, given, chat))).toBe(expected !== undefined);
+    expect(chatCompletionsDriver.withholdsUsage(chat, shapeOf(chatCompletionsDriver, given, chat))).toBe(expected !== undefined);
   });
 
   it('is nothing of that for embeddings', () => {
-    expect(splice(openaiDriver, embeddings, { model: 'a', stream: true }, 'a')).toEqual([]);
+    expect(splice(embeddingsDriver, embeddings, { model: 'a', stream: true }, 'a')).toEqual([]);
   });
 });

@@ -2,19 +2,20 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { estimateInputTokens, type Prompt } from '../../core/estimate.ts';
 import { scanJson } from '../json-scan.ts';
-import { anthropicDriver } from './anthropic.ts';
-import type { DialectDriver } from './dialect.ts';
-import { openaiDriver } from './openai.ts';
+import { messagesDriver } from './anthropic/messages.ts';
+import type { SurfaceDriver } from './dialect.ts';
+import { chatCompletionsDriver } from './openai/chat-completions.ts';
+import { embeddingsDriver } from './openai/embeddings.ts';
 
-function measure(driver: DialectDriver, operation: string, body: unknown): Prompt {
+function measure(driver: SurfaceDriver, body: unknown): Prompt {
   const scan = scanJson(Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)));
-  const surface = driver.surfaces.find((each) => each.operation === operation);
+  const surface = driver.surfaces[0];
   if (!scan.ok || surface === undefined) throw new Error('the test is wrong');
   return driver.measure(scan.body, surface);
 }
-const chat = (body: unknown): Prompt => measure(openaiDriver, 'chat', body);
-const messages = (body: unknown): Prompt => measure(anthropicDriver, 'chat', body);
-const embeddings = (input: unknown): Prompt => measure(openaiDriver, 'embeddings', { model: 'text-embedding-3-small', input });
+const chat = (body: unknown): Prompt => measure(chatCompletionsDriver, body);
+const messages = (body: unknown): Prompt => measure(messagesDriver, body);
+const embeddings = (input: unknown): Prompt => measure(embeddingsDriver, { model: 'text-embedding-3-small', input });
 const user = (...content: unknown[]): object => ({ model: 'm', messages: [{ role: 'user', content }] });
 const base64 = (bytes: number): string => Buffer.alloc(bytes).toString('base64');
 const none = { images: 0, audios: 0, audioBytes: 0, files: 0, fileBytes: 0 };

@@ -1,7 +1,7 @@
 import type { Check } from '../../core/decision.ts';
 import type { Refusal } from '../../core/refusals.ts';
 import { virtualKeyPattern } from '../../core/virtual-key.ts';
-import type { Body } from './dialect.ts';
+import type { Body, RequestShape, Splice } from './dialect.ts';
 
 /** The CRDs' pattern without the wildcards: a client names one model. */
 const modelPattern = /^[A-Za-z0-9._:/@-]{1,128}$/;
@@ -71,6 +71,11 @@ export function toOtherModels(body: Body): string[] {
   const models = Array.isArray(body['models']) ? body['models'] : [];
   const tools = Array.isArray(body['tools']) ? body['tools'].map((tool: Body) => tool['model']) : [];
   return [...new Set([...models, ...tools].filter((model) => typeof model === 'string'))];
+}
+
+/** The model's name as the provider knows it, where it is another. */
+export function spliceModel(shape: RequestShape, upstreamModel: string | undefined): readonly Splice[] {
+  return upstreamModel === undefined || upstreamModel === shape.model ? [] : [{ field: 'model', json: JSON.stringify(upstreamModel) }];
 }
 
 /** The number of a checked field; undefined for null and absent. */

@@ -35,7 +35,7 @@ export function fixPrices(exchange: Exchange, parts: PricingParts): Refusal | un
 function toCostShape({ shape, prompt, body, driver }: Exchange, learntOutputTokens: number | undefined): CostShape {
   const { maxOutputTokens, choices } = required(shape);
   const measured = required(prompt);
-  const { units = [], ...fields } = driver.toPriceFields(required(body).value);
+  const { units = [], ...fields } = required(driver).toPriceFields(required(body).value);
   return {
     ...fields,
     units: measured.audios > 0 ? [...units, 'audioInput'] : units,

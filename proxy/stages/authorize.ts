@@ -16,7 +16,7 @@ import { checkBodyHeaders, readBody } from '../read-body.ts';
  */
 export function authorize(exchange: Exchange, parts: Parts): Refusal | undefined | Promise<Refusal | undefined> {
   const refusal = firstRefusal(headerChecks, { exchange, parts, key: required(exchange.key) });
-  if (refusal !== undefined || exchange.surface.method !== 'POST') return refusal;
+  if (refusal !== undefined || exchange.surface.body === 'none') return refusal;
   return authorizeBody(exchange, parts);
 }
 
@@ -29,7 +29,7 @@ interface Subject {
 const headerChecks: readonly Check<Subject>[] = [
   ({ key, exchange }) => checkAddress(key, exchange.clientAddress),
   ({ key, exchange }) => checkScope(key, exchange.surface.scope),
-  ({ exchange }) => (exchange.surface.method === 'POST' ? checkContentType(exchange.request.headers['content-type']) : undefined),
+  ({ exchange }) => (exchange.surface.body === 'json' ? checkContentType(exchange.request.headers['content-type']) : undefined),
   ({ exchange, parts }) => checkBodyHeaders(exchange.request, parts.bodyBounds.maxBytes),
 ];
 
@@ -58,11 +58,12 @@ async function authorizeBody(exchange: Exchange, parts: Parts): Promise<Refusal 
   exchange.releaseBody = read.release;
   const scan = scanJson(read.bytes);
   if (!scan.ok) return scan.refusal;
-  const parsed = exchange.driver.parseShape(scan.body.value, exchange.surface);
+  const driver = required(exchange.driver);
+  const parsed = driver.parseShape(scan.body.value, exchange.surface, exchange.parameters);
   if ('refusal' in parsed) return parsed.refusal;
   if (showsKey(toModels(parsed.shape), required(exchange.presentedKey).reveal())) return keyForModel;
   exchange.shape = parsed.shape;
-  exchange.prompt = exchange.driver.measure(scan.body, exchange.surface);
+  exchange.prompt = driver.measure(scan.body, exchange.surface);
   exchange.body = shrinkBody(scan.body);
   return firstRefusal(bodyChecks, { exchange, parts, key: required(exchange.key) });
 }

@@ -64,22 +64,23 @@ function attempt(exchange: Exchange, parts: Parts, candidate: Candidate, ready: 
     credential: ready.credential,
     pool: ready.upstream.pool,
     request: toRequest(exchange, candidate, ready),
-    withholdUsage: exchange.driver.withholdsUsage(exchange.surface, required(exchange.shape)),
+    withholdUsage: required(exchange.driver).withholdsUsage(exchange.surface, required(exchange.shape)),
     onProgress: () => renewWhenDue(exchange, parts, performance.now()),
   });
 }
 
-function toBody(exchange: Exchange, { upstreamModel }: Candidate): Buffer {
+function toBody(exchange: Exchange, { upstreamModel }: Candidate): Buffer | undefined {
   const { driver, surface } = exchange;
+  if (surface.body === 'none') return undefined;
   const body = required(exchange.body);
-  const splices = driver.spliceFor({ surface, shape: required(exchange.shape), body: body.value, upstreamModel });
+  const splices = required(driver).spliceFor({ surface, shape: required(exchange.shape), body: body.value, upstreamModel });
   return spliceJson(body, splices);
 }
 
 interface Ready {
   readonly upstream: Upstream;
   readonly credential: ChannelCredential | undefined;
-  readonly body: Buffer;
+  readonly body: Buffer | undefined;
 }
 
 function toRequest(
@@ -89,7 +90,14 @@ function toRequest(
 ): Dispatcher.DispatchOptions {
   return {
     origin: upstream.origin,
-    path: toUpstreamPath({ channel, prefix: upstream.pathPrefix, surface: exchange.surface, upstreamModel, query: exchange.target.query }),
+    path: toUpstreamPath({
+      channel,
+      prefix: upstream.pathPrefix,
+      surface: exchange.surface,
+      parameters: exchange.parameters,
+      upstreamModel,
+      query: exchange.target.query,
+    }),
     method: exchange.surface.method,
     headers: toUpstreamHeaders({
       client: exchange.request.rawHeaders,
@@ -97,9 +105,9 @@ function toRequest(
       channel,
       credential: credential?.secret.reveal(),
       dialect: exchange.dialect,
-      contentType: 'application/json',
+      contentType: body === undefined ? undefined : 'application/json',
     }),
-    body,
+    ...(body === undefined ? {} : { body }),
     // undici's own timers: none of ours per chunk
     headersTimeout: channel.timeouts.firstByteMs,
     bodyTimeout: channel.timeouts.idleMs,

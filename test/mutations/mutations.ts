@@ -402,9 +402,9 @@ export const mutations: readonly Mutation[] = [
   {
     id: 'usage-shown',
     bug: 'the usage chunk that only the gateway asked for reaches the client (meter)',
-    edits: [{ file: 'proxy/dialects/openai-meter.ts', find: 'return !isUsageChunk;', replace: 'return true;' }],
+    edits: [{ file: 'proxy/dialects/openai/stream-meter.ts', find: 'return !isUsageChunk;', replace: 'return true;' }],
     test: {
-      file: 'proxy/dialects/openai-meter.test.ts',
+      file: 'proxy/dialects/openai/stream-meter.test.ts',
       name: 'what is withheld > is the usage chunk, also in the middle of one network chunk',
     },
   },
@@ -414,7 +414,7 @@ export const mutations: readonly Mutation[] = [
     edits: [
       {
         file: 'proxy/stages/forward.ts',
-        find: 'withholdUsage: exchange.driver.withholdsUsage(exchange.surface, required(exchange.shape))',
+        find: 'withholdUsage: required(exchange.driver).withholdsUsage(exchange.surface, required(exchange.shape))',
         replace: 'withholdUsage: false',
       },
     ],
@@ -1993,7 +1993,11 @@ export const mutations: readonly Mutation[] = [
     id: 'maximum-of-zero',
     bug: 'a request with a maximum of 0, which some servers take for none, reserves nothing for its answer',
     edits: [
-      { file: 'proxy/dialects/openai.ts', find: 'maximums.length === 0 || maximums.includes(0) ?', replace: 'maximums.length === 0 ?' },
+      {
+        file: 'proxy/dialects/openai/chat-completions.ts',
+        find: 'maximums.length === 0 || maximums.includes(0) ?',
+        replace: 'maximums.length === 0 ?',
+      },
     ],
     test: { file: 'proxy/dialects/driver.test.ts', name: 'the shape of an OpenAI request > with a maximum of 0, which bounds nothing' },
   },

@@ -1,15 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { anthropicDriver } from './anthropic.ts';
-import type { Meter } from './dialect.ts';
+import { messagesDriver } from './messages.ts';
+import type { Meter } from '../dialect.ts';
 
-const surface = anthropicDriver.surfaces.find(({ operation }) => operation === 'chat');
-const counting = anthropicDriver.surfaces.find(({ operation }) => operation === 'count_tokens');
+const surface = messagesDriver.surfaces.find(({ operation }) => operation === 'chat');
+const counting = messagesDriver.surfaces.find(({ operation }) => operation === 'count_tokens');
 if (surface === undefined || counting === undefined) throw new Error('surfaces are missing');
 const estimatedInputTokens = 33;
 
-const file = (name: string): Buffer => readFileSync(new URL(`testdata/${name}`, import.meta.url));
-const meterOf = (stream = true): Meter => anthropicDriver.makeMeter({ surface, stream, withholdUsage: false, estimatedInputTokens });
+const file = (name: string): Buffer => readFileSync(new URL(`../testdata/${name}`, import.meta.url));
+const meterOf = (stream = true): Meter => messagesDriver.makeMeter({ surface, stream, withholdUsage: false, estimatedInputTokens });
 
 describe.each([
   ['anthropic-text.sse', { inputTokens: 25, cachedInputTokens: 0, outputTokens: 15 }, true],
@@ -78,7 +78,7 @@ it.each([
 });
 
 it('counting tokens uses none', () => {
-  const meter = anthropicDriver.makeMeter({ surface: counting, stream: false, withholdUsage: false, estimatedInputTokens });
+  const meter = messagesDriver.makeMeter({ surface: counting, stream: false, withholdUsage: false, estimatedInputTokens });
   const chunk = Buffer.from('{"input_tokens": 2095}');
   expect(meter.push(chunk)).toEqual([chunk]);
   expect(meter.end()).toEqual([]);

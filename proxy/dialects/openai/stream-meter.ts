@@ -1,9 +1,9 @@
-import { emptyUsage, parseOpenAIUsage, parseTiers, type Usage } from '../../core/usage.ts';
-import { joinNeighbours, makeEventSplitter, type StreamEvent } from '../event-stream.ts';
-import type { Body, Meter, MeterOptions } from './dialect.ts';
-import { parseJson } from './member-scan.ts';
-import { makeOutputCount } from './output-count.ts';
-import { isObject } from './request-fields.ts';
+import { emptyUsage, parseOpenAIUsage, parseTiers, type Usage } from '../../../core/usage.ts';
+import { joinNeighbours, makeEventSplitter, type StreamEvent } from '../../event-stream.ts';
+import type { Body, Meter, MeterOptions } from '../dialect.ts';
+import { parseJson } from '../member-scan.ts';
+import { makeOutputCount } from '../output-count.ts';
+import { isObject } from '../request-fields.ts';
 
 /**
  * Meter of a chat completion stream. Usage is in the last chunk, whose `choices` are empty when it was asked for by

@@ -1,10 +1,10 @@
-import { type Check, firstRefusal } from '../../core/decision.ts';
-import type { Refusal } from '../../core/refusals.ts';
-import { parseAnthropicUsage } from '../../core/usage.ts';
-import { makeAnthropicStreamMeter } from './anthropic-meter.ts';
-import type { Body, DialectDriver, Meter, MeterOptions, RequestShape, Splice, SpliceOptions, Surface } from './dialect.ts';
-import { makeFreeMeter, makeJsonMeter } from './json-meter.ts';
-import { type Media, measurePrompt } from './measure-prompt.ts';
+import { type Check, firstRefusal } from '../../../core/decision.ts';
+import type { Refusal } from '../../../core/refusals.ts';
+import { parseAnthropicUsage } from '../../../core/usage.ts';
+import { makeAnthropicStreamMeter } from './stream-meter.ts';
+import type { Body, SurfaceDriver, Meter, MeterOptions, RequestShape, Surface } from '../dialect.ts';
+import { makeFreeMeter, makeJsonMeter } from '../json-meter.ts';
+import { type Media, measurePrompt } from '../measure-prompt.ts';
 import { toAnthropicPriceFields } from './price-fields.ts';
 import {
   checkBoolean,
@@ -14,9 +14,10 @@ import {
   checkModels,
   checkTools,
   isObject,
+  spliceModel,
   toNumber,
   toOtherModels,
-} from './request-fields.ts';
+} from '../request-fields.ts';
 
 const anthropic = { dialect: 'Anthropic' } as const;
 /** SDKs mark calls of their beta interface with `?beta=true` */
@@ -29,6 +30,7 @@ const messages = {
   scope: 'chat',
   operation: 'chat',
   upstreamPath: '/v1/messages',
+  body: 'json',
   metered: true,
   allowedQuery: betaQuery,
 } as const;
@@ -39,19 +41,16 @@ const countTokens = {
   scope: 'chat',
   operation: 'count_tokens',
   upstreamPath: '/v1/messages/count_tokens',
+  body: 'json',
   metered: false,
   allowedQuery: betaQuery,
 } as const;
-const read = { ...anthropic, method: 'GET', scope: 'read', upstreamPath: '/v1/models', metered: false, allowedQuery: [] } as const;
 
-/** `/v1/models` without the prefix belongs to two dialects and is listed once, in OpenAI's table. */
 const surfaces: readonly Surface[] = [
   { ...messages, path: '/v1/messages' },
   { ...countTokens, path: '/v1/messages/count_tokens' },
   { ...messages, path: '/anthropic/v1/messages' },
   { ...countTokens, path: '/anthropic/v1/messages/count_tokens' },
-  { ...read, name: 'models', path: '/anthropic/v1/models', operation: 'models' },
-  { ...read, name: 'model', path: '/anthropic/v1/models/:model', operation: 'model' },
 ];
 
 const checks: readonly Check<Body>[] = [
@@ -63,14 +62,13 @@ const checks: readonly Check<Body>[] = [
   checkInteger('max_tokens', 0),
 ];
 
-/** The Anthropic wire format. Source: Anthropic API reference, "Messages", "Count Message tokens". */
-export const anthropicDriver: DialectDriver = {
-  dialect: 'Anthropic',
+/** Source: Anthropic API reference, "Messages", "Count Message tokens". */
+export const messagesDriver: SurfaceDriver = {
   surfaces,
   parseShape,
   measure: (body) => measurePrompt(body, toMedia),
   toPriceFields: toAnthropicPriceFields,
-  spliceFor,
+  spliceFor: ({ shape, upstreamModel }) => spliceModel(shape, upstreamModel),
   withholdsUsage: () => false,
   makeMeter,
 };
@@ -97,10 +95,6 @@ function toMedia(part: Body): Media | undefined {
   const data = typeof source['data'] === 'string' ? source['data'] : undefined;
   if (part['type'] === 'image') return { kind: 'image', data };
   return part['type'] === 'document' ? { kind: 'file', data } : undefined;
-}
-
-function spliceFor({ shape, upstreamModel }: SpliceOptions): readonly Splice[] {
-  return upstreamModel === undefined || upstreamModel === shape.model ? [] : [{ field: 'model', json: JSON.stringify(upstreamModel) }];
 }
 
 function makeMeter(options: MeterOptions): Meter {

@@ -1,9 +1,9 @@
-import { emptyUsage, parseAnthropicUsage, parseTiers, type Usage } from '../../core/usage.ts';
-import { makeEventSplitter, type StreamEvent } from '../event-stream.ts';
-import type { Body, Meter, MeterOptions } from './dialect.ts';
-import { parseJson } from './member-scan.ts';
-import { makeOutputCount } from './output-count.ts';
-import { isObject } from './request-fields.ts';
+import { emptyUsage, parseAnthropicUsage, parseTiers, type Usage } from '../../../core/usage.ts';
+import { makeEventSplitter, type StreamEvent } from '../../event-stream.ts';
+import type { Body, Meter, MeterOptions } from '../dialect.ts';
+import { parseJson } from '../member-scan.ts';
+import { makeOutputCount } from '../output-count.ts';
+import { isObject } from '../request-fields.ts';
 
 /**
  * Meter of a Messages stream: `message_start` tells the input, each `message_delta` the output so far (cumulative; fields may be null).

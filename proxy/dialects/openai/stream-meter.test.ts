@@ -1,16 +1,17 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import type { Meter } from './dialect.ts';
-import { openaiDriver } from './openai.ts';
+import type { Meter } from '../dialect.ts';
+import { chatCompletionsDriver } from './chat-completions.ts';
+import { embeddingsDriver } from './embeddings.ts';
 
-const surface = openaiDriver.surfaces.find(({ operation }) => operation === 'chat');
-if (surface === undefined) throw new Error('no chat surface');
-const embeddings = openaiDriver.surfaces.find(({ operation }) => operation === 'embeddings') ?? surface;
+const [surface] = chatCompletionsDriver.surfaces;
+const [embeddings] = embeddingsDriver.surfaces;
+if (surface === undefined || embeddings === undefined) throw new Error('surfaces are missing');
 const estimatedInputTokens = 33;
 
-const file = (name: string): Buffer => readFileSync(new URL(`testdata/${name}`, import.meta.url));
+const file = (name: string): Buffer => readFileSync(new URL(`../testdata/${name}`, import.meta.url));
 const meterOf = (withholdUsage: boolean, stream = true): Meter =>
-  openaiDriver.makeMeter({ surface, stream, withholdUsage, estimatedInputTokens });
+  chatCompletionsDriver.makeMeter({ surface, stream, withholdUsage, estimatedInputTokens });
 
 function play(meter: Meter, chunks: readonly Buffer[]): string {
   return Buffer.concat([...chunks.flatMap((chunk) => [...meter.push(chunk)]), ...meter.end()]).toString();
@@ -145,14 +146,14 @@ describe('a JSON answer', () => {
   ])('%s, cut at every byte', (name, on, usage) => {
     const bytes = file(name);
     for (let place = 0; place < bytes.length; place += 1) {
-      const meter = openaiDriver.makeMeter({ surface: on, stream: false, withholdUsage: false, estimatedInputTokens });
+      const meter = chatCompletionsDriver.makeMeter({ surface: on, stream: false, withholdUsage: false, estimatedInputTokens });
       expect(play(meter, [bytes.subarray(0, place), bytes.subarray(place)])).toBe(bytes.toString());
       expect(meter.usage()).toMatchObject({ usage, exact: true });
     }
   });
 
   it('of many megabytes has its usage at the end', () => {
-    const meter = openaiDriver.makeMeter({ surface: embeddings, stream: false, withholdUsage: false, estimatedInputTokens });
+    const meter = embeddingsDriver.makeMeter({ surface: embeddings, stream: false, withholdUsage: false, estimatedInputTokens });
     meter.push(Buffer.from('{"object":"list","data":[{"embedding":"'));
     for (let index = 0; index < 64; index += 1) meter.push(Buffer.from('A'.repeat(65_536)));
     meter.push(Buffer.from('"}],"usage":{"prompt_tokens":8,"total_tokens":8}}'));
@@ -163,7 +164,7 @@ describe('a JSON answer', () => {
     const broken = meterOf(false, false);
     broken.push(file('openai-chat.json').subarray(0, 400));
     expect(broken.usage()).toMatchObject({ usage: { inputTokens: estimatedInputTokens, outputTokens: 100 }, exact: false });
-    const embedding = openaiDriver.makeMeter({ surface: embeddings, stream: false, withholdUsage: false, estimatedInputTokens });
+    const embedding = embeddingsDriver.makeMeter({ surface: embeddings, stream: false, withholdUsage: false, estimatedInputTokens });
     embedding.push(Buffer.from('{"data":['));
     expect(embedding.usage()).toMatchObject({ usage: { inputTokens: estimatedInputTokens, outputTokens: 0 }, exact: false });
   });

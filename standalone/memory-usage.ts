@@ -8,12 +8,15 @@ import type { MemoryCounters } from '../proxy/counters/memory.ts';
 export interface MemoryUsage {
   /** what the counters tell */
   take(event: UsageEvent): void;
+  /** a request of this key that is still running was charged what has flowed so far */
+  noteSpending(keyId: string): void;
   toFeed(counters: Pick<MemoryCounters, 'dumpBudgets' | 'restoreBudgets' | 'resetBudgets'>): UsageFeed;
 }
 
 /** What is used and spent where one process does everything: entries wait here until they are read, and budgets are those of the counters. `after`: ids of a former run are before ours. */
 export function makeMemoryUsage({ now, after }: { now: () => number; after: readonly string[] }): MemoryUsage {
   const waiting = new Map<string, UsageEntry[]>();
+  let spending = new Set<string>();
   let last = after.toSorted(compareStreamIds).at(-1) ?? firstStreamId;
 
   /** After every other, also when the clock goes back. */
@@ -37,6 +40,7 @@ export function makeMemoryUsage({ now, after }: { now: () => number; after: read
       waiting.set(tag, entries);
       entries.push({ id: nextId(), event });
     },
+    noteSpending: (keyId) => void spending.add(keyId),
     toFeed: (counters) => ({
       source: {
         connected: true,
@@ -55,6 +59,11 @@ export function makeMemoryUsage({ now, after }: { now: () => number; after: read
         async read(keyIds) {
           const spend = counters.dumpBudgets();
           return keyIds.map((keyId) => ({ epoch: 'memory', answeredEpoch: 'memory', windows: toWindows(spend[keyId]) }));
+        },
+        takeSpending() {
+          const taken = [...spending];
+          spending = new Set();
+          return taken;
         },
         async raise(known) {
           counters.restoreBudgets(Object.fromEntries(known.map(({ keyId, spent }) => [keyId, Object.fromEntries(spent)])));

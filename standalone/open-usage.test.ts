@@ -48,13 +48,22 @@ async function run(directory: string) {
   });
   onTestFinished(() => metrics.close());
   let requests = 0;
+  const toAdmission = (nanoUsd: number): Admission => {
+    const requestId = `${process.hrtime.bigint()}-${(requests += 1)}`;
+    const money = { budgets, boundNanoUsd: nanoUsd, floorNanoUsd: 0 };
+    return { requestId, keyId, bearer: { uid: 'u', gen: 1, credentialId: 'c' }, windows: [], tokens: 0, money, holdMs: 30_000 };
+  };
   return {
+    /** a request that is let in, has flowed so far, and does not end */
+    async begin(nanoUsd: number, flowedNanoUsd: number): Promise<void> {
+      const admission = toAdmission(nanoUsd);
+      expect(await counters.admit(admission)).toMatchObject({ outcome: 'admitted' });
+      counters.renew(admission, 0, flowedNanoUsd);
+    },
     /** 'admitted' or not */
     async use(nanoUsd: number): Promise<string> {
-      const requestId = `${process.hrtime.bigint()}-${(requests += 1)}`;
-      const bearer = { uid: 'u', gen: 1, credentialId: 'c' };
-      const money = { budgets, boundNanoUsd: nanoUsd, floorNanoUsd: 0 };
-      const admission: Admission = { requestId, keyId, bearer, windows: [], tokens: 0, money, holdMs: 30_000 };
+      const admission = toAdmission(nanoUsd);
+      const { requestId } = admission;
       const { outcome } = await counters.admit(admission);
       if (outcome !== 'admitted') return outcome;
       const event = { requestId, keyId, dialect: 'OpenAI', status: 200, usage: emptyUsage, costNanoUsd: nanoUsd, durationMs: 1 } as const;
@@ -96,6 +105,18 @@ it('what was spent survives a restart, and a crash but for the last moments', as
   expect(await third.use(300)).toBe('exhausted');
   await Promise.all([second.end(), third.end()]);
   expect(stored(directory)).toMatchObject({ requests: 2, costNanoUsd: 900 });
+});
+
+it('what a running request has spent so far survives a crash', async () => {
+  const directory = makeTemporaryDirectory('usage');
+  const first = await run(directory);
+  await first.begin(900, 600);
+  await untilHolds(() => expect(stored(directory)).toMatchObject({ requests: 0, spent: { [day]: 600 } }));
+  // the first one is never told that it ends
+  const second = await run(directory);
+  expect(await second.use(500)).toBe('exhausted');
+  expect(await second.use(400)).toBe('admitted');
+  await Promise.all([first.end(), second.end()]);
 });
 
 it('a reset by annotation holds for the counters of this process', async () => {

@@ -8,7 +8,7 @@ import type { Log } from '../runtime/log.ts';
 import type { Metrics } from '../runtime/metrics.ts';
 import { makeRedisLink } from '../runtime/redis-link.ts';
 import { toRedisSource } from '../runtime/redis-settings.ts';
-import { makeMemoryUsage } from './memory-usage.ts';
+import { makeMemoryUsage, type MemoryUsage } from './memory-usage.ts';
 import { makeUsageFile } from './usage-file.ts';
 
 export interface StandaloneUsageOptions {
@@ -46,5 +46,16 @@ export async function openUsage(
     { event: 'limits_per_process', keys: checkpoints[0]?.keys.length ?? 0, readable: unreadable.size === 0 },
     'without Redis limits are counted by this process alone and start anew with it; what was spent is kept',
   );
-  return { counters, usage: { ...kept, feed: memory.toFeed(counters) }, close: async () => {} };
+  return { counters: noteRunning(counters, memory), usage: { ...kept, feed: memory.toFeed(counters) }, close: async () => {} };
+}
+
+/** A long answer is charged while it flows, and only its end is told by an entry: a crash must not forget all of it. */
+function noteRunning(counters: Counters, { noteSpending }: Pick<MemoryUsage, 'noteSpending'>): Counters {
+  return {
+    ...counters,
+    renew(admission, tokens, costNanoUsd) {
+      counters.renew(admission, tokens, costNanoUsd);
+      if (admission.money !== undefined) noteSpending(admission.keyId);
+    },
+  };
 }

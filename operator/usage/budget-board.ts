@@ -37,6 +37,8 @@ export interface BudgetBoard {
   readonly connected: boolean;
   /** in the order of the question */
   read(keyIds: readonly string[]): Promise<readonly StoredBudgets[]>;
+  /** keys that have spent since this was asked last although no entry tells of it, where that would be lost with this process; Redis keeps it */
+  takeSpending?(): readonly string[];
   /** raises what stands to what is known; never lowers */
   raise(known: readonly KnownSpend[]): Promise<void>;
   /** gives what was spent in the windows that it has set to 0 */

@@ -206,7 +206,8 @@ export class UsageKeeper {
   }
 
   async #read(): Promise<void> {
-    const { source } = this.#options.feed;
+    const { source, board } = this.#options.feed;
+    for (const keyId of board.takeSpending?.() ?? []) this.#writer.touch(keyId);
     if (!source.connected) return;
     if (!this.#opened) {
       for (const place of await source.open()) this.#ledger.open(place);

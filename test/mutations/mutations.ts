@@ -2192,4 +2192,16 @@ export const mutations: readonly Mutation[] = [
     edits: [{ file: 'proxy/counters/budget.lua', find: '    if money.epoch then', replace: '    if true then' }],
     test: { file: 'test/redis/budgets.test.ts', name: 'what was decided while Redis was away is spent when it is back' },
   },
+  {
+    id: 'flowing-forgotten',
+    bug: 'without Redis what a running request has spent is written down only when it ends',
+    edits: [
+      {
+        file: 'standalone/open-usage.ts',
+        find: 'if (admission.money !== undefined) noteSpending',
+        replace: 'if (admission.holdMs < 0) noteSpending',
+      },
+    ],
+    test: { file: 'standalone/open-usage.test.ts', name: 'what a running request has spent so far survives a crash' },
+  },
 ];

@@ -114,8 +114,12 @@ function toRefusal(answer: Extract<AdmitAnswer, { outcome: 'refused' }>): Refusa
   };
 }
 
-/** The bound is named, since a request may be refused for what it might cost while there is some left. */
+/** The bound is named, since a request may be refused for what it might cost while there is some left. What a whole budget does not hold is no better off when it renews. */
 function toExhausted({ period, limitNanoUsd, spentNanoUsd, reservedNanoUsd, resetMs }: BudgetState, boundNanoUsd: number): Refusal {
+  if (boundNanoUsd > limitNanoUsd) {
+    const amounts = `This request may cost ${formatNanoUsd(boundNanoUsd)} USD, and the whole ${period} budget of this key is ${formatNanoUsd(limitNanoUsd)} USD.`;
+    return { code: 'insufficient_quota', message: `${amounts} A shorter one may fit.`, shouldRetry: false };
+  }
   const frees = resetMs === undefined ? 'It does not renew by itself.' : `It renews in ${toSeconds(resetMs)}.`;
   const left = Math.max(0, limitNanoUsd - spentNanoUsd - reservedNanoUsd);
   return {

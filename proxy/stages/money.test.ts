@@ -69,7 +69,8 @@ describe('a budget', () => {
   });
 
   it('that does not hold what a request may cost refuses it, says so, and no SDK tries again', async () => {
-    const proxy = await start({ budget: { limitNanoUsd: 1_000_000 } });
+    const proxy = await start({ budget: { limitNanoUsd: 1_170_000 } });
+    expect((await postChat(proxy.url, { ...chatBody, max_tokens: 100 })).status).toBe(200);
     const response = await postChat(proxy.url, { ...chatBody, max_tokens: 100 });
     expect(response.status).toBe(429);
     expect(response.headers.get('x-should-retry')).toBe('false');
@@ -77,11 +78,23 @@ describe('a budget', () => {
     const { error } = (await response.json()) as { error: { type: string; code: string; message: string } };
     expect(error).toMatchObject({ type: 'insufficient_quota', code: 'insufficient_quota' });
     expect(error.message).toMatch(
-      /^The Monthly budget of this key is used up: of 0\.001 USD 0\.001 USD are left, and this request may cost 0\.001\d+ USD\. It renews in /,
+      /^The Monthly budget of this key is used up: of 0\.00117 USD 0\.001\d+ USD are left, and this request may cost 0\.001\d+ USD\. It renews in /,
     );
-    expect(proxy.counters.settlements).toEqual([]);
+    expect(proxy.counters.settlements).toHaveLength(1);
     // a shorter answer fits
     expect((await postChat(proxy.url, { ...chatBody, max_tokens: 10 })).status).toBe(200);
+  });
+
+  it('that could not hold what a request may cost if nothing were spent tells no time to come back', async () => {
+    const proxy = await start({ budget: { limitNanoUsd: 1_000_000 } });
+    const response = await postChat(proxy.url, { ...chatBody, max_tokens: 100 });
+    expect(response.status).toBe(429);
+    expect(response.headers.get('x-should-retry')).toBe('false');
+    expect([response.headers.get('retry-after'), response.headers.get('retry-after-ms')]).toEqual([null, null]);
+    const { error } = (await response.json()) as { error: { code: string; message: string } };
+    expect(error.code).toBe('insufficient_quota');
+    expect(error.message).toMatch(/^This request may cost 0\.001\d+ USD, and the whole Monthly budget of this key is 0\.001 USD\./);
+    expect(proxy.counters.settlements).toEqual([]);
   });
 
   it('is never spent beyond its limit by answers that are bounded, however many come at the same time', async () => {

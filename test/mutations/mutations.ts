@@ -2204,4 +2204,13 @@ export const mutations: readonly Mutation[] = [
     ],
     test: { file: 'standalone/open-usage.test.ts', name: 'what a running request has spent so far survives a crash' },
   },
+  {
+    id: 'never-fits-later',
+    bug: 'a request that a whole budget does not hold is told to come back when it renews',
+    edits: [{ file: 'proxy/stages/admit.ts', find: 'if (boundNanoUsd > limitNanoUsd) {', replace: 'if (boundNanoUsd < 0) {' }],
+    test: {
+      file: 'proxy/stages/money.test.ts',
+      name: 'a budget > that could not hold what a request may cost if nothing were spent tells no time to come back',
+    },
+  },
 ];

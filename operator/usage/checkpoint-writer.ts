@@ -83,6 +83,11 @@ export class CheckpointWriter {
     this.#plans[this.#options.ledger.bucketOf(keyId).index]?.touched.add(keyId);
   }
 
+  /** whether they are yet to be looked at */
+  isTouched(keyId: string): boolean {
+    return this.#plans[this.#options.ledger.bucketOf(keyId).index]?.touched.has(keyId) === true;
+  }
+
   /** Does what is due; `all`: everything, due or not. */
   async round({ all = false } = {}): Promise<void> {
     const nowMs = this.#options.clock.now();

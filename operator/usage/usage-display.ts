@@ -1,11 +1,13 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { KeyUsage } from '../../core/key-usage.ts';
-import type { VirtualKey, VirtualKeyUsage } from '../../core/resources.ts';
+import type { VirtualKey, VirtualKeyBudget, VirtualKeyUsage } from '../../core/resources.ts';
 import type { Clock } from '../../runtime/clock.ts';
-import { toUsageStatus } from './usage-status.ts';
+import { isSpendKnown, toUsageStatus } from './usage-status.ts';
 
 export interface UsageDisplayOptions {
   readonly usageOf: (keyId: string) => KeyUsage | undefined;
+  /** the key's budgets are yet to be looked at */
+  readonly isAwaited: (keyId: string) => boolean;
   readonly findKey: (keyId: string) => VirtualKey | undefined;
   /** a status is to be written anew */
   readonly onChange: (keyId: string, delayMs: number) => void;
@@ -66,8 +68,16 @@ export class UsageDisplay {
     // A clock of another leader that was ahead must not silence a key for long.
     const sinceMs = Math.abs(clock.now() - Date.parse(before?.asOf ?? '1970-01-01T00:00:00Z'));
     if (sinceMs < everyMs) return 'later';
-    const next = toUsageStatus(usage, virtualKey.spec.budgets ?? [], clock.now());
+    const { budgets = [] } = virtualKey.spec;
+    if (this.#awaitsSpend(usage, budgets)) return 'later';
+    const next = toUsageStatus(usage, budgets, clock.now());
     return next === undefined || isSame(next, before) ? undefined : next;
+  }
+
+  /** Else it would stand there for minutes that a key was used and has spent nothing. */
+  #awaitsSpend(usage: KeyUsage, budgets: readonly VirtualKeyBudget[]): boolean {
+    const { isAwaited, clock } = this.#options;
+    return isAwaited(usage.id) && !isSpendKnown(usage, budgets, clock.now());
   }
 }
 

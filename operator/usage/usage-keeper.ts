@@ -105,7 +105,14 @@ export class UsageKeeper {
       everyMs: this.#pace.checkpointMs,
       tell: (virtualKey, notice) => this.#tellNotice(virtualKey, notice),
     });
-    this.#display = new UsageDisplay({ usageOf, findKey, onChange, clock, everyMs: this.#pace.statusMs });
+    this.#display = new UsageDisplay({
+      usageOf,
+      isAwaited: (keyId) => this.#writer.isTouched(keyId),
+      findKey,
+      onChange,
+      clock,
+      everyMs: this.#pace.statusMs,
+    });
     this.#resets = new BudgetResets({
       ...options,
       board: feed.board,

@@ -18,6 +18,11 @@ export function toUsageStatus(usage: KeyUsage, budgets: readonly VirtualKeyBudge
   });
 }
 
+/** Whether the present window of each budget was ever read. */
+export function isSpendKnown({ spent }: KeyUsage, budgets: readonly VirtualKeyBudget[], nowMs: number): boolean {
+  return budgets.every(({ period }) => spent[toBudgetField(period, budgetWindowId(period, nowMs))] !== undefined);
+}
+
 function toBudgetStatus({ spent }: KeyUsage, { period, limit }: VirtualKeyBudget, nowMs: number) {
   const id = budgetWindowId(period, nowMs);
   const spentNanoUsd = spent[toBudgetField(period, id)] ?? 0;

@@ -360,6 +360,22 @@ describe('the status', () => {
       expect(written.filter((other) => other.atMs >= atMs && other.atMs < atMs + 1_000).length).toBeLessThanOrEqual(20);
   });
 
+  it('says what was spent as soon as it says that the key was used', async () => {
+    await world.start();
+    const names = Array.from({ length: 12 }, (_, index) => `k-${index}`);
+    for (const name of names) await world.applyKey(name, { budgets });
+    await world.advance(20_000);
+    for (const name of names) use(usd, `team/${name}`);
+    for (let second = 0; second < 30; second += 1) {
+      await world.advance(1_000);
+      for (const name of names) {
+        const usage = await shown(name);
+        if (usage !== undefined) expect([name, usage.requests, usage.budgets?.map(({ spent }) => spent)]).toEqual([name, 1, ['1', '1']]);
+      }
+    }
+    for (const name of names) expect(await shown(name)).toBeDefined();
+  });
+
   it('has the amounts of the spec', async () => {
     await begin();
     use(usd);

@@ -2213,4 +2213,10 @@ export const mutations: readonly Mutation[] = [
       name: 'a budget > that could not hold what a request may cost if nothing were spent tells no time to come back',
     },
   },
+  {
+    id: 'shown-unspent',
+    bug: 'the status tells of the use of a key before its budgets were looked at',
+    edits: [{ file: 'operator/usage/usage-display.ts', find: 'return isAwaited(usage.id) && ', replace: 'return isAwaited("") && ' }],
+    test: { file: 'operator/usage/usage.test.ts', name: 'the status > says what was spent as soon as it says that the key was used' },
+  },
 ];

@@ -74,8 +74,13 @@ export class BudgetResets {
     const { board, change, tell, clock, log } = this.#options;
     const parsed = parseReset(asked);
     if (!parsed.ok) {
-      if (this.#refused.get(keyId) !== asked) tell(virtualKey, toWarning('ResetAnnotationInvalid', parsed.message));
+      if (this.#refused.get(keyId) === asked) return;
       this.#refused.set(keyId, asked);
+      tell(virtualKey, toWarning('ResetAnnotationInvalid', parsed.message));
+      log.warn(
+        { event: 'reset_annotation_invalid', key: keyId, asked, reason: parsed.message },
+        'a budget is not reset by this annotation',
+      );
       return;
     }
     if (!board.connected) return;

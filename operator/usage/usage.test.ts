@@ -448,6 +448,9 @@ describe('a reset by annotation', () => {
     expect(events('ResetAnnotationInvalid').map(({ message }) => message)).toEqual([
       'the annotation keywright.dev/reset-budget may have one option, period= with one of Daily, Weekly, Monthly, Total: nothing is reset',
     ]);
+    // standalone shows nobody an Event
+    const told = world.logLines.map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(told.filter(({ event }) => event === 'reset_annotation_invalid')).toMatchObject([{ key: 'team/a', asked: 'now;period=Yearly' }]);
     expect(feed.spentOf('team/a', day)).toBe(usd);
   });
 

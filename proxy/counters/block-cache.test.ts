@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { channelHolder } from '../../core/hash-tag.ts';
 import { type BlockCache, makeBlockCache } from './block-cache.ts';
 import type { Admission, AdmitAnswer, Counters, LimitWindow } from './counters.ts';
 import { makeMemoryCounters } from './memory.ts';
@@ -33,8 +34,9 @@ function request(windows: readonly LimitWindow[], rest: Partial<Admission> = {})
 
 /** What the store says, remembered as a proxy does. */
 async function ask(admission: Admission): Promise<AdmitAnswer> {
+  const askedMs = nowMs;
   const answer = await counters.admit(admission);
-  blocks.note(admission, answer);
+  blocks.note(admission, answer, askedMs);
   return answer;
 }
 
@@ -104,6 +106,43 @@ describe('the block cache', () => {
     expect(blocks.find(request(windows))).toBeUndefined();
   });
 
+  it('lets go of what the store said before it knew of a settlement, also of what is still on its way', async () => {
+    const windows = [window('tpm', 100), window('rpm', 100)];
+    await ask(request(windows, { tokens: 90 }));
+    const late = request(windows, { tokens: 20 });
+    const askedMs = nowMs;
+    const answer = await counters.admit(late);
+    nowMs += 1;
+    blocks.freed({ keyId: 'team/app', requests: false });
+    blocks.note(late, answer, askedMs);
+    expect(blocks.find(request(windows, { tokens: 20 }))).toBeUndefined();
+    nowMs += 1;
+    blocks.note(late, answer, nowMs);
+    expect(blocks.find(request(windows, { tokens: 20 }))).toBeDefined();
+    blocks.freed({ keyId: 'team/other', requests: true });
+    expect(blocks.find(request(windows, { tokens: 20 }))).toBeDefined();
+    blocks.freed({ keyId: 'team/app', requests: false });
+    expect(blocks.find(request(windows, { tokens: 20 }))).toBeUndefined();
+  });
+
+  it('a refusal of requests alone is let go of only when requests were given back', async () => {
+    const windows = [window('rpm', 1)];
+    await ask(request(windows));
+    await ask(request(windows));
+    blocks.freed({ keyId: 'team/app', requests: false });
+    expect(blocks.find(request(windows))).toBeDefined();
+    blocks.freed({ keyId: 'team/app', requests: true });
+    expect(blocks.find(request(windows))).toBeUndefined();
+    const { bearer: _, ...ofChannel } = request(windows, { subject: 'channel' });
+    await ask(ofChannel);
+    await ask({ ...ofChannel, requestId: 'another' });
+    nowMs += 1;
+    blocks.freed({ keyId: 'team/app', requests: true });
+    expect(blocks.find(ofChannel)).toBeDefined();
+    blocks.freed({ keyId: channelHolder('team/app'), requests: true });
+    expect(blocks.find(ofChannel)).toBeUndefined();
+  });
+
   it('asks again after a minute, however far away a day window is', async () => {
     const windows = [window('rpd', 1)];
     await ask(request(windows));
@@ -143,7 +182,7 @@ describe('the block cache', () => {
     expect(blocks.find(request([], { concurrency }))).toBeUndefined();
     await ask(request([window('rpm', 1)]));
     const answer = await counters.admit(request([window('rpm', 1)]));
-    if (answer.outcome === 'refused') blocks.note(request([window('rpm', 1)]), { ...answer, degraded: true });
+    if (answer.outcome === 'refused') blocks.note(request([window('rpm', 1)]), { ...answer, degraded: true }, nowMs);
     expect(blocks.find(request([window('rpm', 1)]))).toBeUndefined();
   });
 

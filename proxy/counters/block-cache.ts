@@ -1,6 +1,8 @@
 import { amountOf } from './answers.ts';
 import type { Admission, AdmitAnswer, Settlement } from './counters.ts';
+import { withHolder } from './holder.ts';
 import { isSameBearer, limitsName } from './limits-name.ts';
+import type { Freed } from './pack-calls.ts';
 
 type Refused = Extract<AdmitAnswer, { outcome: 'refused' | 'exhausted' }>;
 
@@ -8,9 +10,13 @@ type Refused = Extract<AdmitAnswer, { outcome: 'refused' | 'exhausted' }>;
 export interface BlockCache {
   /** the answer that the store would give; undefined: it has to be asked */
   find(admission: Admission): Refused | undefined;
-  note(admission: Admission, answer: AdmitAnswer): void;
+  /** `askedMs`: the `now` of when it was asked for */
+  note(admission: Admission, answer: AdmitAnswer, askedMs: number): void;
   /** what this proxy gave back itself */
   settled(settlement: Settlement): void;
+  /** the store knows that this was given back: what it said before of that holds no more, also where its answer is still on its way here */
+  freed(freed: Freed): void;
+  readonly now: () => number;
   forget(keyId: string): void;
 }
 
@@ -32,42 +38,65 @@ const mostOfOneKey = 16;
 /** `now` in milliseconds of a clock that does not go back. */
 export function makeBlockCache({ now }: { now: () => number }): BlockCache {
   const blocks = new Map<string, Map<string, Block>>();
+  /** when something of a key was given back last, and when requests were */
+  const givenBack = new Map<string, { readonly anyMs: number; readonly requestsMs: number }>();
 
   const drop = (keyId: string, name: string): void => {
     const ofKey = blocks.get(keyId);
     ofKey?.delete(name);
     if (ofKey?.size === 0) blocks.delete(keyId);
   };
+  const dropFreed = ({ keyId, requests }: Freed): void => {
+    for (const [name, block] of blocks.get(keyId) ?? []) if (requests || isOfReservations(block)) drop(keyId, name);
+  };
+  const isFreedSince = (block: Block, askedMs: number): boolean => {
+    const last = givenBack.get(withHolder(block.admission).keyId);
+    return last !== undefined && (isOfReservations(block) ? last.anyMs : last.requestsMs) >= askedMs;
+  };
   return {
+    now,
     find(admission) {
       const name = limitsName(admission);
-      const block = blocks.get(admission.keyId)?.get(name);
+      const { keyId } = withHolder(admission);
+      const block = blocks.get(keyId)?.get(name);
       if (block === undefined) return undefined;
       const elapsedMs = now() - block.notedMs;
       if (elapsedMs < 0 || now() >= block.untilMs || !isSameBearer(block.admission, admission)) {
-        drop(admission.keyId, name);
+        drop(keyId, name);
         return undefined;
       }
       return holdsFor(block, admission) ? later(block.answer, elapsedMs) : undefined;
     },
-    note(admission, answer) {
+    note(admission, answer, askedMs) {
       const keptMs = toKeptMs(answer);
       if (keptMs === undefined || (answer.outcome !== 'refused' && answer.outcome !== 'exhausted')) return;
-      const ofKey = blocks.get(admission.keyId) ?? new Map<string, Block>();
-      ofKey.set(limitsName(admission), { admission, answer, notedMs: now(), untilMs: now() + keptMs });
-      blocks.set(admission.keyId, ofKey);
+      const block = { admission, answer, notedMs: now(), untilMs: now() + keptMs };
+      if (isFreedSince(block, askedMs)) return;
+      const { keyId } = withHolder(admission);
+      const ofKey = blocks.get(keyId) ?? new Map<string, Block>();
+      ofKey.set(limitsName(admission), block);
+      blocks.set(keyId, ofKey);
       dropOldest(ofKey, mostOfOneKey);
       dropOldest(blocks, mostKeys);
     },
-    settled({ keyId, refundRequest }) {
-      for (const [name, { admission, answer }] of blocks.get(keyId) ?? []) {
-        // tokens that were booked now may also make the wait longer than that for requests
-        const isOfTokens = admission.windows.some(({ unit }) => unit === 'tokens');
-        if (refundRequest || answer.outcome === 'exhausted' || isOfTokens) drop(keyId, name);
-      }
+    settled: (settlement) => dropFreed({ keyId: withHolder(settlement).keyId, requests: settlement.refundRequest }),
+    freed(freed) {
+      const { keyId, requests } = freed;
+      const requestsMs = requests ? now() : (givenBack.get(keyId)?.requestsMs ?? -Infinity);
+      // the latest last
+      givenBack.delete(keyId);
+      givenBack.set(keyId, { anyMs: now(), requestsMs });
+      dropOldest(givenBack, mostKeys);
+      dropFreed(freed);
     },
     forget: (keyId) => void blocks.delete(keyId),
   };
+}
+
+/** Of requests alone it stays true when others end. */
+function isOfReservations({ admission, answer }: Block): boolean {
+  // tokens that were booked now may also make the wait longer than that for requests
+  return answer.outcome === 'exhausted' || admission.windows.some(({ unit }) => unit === 'tokens');
 }
 
 /** Undefined: not to be remembered. */

@@ -61,8 +61,10 @@ export function makeRedisCounters({
     help: '1 while a Redis throws keys away when it is full (maxmemory-policy is not noeviction): limits and budgets may then be forgotten; -1 while it has not told.',
     collect: (gauge) => gauge.set(admissions.evicts === undefined ? -1 : Number(admissions.evicts)),
   });
+  const blocks = makeBlockCache({ now: options.redisClock ?? (() => performance.now()) });
   const shared = makeSharedCounters({
     ...options,
+    onFreed: (freed) => blocks.freed(freed),
     random,
     failurePolicy,
     limitMode,
@@ -72,7 +74,7 @@ export function makeRedisCounters({
     where: describeRedis(toRedisAddress(shown.reveal())),
   });
   if (!remembers) return shared;
-  return makeFrontCounters({ shared, blocks: makeBlockCache({ now: options.redisClock ?? (() => performance.now()) }), metrics });
+  return makeFrontCounters({ shared, blocks, metrics });
 }
 
 function makeStore(options: RedisOptions): ScriptStore & { readonly evicts: boolean | undefined } {

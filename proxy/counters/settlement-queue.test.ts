@@ -75,6 +75,74 @@ describe('the settlement queue', () => {
     expect(queue.depth).toBe(0);
   });
 
+  describe('what must not wait', () => {
+    /** Tens are one part; of each, odd ones are wanted. */
+    const part = (tens: number) => {
+      const isOf = (item: number): boolean => Math.floor(item / 10) === tens;
+      const isWanted = (item: number): boolean => isOf(item) && item % 2 === 1;
+      return { isWanted, isWantedCall: isWanted, goesAlong: isOf };
+    };
+
+    it('is sent at once with what was before it, and nothing else', async () => {
+      const { queue, batches } = make();
+      for (const item of [12, 21, 13, 14]) queue.add(item);
+      await queue.hasten(part(1));
+      expect(batches).toEqual([[12, 13, 14]]);
+      expect(queue.depth).toBe(1);
+      expect(queue.hasten(part(1))).toBeUndefined();
+      await queue.flush();
+      expect(batches).toEqual([[12, 13, 14], [21]]);
+    });
+
+    it('is nothing where nothing wanted waits', async () => {
+      const { queue, batches } = make();
+      queue.add(12);
+      expect(queue.hasten(part(1))).toBeUndefined();
+      expect(queue.hasten(part(2))).toBeUndefined();
+      await queue.flush();
+      expect(batches).toEqual([[12]]);
+    });
+
+    it('is waited for where it is on its way, one batch at a time', async () => {
+      const arrived: (() => void)[] = [];
+      const { queue, batches } = make({ send: () => new Promise((resolve) => arrived.push(() => resolve([]))) });
+      queue.add(11);
+      const first = queue.hasten(part(1));
+      queue.add(12);
+      queue.add(21);
+      let isDone = false;
+      const second = queue.hasten(part(1))?.then(() => (isDone = true));
+      const other = queue.hasten(part(2));
+      expect(second).toBeDefined();
+      await Promise.resolve();
+      expect([batches, isDone]).toEqual([[[11]], false]);
+      arrived.shift()?.();
+      await first;
+      await second;
+      await Promise.resolve();
+      // what is not wanted of the first part waits on
+      expect(batches).toEqual([[11], [21]]);
+      arrived.shift()?.();
+      await other;
+      expect(queue.depth).toBe(1);
+      void queue.flush();
+      arrived.shift()?.();
+    });
+
+    it('does not go before what did not arrive', async () => {
+      let down = true;
+      const { queue, batches } = make({ send: async (batch) => (down ? batch : []) });
+      queue.add(11);
+      await queue.hasten(part(1));
+      queue.add(13);
+      await queue.hasten(part(1));
+      expect(batches).toEqual([[11]]);
+      down = false;
+      await queue.flush();
+      expect(batches).toEqual([[11], [11, 13]]);
+    });
+  });
+
   it('drops the oldest beyond its bound, and what is too old to matter', async () => {
     let down = true;
     const { queue, batches, pass } = make({ most: 3, send: async (batch) => (down ? batch : []) });

@@ -1,10 +1,21 @@
-export interface SettlementQueue<T> {
+export interface SettlementQueue<T, C> {
   add(item: T): void;
+  /** sends a part of what waits before its time; resolves when that has arrived or was tried. undefined: nothing that is wanted waits or is on its way */
+  hasten(part: Part<T, C>): Promise<void> | undefined;
   /** sends what waits now; resolves when that has arrived or is given up */
   flush(): Promise<void>;
   /** the store is back: what waits is sent now */
   kick(): void;
   readonly depth: number;
+}
+
+/** What of the queue must not wait. */
+export interface Part<T, C> {
+  readonly isWanted: (item: T) => boolean;
+  /** of what is on its way */
+  readonly isWantedCall: (call: C) => boolean;
+  /** everything that is wanted, and what must not be overtaken by it */
+  readonly goesAlong: (item: T) => boolean;
 }
 
 /** A call, and where among the items those are that it tells; the oldest first. */
@@ -43,12 +54,13 @@ interface Ready<C> {
  * Collects what may reach the store a little later and sends it in few calls, one batch at a time and in order. A call that did not arrive is sent again as it was, before
  * what came later: it must be idempotent, and in another call its items would not be. The oldest is dropped beyond `most`, and everything older than `keepMs`.
  */
-export function makeSettlementQueue<T, C>(options: Options<T, C>): SettlementQueue<T> {
+export function makeSettlementQueue<T, C>(options: Options<T, C>): SettlementQueue<T, C> {
   const { pack, send, now, batchMs, keepMs, most, flushMs } = options;
   let waiting: Waiting<T>[] = [];
   let again: Ready<C>[] = [];
   let timer: NodeJS.Timeout | undefined;
   let sending: Promise<void> | undefined;
+  let onItsWay: readonly Ready<C>[] = [];
   const retryMs = batchMs * 10;
 
   const schedule = (ms: number): void => {
@@ -60,8 +72,9 @@ export function makeSettlementQueue<T, C>(options: Options<T, C>): SettlementQue
     while (again.length > 0 && countAll() > most) again.shift();
     if (waiting.length > most) waiting = waiting.slice(-most);
   };
-  const takeCalls = (): Ready<C>[] => {
-    const fresh = waiting.filter(isFresh);
+  /** What did not arrive goes with everything, since it was first. */
+  const takeCalls = (isTaken: (item: T) => boolean): Ready<C>[] => {
+    const fresh = waiting.filter((entry) => isFresh(entry) && isTaken(entry.item));
     const packed = pack(fresh.map(({ item }) => item));
     const calls = packed.map(({ call, positions }) => ({
       call,
@@ -69,31 +82,44 @@ export function makeSettlementQueue<T, C>(options: Options<T, C>): SettlementQue
       items: positions.length,
     }));
     const all = [...again.filter(isFresh), ...calls];
-    [waiting, again] = [[], []];
+    [waiting, again] = [waiting.filter(({ item }) => !isTaken(item)), []];
     return all;
   };
-  const sendAll = async (): Promise<void> => {
-    const calls = takeCalls();
+  const sendCalls = async (calls: readonly Ready<C>[]): Promise<void> => {
+    onItsWay = calls;
     const failed = new Set(await send(calls.map(({ call }) => call)));
+    onItsWay = [];
     again = calls.filter(({ call }) => failed.has(call));
     dropOldest();
     if (countAll() > 0) schedule(failed.size > 0 ? retryMs : batchMs);
+  };
+  const isAny = (): boolean => true;
+  const sendTaken = async (isTaken: (item: T) => boolean): Promise<void> => {
+    sending = sendCalls(takeCalls(isTaken)).finally(() => {
+      sending = undefined;
+    });
+    await sending;
   };
   const drain = async (): Promise<void> => {
     clearTimeout(timer);
     timer = undefined;
     while (sending !== undefined) await sending;
-    if (countAll() === 0) return;
-    sending = sendAll().finally(() => {
-      sending = undefined;
-    });
-    await sending;
+    if (countAll() > 0) await sendTaken(isAny);
   };
   return {
     add(item) {
       waiting.push({ item, addedMs: now() });
       if (waiting.length > most || again.length > 0) dropOldest();
       schedule(batchMs);
+    },
+    hasten({ isWanted, isWantedCall, goesAlong }) {
+      const waits = (): boolean => waiting.some(({ item }) => isWanted(item));
+      if (!waits() && !onItsWay.some(({ call }) => isWantedCall(call))) return undefined;
+      return (async () => {
+        while (sending !== undefined) await sending;
+        // a store that has just not taken something will be told in its time
+        if (waits() && again.length === 0) await sendTaken(goesAlong);
+      })();
     },
     async flush() {
       let givenUp = false;

@@ -36,10 +36,10 @@ function makeSlowStore(admitMs: number): ScriptStore {
   };
 }
 
-function start(admitMs: number, failurePolicy: FailurePolicy = 'LocalShare'): void {
+function start(admitMs: number, failurePolicy: FailurePolicy = 'LocalShare', settlements = makeSlowStore(0)): void {
   counters = makeSharedCounters({
     admissions: makeSlowStore(admitMs),
-    settlements: makeSlowStore(0),
+    settlements,
     failurePolicy,
     limitMode: 'strict',
     replicas: () => 2,
@@ -91,4 +91,15 @@ it.each(['Closed', 'Open'] as const)('tells nothing under the policy %s when Red
   const answer = counters.peek({ keyId: 'team-a/app', windows: [window] });
   await vi.advanceTimersByTimeAsync(260);
   expect(await answer).toEqual({ outcome: 'unavailable' });
+});
+
+it('waits no longer for a Redis that takes no settlement than for one that answers no admission', async () => {
+  start(1, 'LocalShare', { ...makeSlowStore(0), runAll: () => new Promise(() => {}) });
+  const { requestId, keyId, windows } = admission;
+  counters.settle({ requestId, keyId, windows, tokens: 0, concurrency: false, refundRequest: false });
+  expect(counters.hasten({ keyId, requests: true })).toBeUndefined();
+  expect(counters.hasten({ keyId: 'team-a/other', requests: false })).toBeUndefined();
+  const told = counters.hasten({ keyId, requests: false });
+  await vi.advanceTimersByTimeAsync(260);
+  expect(await told).toMatchObject({ outcome: 'late' });
 });

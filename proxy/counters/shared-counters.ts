@@ -2,20 +2,20 @@ import { randomUUID } from 'node:crypto';
 import { tagOf } from '../../core/hash-tag.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { Metrics } from '../../runtime/metrics.ts';
-import { toStoredBudgets } from '../../runtime/budget-restore.ts';
 import { toAnswer, toOverruledAnswer } from './answers.ts';
 import { type Decided, makeAskStore } from './ask-store.ts';
 import { awaitReply } from './await-reply.ts';
 import { makeBreaker } from './breaker.ts';
 import type { BudgetRestore, RestoreTimes } from './budget-restorer.ts';
 import { toRelease, toSettled } from './to-afterwards.ts';
-import type { Admission, AdmitAnswer, Counters, PeekQuestion } from './counters.ts';
+import type { Admission, AdmitAnswer, Counters } from './counters.ts';
 import { type FailurePolicy, makeFallback } from './fallback.ts';
 import { withHolder } from './holder.ts';
 import { type Leases, makeLeases } from './leases.ts';
 import { makeLimiterMetrics } from './limiter-metrics.ts';
-import { type Reading, toPeekAnswer } from './peek.ts';
-import { toFigures, toPeekBudgetsCall, toPeekCall, toReading } from './peek-script.ts';
+import type { Freed } from './pack-calls.ts';
+import { toPeekAnswer } from './peek.ts';
+import { readPeek } from './peek-script.ts';
 import type { ScriptStore } from './script-store.ts';
 import { makeSharedBudgets, type SharedBudgets } from './shared-budgets.ts';
 import { makeStoreClock } from './store-clock.ts';
@@ -31,6 +31,8 @@ export type LimitMode = 'strict' | 'leased';
 export interface SharedCounters extends Counters {
   /** the answer where the store has booked enough in advance; undefined: it has to be asked */
   take(admission: Admission): AdmitAnswer | undefined;
+  /** the store is told at once what of this was given back here; resolves when it knows, or has not answered in time. undefined: it knows already */
+  hasten(wanted: Freed): Promise<unknown> | undefined;
   /** true while the failure policy decides */
   readonly degraded: boolean;
   /** resolves when the store answers for the first time, or after `withinMs`, whichever is first */
@@ -56,6 +58,8 @@ interface Options {
   /** of a budget whose spend was lost and of which the operator says nothing; Open unless given */
   readonly budgetRestore?: BudgetRestore;
   readonly restoreTimes?: RestoreTimes;
+  /** the store knows that this was given back here */
+  readonly onFreed?: (freed: Freed) => void;
 }
 
 /**
@@ -89,6 +93,7 @@ export function makeSharedCounters({
   redisClock,
   budgetRestore = 'Open',
   restoreTimes,
+  onFreed = () => {},
 }: Options): SharedCounters {
   const measured = makeLimiterMetrics(metrics, () => sender.depth);
   const clock = (): string => (redisClock === undefined ? '' : String(redisClock()));
@@ -177,6 +182,7 @@ export function makeSharedCounters({
     clockText: clock,
     onSent: (command) => measured.commands.inc({ command }),
     onSpend: (keyId, reply) => budgets.settled(keyId, reply),
+    onFreed,
   });
   const canAsk = (keyId: string): boolean => admissions.readyFor(tagOf(keyId)) && !breaker.open && !presence.returning;
   const decideWithout = (admission: Admission): AdmitAnswer => {
@@ -220,12 +226,6 @@ export function makeSharedCounters({
       });
     },
   });
-  const look = async (question: PeekQuestion): Promise<Reading> => {
-    const budgets = question.budgets?.length ? admissions.run(toPeekBudgetsCall(question)) : ['', ''];
-    const [reading, stored] = await Promise.all([admissions.run(toPeekCall(question, clock())), budgets]);
-    const { timeMs, ...rest } = toReading(reading);
-    return { timeMs, ...rest, budgets: toFigures(question, toStoredBudgets(stored), timeMs) };
-  };
   /** A budget whose spend the store has lost is neither used up nor empty: the request waits until it is known again. */
   const askUntilKnown = async (admission: Admission): Promise<AdmitAnswer> => {
     const tag = tagOf(admission.keyId);
@@ -264,6 +264,10 @@ export function makeSharedCounters({
       return presence.degraded;
     },
     ready: (withinMs) => presence.ready(withinMs),
+    hasten(wanted) {
+      const arrived = canAsk(wanted.keyId) ? sender.hasten(wanted) : undefined;
+      return arrived && awaitReply(arrived, { deadlineMs, monotonicNow });
+    },
     take(asked) {
       const admission = withHolder(asked);
       if (leases === undefined || presence.degraded || !canAsk(admission.keyId)) return undefined;
@@ -284,7 +288,7 @@ export function makeSharedCounters({
     async peek(question) {
       if (canAsk(question.keyId)) {
         measured.commands.inc({ command: 'peek' });
-        const reply = await awaitReply(look(question), { deadlineMs, monotonicNow });
+        const reply = await awaitReply(readPeek(admissions, question, clock()), { deadlineMs, monotonicNow });
         // a late one says nothing to the breaker: it is the admissions that must not wait
         if (reply.outcome === 'reply') return toPeekAnswer(reply.value, question, { degraded: false });
       }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
+import { tagOf } from '../../core/hash-tag.ts';
 import { type Afterwards, toAfterwardsCall, toSpent } from './afterwards.ts';
-import { packCalls, type StoreCall, type Told } from './pack-calls.ts';
+import { type Freed, packCalls, type StoreCall, tagOfTold, toFreed, type Told } from './pack-calls.ts';
 import type { ScriptStore } from './script-store.ts';
 import { makeSettlementQueue } from './settlement-queue.ts';
 
@@ -12,6 +13,8 @@ export interface StoreSender {
    * in a batch must not be overtaken by its end.
    */
   sendAtOnce(item: Afterwards, command: 'settle' | 'release'): void;
+  /** sends at once what gives this back; resolves when that has arrived or was tried. undefined: the store knows of all of it */
+  hasten(wanted: Freed): Promise<void> | undefined;
   /** the store is back */
   kick(): void;
   /** resolves when what waits in the batch has arrived or is given up */
@@ -29,6 +32,8 @@ interface Options {
   readonly clockText: () => string;
   readonly onSent: (command: StoreCall['command']) => void;
   readonly onSpend: (keyId: string, reply: unknown) => void;
+  /** the store knows that */
+  readonly onFreed: (freed: Freed) => void;
 }
 
 const batchMs = 50;
@@ -38,7 +43,7 @@ const mostWaiting = 20_000;
 const flushMs = 1_000;
 
 /** Sends settlements, renewals and releases to the store until they have arrived. A call may arrive twice, and does nothing the second time. */
-export function makeStoreSender({ admissions, settlements, monotonicNow, clockText, onSent, onSpend }: Options): StoreSender {
+export function makeStoreSender({ admissions, settlements, monotonicNow, clockText, onSent, onSpend, onFreed }: Options): StoreSender {
   const immediate = new Set<Promise<unknown>>();
   const process = randomUUID();
   let calls = 0;
@@ -46,7 +51,8 @@ export function makeStoreSender({ admissions, settlements, monotonicNow, clockTe
     calls += 1;
     return `${process}:${calls}`;
   };
-  const heard = ({ command }: StoreCall, reply: unknown): void => {
+  const heard = ({ command, frees = [] }: StoreCall, reply: unknown): void => {
+    for (const freed of frees) onFreed(freed);
     if (command === 'push') return;
     for (const [keyId, spent] of toSpent(reply)) onSpend(keyId, spent);
   };
@@ -70,7 +76,11 @@ export function makeStoreSender({ admissions, settlements, monotonicNow, clockTe
   return {
     add: (told) => queue.add(told),
     sendAtOnce(item, command) {
-      const call: StoreCall = { ...toAfterwardsCall([item], { clock: clockText(), name: nameNext() }), command };
+      const call: StoreCall = {
+        ...toAfterwardsCall([item], { clock: clockText(), name: nameNext() }),
+        command,
+        frees: toFreed(item),
+      };
       onSent(command);
       const sent = admissions
         .run(call)
@@ -80,6 +90,16 @@ export function makeStoreSender({ admissions, settlements, monotonicNow, clockTe
         )
         .finally(() => immediate.delete(sent));
       immediate.add(sent);
+    },
+    hasten(wanted) {
+      const tag = tagOf(wanted.keyId);
+      const isWanted = ({ keyId, requests }: Freed): boolean => keyId === wanted.keyId && (requests || !wanted.requests);
+      return queue.hasten({
+        isWanted: (told) => toFreed(told).some(isWanted),
+        isWantedCall: ({ frees = [] }) => frees.some(isWanted),
+        // in its order: what was admitted out of a lease is told before it ends
+        goesAlong: (told) => tagOfTold(told) === tag,
+      });
     },
     kick: () => queue.kick(),
     tell: () => queue.flush(),

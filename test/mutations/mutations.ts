@@ -75,7 +75,13 @@ export const mutations: readonly Mutation[] = [
   {
     id: 'block-kept',
     bug: 'a proxy goes on refusing for want of tokens that it has just given back itself',
-    edits: [{ file: 'proxy/counters/block-cache.ts', find: '|| isOfTokens) drop', replace: ') drop' }],
+    edits: [
+      {
+        file: 'proxy/counters/block-cache.ts',
+        find: "return answer.outcome === 'exhausted' || admission",
+        replace: "return answer.outcome === 'exhausted' && admission",
+      },
+    ],
     test: {
       file: 'proxy/counters/block-cache.test.ts',
       name: 'the block cache > keeps a refusal of tokens or money for a second at most, and lets go of it with an own settlement',
@@ -2218,5 +2224,29 @@ export const mutations: readonly Mutation[] = [
     bug: 'the status tells of the use of a key before its budgets were looked at',
     edits: [{ file: 'operator/usage/usage-display.ts', find: 'return isAwaited(usage.id) && ', replace: 'return isAwaited("") && ' }],
     test: { file: 'operator/usage/usage.test.ts', name: 'the status > says what was spent as soon as it says that the key was used' },
+  },
+  {
+    id: 'own-former-request',
+    bug: 'a client is refused by what its own former request had reserved, because the store is yet to be told that it has ended',
+    edits: [
+      {
+        file: 'proxy/counters/front-counters.ts',
+        find: 'const told = isOfStore(answer) ?',
+        replace: "const told = answer.outcome === 'overruled' ?",
+      },
+    ],
+    test: {
+      file: 'proxy/counters/redis-sequential.test.ts',
+      name: 'a client that sends one request after the other > has the tokens again that its former request did not use',
+    },
+  },
+  {
+    id: 'block-outlives-settlement',
+    bug: 'a refusal is remembered although the store has learnt meanwhile that tokens are free again',
+    edits: [{ file: 'proxy/counters/block-cache.ts', find: 'if (isFreedSince(block, askedMs)) return;', replace: '' }],
+    test: {
+      file: 'proxy/counters/block-cache.test.ts',
+      name: 'the block cache > lets go of what the store said before it knew of a settlement, also of what is still on its way',
+    },
   },
 ];

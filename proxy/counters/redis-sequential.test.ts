@@ -1,0 +1,117 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Metrics } from '../../runtime/metrics.ts';
+import { makeAdmission, makeCountersProxies, settleAdmission } from '../../test/support/counters-proxies.ts';
+import { startRedis, type TestRedis } from '../../test/support/redis.ts';
+import type { Admission, LimitWindow } from './counters.ts';
+import type { SharedCounters } from './shared-counters.ts';
+
+/** A client that asks for one request after the other is not refused by what its former one had reserved. */
+const tpm: LimitWindow = { name: 'tpm', unit: 'tokens', span: 'minute', limit: 100, shadow: false };
+const rpm: LimitWindow = { name: 'rpm', unit: 'requests', span: 'minute', limit: 1, shadow: false };
+const budgets = [{ period: 'Daily', limitNanoUsd: 1_000, shadow: false }] as const;
+const restoreTimes = { giveUpMs: 200, listenMs: 20, askEveryMs: 50, pollMs: 10 };
+
+let server: TestRedis;
+const proxyPool = makeCountersProxies(() => ({ url: server.url, replicas: 1, restoreTimes }));
+/** as a proxy runs: with everything that it remembers */
+const start = () => proxyPool.start({ remembers: true });
+
+beforeAll(async () => {
+  server = await startRedis();
+});
+afterAll(() => server.stop());
+beforeEach(async () => {
+  await server.cli('FLUSHALL');
+});
+afterEach(() => proxyPool.end());
+
+async function sent(metrics: Metrics, command: string): Promise<number> {
+  const found = (await metrics.registry.getMetricsAsJSON()).find(({ name }) => name === 'keywright_limiter_commands_total');
+  return found?.values.find(({ labels }) => labels['command'] === command)?.value ?? 0;
+}
+
+function settleCost(counters: SharedCounters, { requestId, keyId, concurrency }: Admission, costNanoUsd: number): void {
+  const ended = { requestId, keyId, windows: [], tokens: 0, concurrency: concurrency !== undefined, refundRequest: false };
+  counters.settle({ ...ended, money: { budgets, costNanoUsd } });
+}
+
+describe('a client that sends one request after the other', () => {
+  it('has the tokens again that its former request did not use', async () => {
+    const { counters, metrics } = await start();
+    for (let count = 0; count < 9; count += 1) {
+      const admission = makeAdmission([tpm], { tokens: 90 });
+      expect(await counters.admit(admission), `request ${count}`).toMatchObject({ outcome: 'admitted', degraded: false });
+      settleAdmission(counters, admission, 1);
+    }
+    // each but the first is asked for once more, where no batch went meanwhile by itself
+    expect(await sent(metrics, 'admit')).toBeLessThanOrEqual(17);
+    expect(await sent(metrics, 'settle')).toBeLessThanOrEqual(9);
+  });
+
+  it('has the money again', async () => {
+    const { counters } = await start();
+    for (const concurrency of [undefined, { limit: 1, shadow: false }]) {
+      for (let count = 0; count < 5; count += 1) {
+        const money = { budgets, boundNanoUsd: 900, floorNanoUsd: 1 };
+        const admission = makeAdmission([], { money, ...(concurrency && { concurrency }) });
+        expect(await counters.admit(admission), `request ${count}`).toMatchObject({ outcome: 'admitted', degraded: false });
+        settleCost(counters, admission, 10);
+      }
+    }
+  });
+
+  it('has a request again of which nothing came', async () => {
+    const { counters } = await start();
+    for (let count = 0; count < 5; count += 1) {
+      const admission = makeAdmission([rpm]);
+      expect(await counters.admit(admission), `request ${count}`).toMatchObject({ outcome: 'admitted' });
+      const { requestId, keyId, windows } = admission;
+      counters.settle({ requestId, keyId, windows, tokens: 0, concurrency: false, refundRequest: true });
+    }
+  });
+
+  it('is told what stands after its former request, not before', async () => {
+    const { counters } = await start();
+    const first = makeAdmission([tpm], { tokens: 90 });
+    await counters.admit(first);
+    settleAdmission(counters, first, 80);
+    expect(await counters.admit(makeAdmission([tpm], { tokens: 90 }))).toMatchObject({ outcome: 'refused', windows: [{ remaining: 20 }] });
+    expect(await counters.admit(makeAdmission([tpm], { tokens: 20 }))).toMatchObject({ outcome: 'admitted' });
+  });
+});
+
+describe('a refusal', () => {
+  it('is asked for once where nothing of the key has ended, and then remembered', async () => {
+    const { counters, metrics } = await start();
+    const [running, other] = [makeAdmission([tpm], { tokens: 90 }), makeAdmission([tpm], { tokens: 90, keyId: 'team-a/other' })];
+    await counters.admit(running);
+    await counters.admit(other);
+    settleAdmission(counters, other, 1);
+    counters.renew(running, 5);
+    for (let count = 0; count < 100; count += 1) {
+      expect(await counters.admit(makeAdmission([tpm], { tokens: 90 }))).toMatchObject({ outcome: 'refused', limitName: 'tpm' });
+    }
+    expect(await sent(metrics, 'admit')).toBe(3);
+  });
+
+  it('costs at most one more question and one settlement sent early, however many hammer and end', async () => {
+    const { counters, metrics } = await start();
+    const running = makeAdmission([{ ...tpm, limit: 1_000 }], { tokens: 900 });
+    await counters.admit(running);
+    const ended = 10;
+    let refused = 0;
+    for (let round = 0; round < ended; round += 1) {
+      const short = makeAdmission([{ ...tpm, limit: 1_000 }], { tokens: 1 });
+      expect(await counters.admit(short)).toMatchObject({ outcome: 'admitted' });
+      settleAdmission(counters, short, 1);
+      for (let count = 0; count < 50; count += 1) {
+        const answer = await counters.admit(makeAdmission([{ ...tpm, limit: 1_000 }], { tokens: 500 }));
+        if (answer.outcome === 'refused') refused += 1;
+      }
+    }
+    expect(refused).toBe(ended * 50);
+    // the long one, and for each short one itself, the refusal, and the refusal once more
+    expect(await sent(metrics, 'admit')).toBeLessThanOrEqual(1 + ended * 3);
+    expect(await sent(metrics, 'settle')).toBeLessThanOrEqual(ended);
+  });
+});

@@ -1,14 +1,10 @@
-import type { ServerResponse } from 'node:http';
 import type { Transform } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import type { Refusal } from '../core/refusals.ts';
-import { toStreamRefusal } from '../core/refusal-answer.ts';
 import type { ChannelCredential, ChannelRecord } from '../core/snapshot.ts';
-import { boundFlush, toAnswerHeaders } from './answer.ts';
-import { costHeader, type HeldAnswer, holdAnswer, toCostValue, wantsTrailers } from './cost-header.ts';
-import type { Meter } from './dialects/dialect.ts';
-import { type Exchange, required } from './exchange.ts';
-import { firstValue, type ReceivedHeaders, toClientHeaders } from './headers.ts';
+import { ClientAnswer } from './client-answer.ts';
+import type { Exchange } from './exchange.ts';
+import { firstValue, type ReceivedHeaders } from './headers.ts';
 import type { Parts } from './parts.ts';
 import { floorAt } from './prices/price-request.ts';
 import { type Coding, makeDecoder, parseCoding } from './read-body.ts';
@@ -75,7 +71,6 @@ type ErrorWithCode = Error & { readonly code?: string };
 class Attempt implements Dispatcher.DispatchHandler {
   readonly #options: AttemptOptions;
   readonly #exchange: Exchange;
-  readonly #response: ServerResponse;
   readonly #result = Promise.withResolvers<AttemptOutcome>();
   readonly #dispatchedMs = performance.now();
   readonly #totalTimer: { cancel(): void };
@@ -89,18 +84,12 @@ class Attempt implements Dispatcher.DispatchHandler {
   #decoder: Transform | undefined;
   #collected: Buffer[] = [];
   #collectedBytes = 0;
-  #meter: Meter | undefined;
-  #isEventStream = false;
-  /** a short whole answer, until its cost is known */
-  #held: HeldAnswer | undefined;
-  #hasTrailer = false;
-  /** of an answer whose first byte is still to come: until then a refusal can take its place */
-  #head: string[] | undefined;
+  /** from its beginning on nothing can be tried again */
+  #answer: ClientAnswer | undefined;
 
   constructor(options: AttemptOptions) {
     this.#options = options;
     this.#exchange = options.exchange;
-    this.#response = options.exchange.response;
     this.#totalTimer = options.parts.clock.after(options.channel.timeouts.totalMs, () => this.#timeOut());
   }
 
@@ -178,19 +167,9 @@ class Attempt implements Dispatcher.DispatchHandler {
   #finish(): void {
     if (this.#phase === 'collecting') this.#judge();
     if (this.#phase !== 'passing') return;
-    this.#writeRest(this.#meter?.end() ?? []);
-    this.#response.end();
-    boundFlush(this.#response);
+    this.#answer?.end();
     this.#count('ok');
     this.#close({ outcome: 'answered' });
-  }
-
-  #writeRest(rest: readonly Buffer[]): void {
-    const cost = toCostValue(this.#exchange);
-    if (this.#held !== undefined && cost !== undefined) this.#head?.push(costHeader, cost);
-    this.#sendHead();
-    for (const piece of [...(this.#held?.take() ?? []), ...rest]) this.#response.write(piece);
-    if (this.#hasTrailer && cost !== undefined) this.#response.addTrailers({ [costHeader]: cost });
   }
 
   /** An error answer: does it go to the client, or is it about us? */
@@ -205,68 +184,30 @@ class Attempt implements Dispatcher.DispatchHandler {
 
   /** From here on the client has an answer of this channel. */
   #begin(): void {
-    const exchange = this.#exchange;
+    const { exchange, channel, credential, withholdUsage } = this.#options;
     this.#phase = 'passing';
-    exchange.channel = this.#options.channel;
-    this.#isEventStream = /^\s*text\/event-stream\b/i.test(firstValue(this.#headers['content-type']) ?? '');
-    if (this.#status < 300) {
-      this.#meter = required(exchange.driver).makeMeter({
-        surface: exchange.surface,
-        stream: this.#isEventStream,
-        withholdUsage: this.#options.withholdUsage,
-        estimatedInputTokens: exchange.estimatedInputTokens,
-      });
-      exchange.meter = this.#meter;
-    }
-    const headers = toClientHeaders(this.#headers, this.#options.credential?.secret.reveal());
-    headers.push(...this.#toFraming());
-    headers.push(...toAnswerHeaders(exchange));
-    this.#head = headers;
-    if (!this.#isEventStream) return;
-    this.#sendHead();
-    // the first event may be a long time coming, and the client wants to know that it was let in
-    this.#response.flushHeaders();
-  }
-
-  /** How the client learns of the end, and where of the cost: before a short whole answer, behind any other where the client takes that. */
-  #toFraming(): readonly string[] {
-    const exchange = this.#exchange;
-    const contentLength = this.#coding === undefined && !this.#isEventStream ? firstValue(this.#headers['content-length']) : undefined;
-    const isMetered = this.#meter !== undefined && exchange.prices.size > 0;
-    if (isMetered) this.#held = holdAnswer(exchange, { contentType: firstValue(this.#headers['content-type']), contentLength });
-    this.#hasTrailer = isMetered && this.#held === undefined && wantsTrailers(exchange);
-    // an answer with a length has no trailers (RFC 9112 section 7.1.2)
-    if (this.#hasTrailer) return ['trailer', costHeader];
-    return contentLength === undefined ? [] : ['content-length', contentLength];
-  }
-
-  #sendHead(): void {
-    if (this.#head === undefined) return;
-    this.#exchange.firstByteMs = performance.now() - this.#exchange.startedMs;
-    this.#response.writeHead(this.#status, this.#head);
-    this.#head = undefined;
+    exchange.channel = channel;
+    this.#answer = new ClientAnswer({
+      exchange,
+      status: this.#status,
+      headers: this.#headers,
+      isCoded: this.#coding !== undefined,
+      credential: credential?.secret.reveal(),
+      withholdUsage,
+    });
   }
 
   #pass(chunk: Buffer): void {
-    let isFull = false;
-    let pieces = this.#meter?.push(chunk) ?? [chunk];
-    if (this.#held !== undefined) {
-      const released = this.#held.add(pieces);
-      if (released === undefined) return;
-      this.#held = undefined;
-      pieces = released;
-    }
-    this.#sendHead();
-    for (const piece of pieces) isFull = !this.#response.write(piece) || isFull;
-    if (this.#isEventStream) this.#options.onProgress();
-    if (isFull && this.#response.writableNeedDrain) this.#pauseUpstream();
+    const isSlow = this.#answer?.write(chunk) === true;
+    if (this.#answer?.isEventStream === true) this.#options.onProgress();
+    if (isSlow) this.#pauseUpstream();
   }
 
   /** The client is slower than the provider: nothing is read until the client has caught up. */
   #pauseUpstream(): void {
     const source = this.#decoder ?? this.#controller;
     source?.pause();
-    this.#response.once('drain', () => source?.resume());
+    this.#exchange.response.once('drain', () => source?.resume());
   }
 
   #openDecoder(coding: Coding, start: Buffer): Transform {
@@ -312,15 +253,12 @@ class Attempt implements Dispatcher.DispatchHandler {
     this.#abort();
   }
 
-  /** An answer that has begun cannot be completed: a stream says why, anything else is cut, so that nobody takes it for whole. */
+  /** Of an answer that has begun the client hears why it ends; of any other it gets a refusal. */
   #breakOff(refusal: Refusal, side: 'upstream' | 'gateway' = 'upstream'): void {
-    const { dialect, requestId } = this.#exchange;
     this.#exchange.abortedBy ??= side;
     if (side === 'upstream') this.#count(refusal === timedOut ? 'timeout' : 'broken');
-    if (this.#head !== undefined) return this.#close({ outcome: 'refused', refusal });
-    if (this.#isEventStream) this.#response.end(`\n\n${toStreamRefusal(refusal, dialect, requestId)}`);
-    else this.#response.destroy();
-    boundFlush(this.#response);
+    if (this.#answer?.hasBegun !== true) return this.#close({ outcome: 'refused', refusal });
+    this.#answer.breakOff(refusal);
     this.#close({ outcome: 'answered' });
   }
 

@@ -15,7 +15,8 @@ interface Options {
   readonly admissions: ScriptStore;
   /** absent: nothing is booked in advance */
   readonly leases: Leases | undefined;
-  readonly breaker: Pick<Breaker, 'success' | 'failure'>;
+  /** of the node that holds this tag now */
+  readonly breakerOf: (tag: string) => Pick<Breaker, 'success' | 'failure'>;
   readonly storeClock: StoreClock;
   /** the life of the store that holds this tag, as this process knows it: nothing is decided in another */
   readonly lifeOf: (tag: string) => string;
@@ -32,7 +33,7 @@ interface Options {
  * booking in advance goes along. Gives a decision for each, or none at all where the store does not answer in time.
  */
 export function makeAskStore(options: Options): (batch: readonly Admission[]) => Promise<readonly Decided[]> {
-  const { admissions, leases, breaker, storeClock, measured, lifeOf, deadlineMs, monotonicNow, clockText, release } = options;
+  const { admissions, leases, breakerOf, storeClock, measured, lifeOf, deadlineMs, monotonicNow, clockText, release } = options;
 
   const noteBooking = (booking: Booking, decided: Decided | undefined, sentMs: number): void => {
     // what was lost comes back in a moment
@@ -50,6 +51,8 @@ export function makeAskStore(options: Options): (batch: readonly Admission[]) =>
     const asked = [...batch, ...bookings];
     const startedMs = monotonicNow();
     const tag = batch[0] === undefined ? '' : tagOf(batch[0].keyId);
+    // its answer says nothing about a successor
+    const breaker = breakerOf(tag);
     const call = toAdmitCall(asked, clockText(), admissions.epochOf(tag), lifeOf(tag));
     const decisions = admissions.run(call).then((reply) => toDecisions(reply, asked.length));
     const reply = await awaitReply(decisions, { deadlineMs, monotonicNow });

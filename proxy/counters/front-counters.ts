@@ -45,10 +45,11 @@ export function makeFrontCounters({ shared, blocks, metrics }: Options): SharedC
     get degraded() {
       return shared.degraded;
     },
+    decides: (keyId) => shared.decides(keyId),
     budgets: shared.budgets,
     ready: (withinMs) => shared.ready(withinMs),
     async admit(admission) {
-      const blocked = shared.degraded ? undefined : blocks.find(admission);
+      const blocked = shared.decides(admission.keyId) ? blocks.find(admission) : undefined;
       const known = blocked ?? shared.take(admission);
       if (known === undefined) return ask(admission);
       decided.inc({ by: blocked === undefined ? 'lease' : 'block' });

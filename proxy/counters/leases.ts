@@ -20,8 +20,8 @@ export interface Leases {
   undecided(booking: Booking, againMs: number): void;
   /** nothing that was booked for this key is spent any more */
   drop(keyId: string): void;
-  /** the store may have forgotten what it had booked: nothing of it is spent, and nothing given back */
-  forgetAll(): void;
+  /** the store may have forgotten what it had booked for these keys: nothing of it is spent, and nothing given back */
+  forgetAll(concerns?: (keyId: string) => boolean): void;
   /** gives everything back */
   close(): void;
 }
@@ -203,8 +203,8 @@ export function makeLeases({ monotonicNow, storeNow, replicas, onEnded }: Option
       if (hot !== undefined) hot.notBeforeMs = monotonicNow() + againMs;
     },
     drop: (keyId) => dropKey(keyId, true),
-    forgetAll() {
-      for (const keyId of keys.keys()) dropKey(keyId, false);
+    forgetAll(concerns = () => true) {
+      for (const keyId of keys.keys()) if (concerns(keyId)) dropKey(keyId, false);
     },
     close() {
       for (const keyId of keys.keys()) dropKey(keyId, true);

@@ -1,4 +1,3 @@
-import { hashTags } from '../../core/hash-tag.ts';
 import { type Hidden, hide } from '../../runtime/environment.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { Metrics } from '../../runtime/metrics.ts';
@@ -87,16 +86,14 @@ function makeStore(options: RedisOptions): ScriptStore & { readonly evicts: bool
       return redis.evicts;
     },
     readyFor: (tag) => redis.readyFor(`{${tag}}`),
+    placeOf: (tag) => redis.placeOf(`{${tag}}`),
     epochOf: (tag) => redis.epochOf(`{${tag}}`),
     run: (call) => runScript(redis, call),
     runAll: (calls) => runScripts(redis, calls),
-    async probe() {
-      // one tag of each node that is there; the others' keys are decided without it anyway
-      const tags = new Map(hashTags.filter((tag) => redis.readyFor(`{${tag}}`)).map((tag) => [redis.placeOf(`{${tag}}`), tag]));
-      if (tags.size === 0) throw new Error(redis.reason);
+    async probe(tag) {
       // a write: a replica, a full or a loading Redis answers a mere PING
-      const answers = await redis.send([...tags.values()].map((tag) => ['SET', `kw:{${tag}}:probe`, '1', 'PX', '1000'] as const));
-      for (const answer of answers) if (answer.status === 'rejected') throw answer.reason;
+      const [answer] = await redis.send([['SET', `kw:{${tag}}:probe`, '1', 'PX', '1000']]);
+      if (answer?.status !== 'fulfilled') throw answer?.reason ?? new Error(redis.reason);
     },
     watch: (listener) => redis.watch(listener),
     async close() {

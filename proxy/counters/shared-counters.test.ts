@@ -26,17 +26,18 @@ function makeSlowStore(admitMs: number): ScriptStore {
   return {
     ready: true,
     readyFor: () => true,
+    placeOf: () => 'all',
     epochOf: () => '',
     run: (call: RedisScriptCall) =>
       call.parameters.includes('settle') ? Promise.resolve(1) : new Promise((resolve) => void setTimeout(() => resolve(refused), admitMs)),
     runAll: async (calls) => calls.map(() => ({ status: 'fulfilled', value: 1 })),
     probe: async () => {},
-    watch: () => {},
+    watch: ({ onReady }) => onReady(),
     close: async () => {},
   };
 }
 
-function start(admitMs: number, failurePolicy: FailurePolicy = 'LocalShare', settlements = makeSlowStore(0)): void {
+async function start(admitMs: number, failurePolicy: FailurePolicy = 'LocalShare', settlements = makeSlowStore(0)): Promise<void> {
   counters = makeSharedCounters({
     admissions: makeSlowStore(admitMs),
     settlements,
@@ -49,6 +50,9 @@ function start(admitMs: number, failurePolicy: FailurePolicy = 'LocalShare', set
     metrics,
     where: 'nowhere:6379',
   });
+  const ready = counters.ready(1_000);
+  await vi.advanceTimersByTimeAsync(1);
+  await ready;
 }
 
 const window = { name: 'rpm', unit: 'requests', span: 'minute', limit: 1, shadow: false } as const;
@@ -62,21 +66,21 @@ const admission: Admission = {
 };
 
 it('goes by what a Redis says that is slower than usual: a lost packet, a fork, a processor that others have', async () => {
-  start(220);
+  await start(220);
   const answer = counters.admit(admission);
   await vi.advanceTimersByTimeAsync(220);
   expect(await answer).toMatchObject({ outcome: 'refused', degraded: false });
 });
 
 it('lets its own share decide when Redis says nothing for a quarter of a second', async () => {
-  start(60_000);
+  await start(60_000);
   const answer = counters.admit(admission);
   await vi.advanceTimersByTimeAsync(260);
   expect(await answer).toMatchObject({ outcome: 'admitted', degraded: true });
 });
 
 it('tells of its own figures against its share, marked, when Redis says nothing to whoever asks', async () => {
-  start(60_000);
+  await start(60_000);
   const admitted = counters.admit({ ...admission, windows: [{ ...window, limit: 10 }] });
   await vi.advanceTimersByTimeAsync(260);
   expect(await admitted).toMatchObject({ outcome: 'admitted', degraded: true });
@@ -87,14 +91,14 @@ it('tells of its own figures against its share, marked, when Redis says nothing 
 });
 
 it.each(['Closed', 'Open'] as const)('tells nothing under the policy %s when Redis says nothing', async (policy) => {
-  start(60_000, policy);
+  await start(60_000, policy);
   const answer = counters.peek({ keyId: 'team-a/app', windows: [window] });
   await vi.advanceTimersByTimeAsync(260);
   expect(await answer).toEqual({ outcome: 'unavailable' });
 });
 
 it('waits no longer for a Redis that takes no settlement than for one that answers no admission', async () => {
-  start(1, 'LocalShare', { ...makeSlowStore(0), runAll: () => new Promise(() => {}) });
+  await start(1, 'LocalShare', { ...makeSlowStore(0), runAll: () => new Promise(() => {}) });
   const { requestId, keyId, windows } = admission;
   counters.settle({ requestId, keyId, windows, tokens: 0, concurrency: false, refundRequest: false });
   expect(counters.hasten({ keyId, requests: true })).toBeUndefined();

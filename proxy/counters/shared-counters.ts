@@ -5,7 +5,6 @@ import type { Metrics } from '../../runtime/metrics.ts';
 import { toAnswer, toOverruledAnswer } from './answers.ts';
 import { type Decided, makeAskStore } from './ask-store.ts';
 import { awaitReply } from './await-reply.ts';
-import { makeBreaker } from './breaker.ts';
 import type { BudgetRestore, RestoreTimes } from './budget-restorer.ts';
 import { toRelease, toSettled } from './to-afterwards.ts';
 import type { Admission, AdmitAnswer, Counters } from './counters.ts';
@@ -20,8 +19,7 @@ import type { ScriptStore } from './script-store.ts';
 import { makeSharedBudgets, type SharedBudgets } from './shared-budgets.ts';
 import { makeStoreClock } from './store-clock.ts';
 import { makeStoreLives } from './store-lives.ts';
-import { makeStorePresence } from './store-presence.ts';
-import { makeStoreProbe } from './store-probe.ts';
+import { makeStoreNodes } from './store-nodes.ts';
 import { makeStoreSender } from './store-sender.ts';
 import { makeTogether } from './together.ts';
 
@@ -33,8 +31,10 @@ export interface SharedCounters extends Counters {
   take(admission: Admission): AdmitAnswer | undefined;
   /** the store is told at once what of this was given back here; resolves when it knows, or has not answered in time. undefined: it knows already */
   hasten(wanted: Freed): Promise<unknown> | undefined;
-  /** true while the failure policy decides */
+  /** true while the failure policy decides for some keys, or all */
   readonly degraded: boolean;
+  /** the store decides for this key; otherwise the failure policy does */
+  decides(keyId: string): boolean;
   /** resolves when the store answers for the first time, or after `withinMs`, whichever is first */
   ready(withinMs: number): Promise<void>;
   /** a process brings back the spend of a key that the store has lost: it is told what this one knows */
@@ -95,7 +95,11 @@ export function makeSharedCounters({
   restoreTimes,
   onFreed = () => {},
 }: Options): SharedCounters {
-  const measured = makeLimiterMetrics(metrics, () => sender.depth);
+  const measured = makeLimiterMetrics(metrics, {
+    settleQueueDepth: () => sender.depth,
+    nodes: () => nodes.states(),
+    degraded: () => nodes.degraded,
+  });
   const clock = (): string => (redisClock === undefined ? '' : String(redisClock()));
   const storeClock = makeStoreClock({ monotonicNow, wallNow: now });
   const fallback = makeFallback({
@@ -104,14 +108,14 @@ export function makeSharedCounters({
     random,
     storeClock,
     process: randomUUID(),
-    readyFor: (tag) => admissions.readyFor(tag),
+    readyFor: (tag) => nodes.answers(tag),
     // a promoted replica has the life of its master, an emptied master its own replication id
     epochOf: (tag) => (admissions.epochOf(tag) || lives.of(tag)) && `${admissions.epochOf(tag)}:${lives.of(tag)}`,
     clockText: clock,
   });
   const lives = makeStoreLives({
     runAll: (calls) => admissions.runAll(calls),
-    readyFor: (tag) => admissions.readyFor(tag),
+    readyFor: (tag) => nodes.answers(tag),
     masterOf: (tag) => admissions.epochOf(tag),
     onBegan: (tag) => fallback.began(tag),
     onAnother() {
@@ -148,30 +152,15 @@ export function makeSharedCounters({
     await awaitReply(lives.look(), { deadlineMs, monotonicNow });
     return tellKnown();
   };
-  const breaker = makeBreaker({
-    now: monotonicNow,
-    onChange(open) {
-      presence.review('no answer in time, or errors');
-      if (open) probe.soon();
-    },
-  });
-  const presence = makeStorePresence({
-    isAway: () => !admissions.ready || breaker.open,
+  const nodes = makeStoreNodes({
+    store: admissions,
     tell,
     waiting: () => fallback.waiting,
-    onAway: () => leases?.forgetAll(),
+    onAway: () => leases?.forgetAll((keyId) => !nodes.decides(tagOf(keyId))),
+    onProbe: () => measured.commands.inc({ command: 'probe' }),
     policy: failurePolicy,
     where,
     log,
-    measured,
-  });
-  const probe = makeStoreProbe({
-    probe() {
-      measured.commands.inc({ command: 'probe' });
-      return admissions.probe();
-    },
-    needed: () => breaker.open,
-    onProbed: (answered) => breaker.probed(answered),
     deadlineMs,
     monotonicNow,
   });
@@ -184,10 +173,10 @@ export function makeSharedCounters({
     onSpend: (keyId, reply) => budgets.settled(keyId, reply),
     onFreed,
   });
-  const canAsk = (keyId: string): boolean => admissions.readyFor(tagOf(keyId)) && !breaker.open && !presence.returning;
+  const canAsk = (keyId: string): boolean => nodes.decides(tagOf(keyId));
   const decideWithout = (admission: Admission): AdmitAnswer => {
     const answer = fallback.decide(admission);
-    presence.tellSoon();
+    nodes.tellSoon();
     return answer;
   };
   const toShared = (decision: Decided, admission: Admission): AdmitAnswer | 'lost' | 'moved' => {
@@ -206,7 +195,7 @@ export function makeSharedCounters({
   const askStore = makeAskStore({
     admissions,
     leases,
-    breaker,
+    breakerOf: (tag) => nodes.breakerOf(tag),
     storeClock,
     lifeOf: (tag) => lives.of(tag),
     measured,
@@ -248,12 +237,11 @@ export function makeSharedCounters({
   const start = (): void => {
     admissions.watch({
       onReady() {
-        if (breaker.open) probe.soon();
-        presence.review('');
+        nodes.review('');
         // it may be another Redis than before, without any outage between
-        presence.tellIfThere();
+        nodes.tellIfThere();
       },
-      onLost: (reason) => presence.review(reason),
+      onLost: (reason) => nodes.review(reason),
     });
     settlements.watch({ onReady: () => sender.kick(), onLost: () => {} });
   };
@@ -261,16 +249,17 @@ export function makeSharedCounters({
 
   return {
     get degraded() {
-      return presence.degraded;
+      return nodes.degraded;
     },
-    ready: (withinMs) => presence.ready(withinMs),
     hasten(wanted) {
       const arrived = canAsk(wanted.keyId) ? sender.hasten(wanted) : undefined;
       return arrived && awaitReply(arrived, { deadlineMs, monotonicNow });
     },
+    decides: canAsk,
+    ready: (withinMs) => nodes.ready(withinMs),
     take(asked) {
       const admission = withHolder(asked);
-      if (leases === undefined || presence.degraded || !canAsk(admission.keyId)) return undefined;
+      if (leases === undefined || !canAsk(admission.keyId)) return undefined;
       const spent = leases.take(admission);
       if (spent === undefined) return undefined;
       const { leaseId, decision } = spent;
@@ -298,11 +287,11 @@ export function makeSharedCounters({
       const settlement = withHolder(settled);
       const wasTold = fallback.wasTold(settlement);
       const known = fallback.ended(settlement);
-      presence.tellSoon();
+      nodes.tellSoon();
       const item = toSettled(known);
       if (item === undefined) return;
       // what was told in a batch must not be overtaken by its end
-      if (known.concurrency && !breaker.open && !wasTold) sender.sendAtOnce(item, 'settle');
+      if (known.concurrency && nodes.answers(tagOf(known.keyId)) && !wasTold) sender.sendAtOnce(item, 'settle');
       else sender.add(item);
     },
     renew(renewed, tokens, costNanoUsd = 0) {
@@ -318,8 +307,7 @@ export function makeSharedCounters({
     async close() {
       leases?.close();
       await this.flush();
-      presence.stop();
-      probe.stop();
+      nodes.stop();
       budgets.stop();
       lives.stop();
       await Promise.all([admissions.close(), settlements.close()]);

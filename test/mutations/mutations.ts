@@ -324,6 +324,26 @@ export const mutations: readonly Mutation[] = [
     },
   },
   {
+    id: 'breaker-for-all',
+    bug: 'one silent master of a cluster takes the limits of the keys on all others with it',
+    edits: [
+      { file: 'proxy/counters/store-nodes.ts', find: 'decides: (tag) => nodeOf(tag).decides,', replace: 'decides: () => !isDegraded(),' },
+    ],
+    test: {
+      file: 'proxy/counters/redis-one-master.test.ts',
+      name: 'one of three masters that hangs concerns its own keys alone: by their share, told of, and made up for when it answers again',
+    },
+  },
+  {
+    id: 'returns-untold',
+    bug: 'a master that returns decides before it is told what was decided without it',
+    edits: [{ file: 'proxy/counters/node-presence.ts', find: 'else if (decides !== true) comeBack();', replace: "else change(true, '');" }],
+    test: {
+      file: 'proxy/counters/redis-one-master.test.ts',
+      name: 'of two masters that are away the one that returns first is told at once and decides, whatever becomes of the other',
+    },
+  },
+  {
     id: 'share-whole',
     bug: 'the share of a proxy while Redis is away is not less by what it has admitted already',
     edits: [

@@ -42,7 +42,7 @@ export function parseOpenAIUsage(value: unknown): Usage | undefined {
   // Embeddings have no completion_tokens. Grok's have no reasoning in them, and the total has (Vertex AI, "Reasoning for Grok Models").
   const output = Math.max(completion, beyondInput ?? 0);
   const inputDetails = member(value, 'prompt_tokens_details');
-  const cached = toCount(member(inputDetails, 'cached_tokens')) ?? 0;
+  const cached = toCount(member(inputDetails, 'cached_tokens')) ?? toCachedElsewhere(value) ?? 0;
   const outputDetails = member(value, 'completion_tokens_details');
   const reasoning = toCount(member(outputDetails, 'reasoning_tokens')) ?? 0;
   return {
@@ -56,6 +56,11 @@ export function parseOpenAIUsage(value: unknown): Usage | undefined {
       audioOutputTokens: Math.min(toCount(member(outputDetails, 'audio_tokens')) ?? 0, output),
     }),
   };
+}
+
+/** DeepSeek and Moonshot have names of their own for it. Sources: DeepSeek API docs, "Context Caching"; Moonshot API docs, "Chat". */
+function toCachedElsewhere(value: unknown): number | undefined {
+  return toCount(member(value, 'prompt_cache_hit_tokens')) ?? toCount(member(value, 'cached_tokens'));
 }
 
 /**

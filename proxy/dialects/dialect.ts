@@ -42,6 +42,8 @@ export interface RequestShape {
   readonly stream: boolean;
   /** of one choice */
   readonly maxOutputTokens: number | undefined;
+  /** where providers of the dialect stop by themselves without a bound; absent = nowhere. Who only speaks OpenAI's language need not */
+  readonly defaultOutputTokens?: number;
   readonly choices: number;
   /** the client itself wants to see the usage in its stream */
   readonly asksUsage: boolean;

@@ -2,6 +2,7 @@ import { estimateInputTokens, estimateMediaTokens } from '../../core/estimate.ts
 import type { CostShape } from '../../core/price.ts';
 import type { Refusal } from '../../core/refusals.ts';
 import { type Exchange, required } from '../exchange.ts';
+import { toOutputBound } from '../output-bound.ts';
 import type { Parts } from '../parts.ts';
 import { priceRequest } from './price-request.ts';
 
@@ -32,8 +33,8 @@ export function fixPrices(exchange: Exchange, parts: PricingParts): Refusal | un
   return undefined;
 }
 
-function toCostShape({ shape, prompt, body, driver }: Exchange, learntOutputTokens: number | undefined): CostShape {
-  const { maxOutputTokens, choices } = required(shape);
+function toCostShape(exchange: Exchange, learntOutputTokens: number | undefined): CostShape {
+  const { shape, prompt, body, driver } = exchange;
   const measured = required(prompt);
   const { units = [], ...fields } = required(driver).toPriceFields(required(body).value);
   return {
@@ -41,8 +42,8 @@ function toCostShape({ shape, prompt, body, driver }: Exchange, learntOutputToke
     units: measured.audios > 0 ? [...units, 'audioInput'] : units,
     promptBytes: measured.textBytes,
     mediaTokens: measured.tokens + estimateMediaTokens(measured),
-    maxOutputTokens,
-    choices,
+    maxOutputTokens: toOutputBound(exchange),
+    choices: required(shape).choices,
     learntOutputTokens,
   };
 }

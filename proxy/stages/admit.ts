@@ -9,6 +9,7 @@ import { toBudgetLimits } from '../budget-limits.ts';
 import type { Admission, AdmitAnswer, BudgetState, MoneyReservation, WindowState } from '../counters/counters.ts';
 import { type Exchange, required } from '../exchange.ts';
 import { toLimitWindows } from '../limit-windows.ts';
+import { toOutputBound } from '../output-bound.ts';
 import type { Parts } from '../parts.ts';
 import { fixPrices } from '../prices/fix-prices.ts';
 import { toOverruledRefusal } from '../revocations.ts';
@@ -61,9 +62,14 @@ function toMoney({ key, costBounds, candidates }: Exchange): MoneyReservation | 
 function toTokens(exchange: Exchange, { learntOutputs }: Parts): number {
   if (!exchange.surface.metered) return 0;
   exchange.estimatedInputTokens = estimateInputTokens(required(exchange.prompt));
-  const { model, maxOutputTokens, choices } = required(exchange.shape);
+  const { model, choices } = required(exchange.shape);
   const learntOutputTokens = model === undefined ? undefined : learntOutputs.of(required(exchange.key).record.id, model);
-  return estimateTokens({ inputTokens: exchange.estimatedInputTokens, maxOutputTokens, choices, learntOutputTokens });
+  return estimateTokens({
+    inputTokens: exchange.estimatedInputTokens,
+    maxOutputTokens: toOutputBound(exchange),
+    choices,
+    learntOutputTokens,
+  });
 }
 
 async function ask(exchange: Exchange, parts: Parts, admission: Admission): Promise<Refusal | undefined> {

@@ -526,6 +526,32 @@ export const mutations: readonly Mutation[] = [
     },
   },
 
+  // Surfaces of OpenAI, and who else speaks its language
+  {
+    id: 'completions-usage-shown',
+    bug: 'a client of the older completions gets a usage chunk that only the gateway has asked for',
+    edits: [
+      {
+        file: 'proxy/dialects/openai/completions.ts',
+        find: 'withholdsUsage: withholdsStreamUsage',
+        replace: 'withholdsUsage: () => false',
+      },
+    ],
+    test: {
+      file: 'proxy/dialects/openai/completions.test.ts',
+      name: 'POST /v1/completions > asks for the usage of a stream and keeps from the client what it did not ask for',
+    },
+  },
+  {
+    id: 'default-of-others',
+    bug: 'the sixteen tokens at which OpenAI stops bound the answers of servers that do not stop',
+    edits: [{ file: 'proxy/output-bound.ts', find: "channel.provider !== 'OpenAICompatible'", replace: "channel.provider !== 'Gemini'" }],
+    test: {
+      file: 'proxy/dialects/openai/completions.test.ts',
+      name: 'POST /v1/completions > reserves the sixteen tokens that OpenAI stops at, and no such thing where the server keeps its own bound',
+    },
+  },
+
   // Secrets
   {
     id: 'key-logged',

@@ -1,8 +1,5 @@
 import { type Check, firstRefusal } from '../../../core/decision.ts';
-import type { Refusal } from '../../../core/refusals.ts';
-import { parseOpenAIUsage } from '../../../core/usage.ts';
-import type { Body, MeterOptions, RequestShape, Splice, SpliceOptions, Surface, SurfaceDriver } from '../dialect.ts';
-import { makeJsonMeter } from '../json-meter.ts';
+import type { Body, RequestShape, Surface, SurfaceDriver } from '../dialect.ts';
 import { type Media, measurePrompt, toEmbedded } from '../measure-prompt.ts';
 import {
   checkBoolean,
@@ -11,15 +8,12 @@ import {
   checkModel,
   checkModels,
   checkTools,
-  invalid,
-  isAbsent,
   isObject,
-  spliceModel,
   toNumber,
   toOtherModels,
 } from '../request-fields.ts';
 import { toOpenAIPriceFields } from './price-fields.ts';
-import { makeOpenAIStreamMeter } from './stream-meter.ts';
+import { asksStreamUsage, checkStreamOptions, makeTextMeter, spliceText, withholdsStreamUsage } from './stream-usage.ts';
 
 const surfaces: readonly Surface[] = [
   {
@@ -57,15 +51,14 @@ export const chatCompletionsDriver: SurfaceDriver = {
   },
   measure: (body) => measurePrompt(body, toMedia),
   toPriceFields: toOpenAIPriceFields,
-  spliceFor,
-  withholdsUsage,
-  makeMeter,
+  spliceFor: spliceText,
+  withholdsUsage: withholdsStreamUsage,
+  makeMeter: makeTextMeter,
 };
 
 function toChatShape(body: Body): RequestShape {
   // The newer name and the older one; a provider that takes both keeps to one of them, we do not know which.
   const maximums = [toNumber(body, 'max_tokens'), toNumber(body, 'max_completion_tokens')].filter((value) => value !== undefined);
-  const options = body['stream_options'];
   return {
     model: body['model'] as string,
     otherModels: toOtherModels(body),
@@ -73,7 +66,7 @@ function toChatShape(body: Body): RequestShape {
     // OpenAI refuses 0, and to some compatible servers (Ollama) it means without end
     maxOutputTokens: maximums.length === 0 || maximums.includes(0) ? undefined : Math.max(...maximums),
     choices: toNumber(body, 'n') ?? 1,
-    asksUsage: isObject(options) && options['include_usage'] === true,
+    asksUsage: asksStreamUsage(body),
   };
 }
 
@@ -98,27 +91,4 @@ function toMedia(part: Body): Media | undefined {
 function textOf(value: unknown, field: string): string | undefined {
   const text = isObject(value) ? value[field] : undefined;
   return typeof text === 'string' ? text : undefined;
-}
-
-function checkStreamOptions({ stream_options: options }: Body): Refusal | undefined {
-  if (isAbsent(options)) return undefined;
-  if (!isObject(options)) return invalid('stream_options', 'an object');
-  return checkBoolean('include_usage')(options) === undefined
-    ? undefined
-    : invalid('stream_options', 'an object whose include_usage is true or false');
-}
-
-function spliceFor({ surface, shape, body, upstreamModel }: SpliceOptions): readonly Splice[] {
-  const splices = spliceModel(shape, upstreamModel);
-  if (!withholdsUsage(surface, shape)) return splices;
-  const given = isObject(body['stream_options']) ? body['stream_options'] : {};
-  return [...splices, { field: 'stream_options', json: JSON.stringify({ ...given, include_usage: true }) }];
-}
-
-function withholdsUsage(_surface: Surface, shape: RequestShape): boolean {
-  return shape.stream && !shape.asksUsage;
-}
-
-function makeMeter(options: MeterOptions): ReturnType<SurfaceDriver['makeMeter']> {
-  return options.stream ? makeOpenAIStreamMeter(options) : makeJsonMeter(options, parseOpenAIUsage);
 }

@@ -1,5 +1,6 @@
 import { type Endpoint, toEndpoints } from '../dialect.ts';
 import { chatCompletionsDriver } from './chat-completions.ts';
+import { completionsDriver } from './completions.ts';
 import { embeddingsDriver } from './embeddings.ts';
 
 const read = { dialect: 'OpenAI', method: 'GET', scope: 'read', upstreamPath: '', body: 'none', metered: false, allowedQuery: [] } as const;
@@ -7,6 +8,7 @@ const read = { dialect: 'OpenAI', method: 'GET', scope: 'read', upstreamPath: ''
 /** The OpenAI wire format: every path of it that clients may call. `/v1/models` is Anthropic's and Gemini's as well, and listed here alone. */
 export const openaiEndpoints: readonly Endpoint[] = [
   ...toEndpoints(chatCompletionsDriver),
+  ...toEndpoints(completionsDriver),
   ...toEndpoints(embeddingsDriver),
   { surface: { ...read, name: 'models', path: '/v1/models', operation: 'models' }, driver: undefined },
   { surface: { ...read, name: 'model', path: '/v1/models/:model', operation: 'model' }, driver: undefined },

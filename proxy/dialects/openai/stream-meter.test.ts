@@ -30,6 +30,19 @@ const streams = [
   ['openai-choices-usage.sse', { inputTokens: 19, outputTokens: 12 }, true],
   ['compatible-azure.sse', { inputTokens: 19, outputTokens: 10 }, true],
   ['compatible-vllm-running-totals.sse', { inputTokens: 7, outputTokens: 8 }, true],
+  ['compatible-groq.sse', { inputTokens: 38, outputTokens: 4 }, true],
+  ['compatible-groq-usage.sse', { inputTokens: 38, outputTokens: 4 }, true],
+  ['compatible-mistral.sse', { inputTokens: 16, outputTokens: 4 }, true],
+  ['compatible-deepseek.sse', { inputTokens: 320, cachedInputTokens: 256, outputTokens: 9, reasoningTokens: 4 }, true],
+  ['compatible-together.sse', { inputTokens: 36, outputTokens: 3 }, true],
+  ['compatible-openrouter.sse', { inputTokens: 14, outputTokens: 3 }, true],
+  // thoughts are in the total only
+  ['compatible-gemini.sse', { inputTokens: 5, outputTokens: 57 }, true],
+  ['compatible-anthropic.sse', { inputTokens: 10, outputTokens: 6 }, true],
+  ['compatible-ollama.sse', { inputTokens: 26, outputTokens: 3 }, true],
+  ['compatible-moonshot.sse', { inputTokens: 19, cachedInputTokens: 10, outputTokens: 3 }, true],
+  ['openai-completions-usage.sse', { inputTokens: 6, outputTokens: 5 }, true],
+  ['openai-completions.sse', { inputTokens: estimatedInputTokens, outputTokens: 6 }, false],
   ['openai-chat.sse', { inputTokens: estimatedInputTokens, outputTokens: 8 }, false],
   ['compatible-no-usage.sse', { inputTokens: estimatedInputTokens, outputTokens: 8 }, false],
 ] as const;
@@ -39,7 +52,7 @@ describe.each(streams)('%s', (name, usage, exact) => {
   const visible = withoutUsage(bytes.toString());
 
   it('cut at every byte: the usage is found and the client gets all but the usage chunk', () => {
-    expect(visible === bytes.toString()).toBe(!exact);
+    expect(visible === bytes.toString()).toBe(!bytes.toString().includes('"choices":[]'));
     for (let place = 0; place < bytes.length; place += 1) {
       const meter = meterOf(true);
       expect(play(meter, [bytes.subarray(0, place), bytes.subarray(place)])).toBe(visible);

@@ -6,7 +6,7 @@ import { makeOutputCount } from '../output-count.ts';
 import { isObject } from '../request-fields.ts';
 
 /**
- * Meter of a chat completion stream. Usage is in the last chunk, whose `choices` are empty when it was asked for by
+ * Meter of a stream of chat or of the older completions. Usage is in the last chunk, whose `choices` are empty when it was asked for by
  * `stream_options.include_usage`; some compatible servers put running totals into every chunk.
  * Withholding holds an incomplete event and drops the usage chunk; without it every chunk passes as it came.
  * Source: OpenAI API reference, "Chat completion chunk object".
@@ -26,7 +26,7 @@ export function makeOpenAIStreamMeter({ withholdUsage, estimatedInputTokens }: M
     const chunk = data === undefined || data === '[DONE]' ? undefined : parseJson(data);
     if (!isObject(chunk)) return true;
     const choices = Array.isArray(chunk['choices']) ? chunk['choices'] : [];
-    const usage = parseOpenAIUsage(chunk['usage']);
+    const usage = findUsage(chunk, choices);
     tiers = parseTiers(chunk) ?? tiers;
     const hasText = choices.map((choice) => countChoice(choice, output.add)).includes(true);
     const isUsageChunk = Array.isArray(chunk['choices']) && choices.length === 0 && isObject(chunk['usage']);
@@ -64,9 +64,20 @@ export function makeOpenAIStreamMeter({ withholdUsage, estimatedInputTokens }: M
   };
 }
 
+/** In the chunk itself; Groq's are in `x_groq`, Moonshot's in the last choice. */
+function findUsage(chunk: Body, choices: readonly unknown[]): Usage | undefined {
+  return [chunk, chunk['x_groq'], ...choices].reduce<Usage | undefined>(
+    (found, place) => found ?? (isObject(place) ? parseOpenAIUsage(place['usage']) : undefined),
+    undefined,
+  );
+}
+
 /** Everything that a model may have written: text, refusal, reasoning (two names of compatible servers), calls of tools. */
 function countChoice(choice: unknown, add: (text: unknown) => boolean): boolean {
-  const delta = isObject(choice) ? choice['delta'] : undefined;
+  if (!isObject(choice)) return false;
+  // the older completions have their text in the choice itself
+  if (add(choice['text'])) return true;
+  const delta = choice['delta'];
   if (!isObject(delta)) return false;
   const texts = ['content', 'refusal', 'reasoning_content', 'reasoning'].map((field) => delta[field]);
   const calls = Array.isArray(delta['tool_calls'])

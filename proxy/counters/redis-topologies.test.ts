@@ -8,6 +8,8 @@ import { startRedisCluster, type TestRedisCluster } from '../../test/support/red
 import { startRedisSentinel, type TestRedisSentinel } from '../../test/support/redis-sentinel.ts';
 import { makeTlsOfRedis, type TlsOfRedis } from '../../test/support/redis-tls.ts';
 import { describeCounters, type MakeCounters } from './contract.ts';
+import { describeMoney } from './contract-money.ts';
+import { describePeek } from './peek-contract.ts';
 import { makeRedisCounters, type RedisCountersOptions } from './redis.ts';
 
 /** A topology as the suite sees it: how it is reached, and all that is in it. */
@@ -34,6 +36,8 @@ function toMake(store: () => Store): MakeCounters {
       random,
       redisClock: now,
       deadlineMs: 5_000,
+      // there is no operator here: a budget that is new to Redis opens at once
+      restoreTimes: { giveUpMs: 0, listenMs: 0, askEveryMs: 250, pollMs: 1 },
     });
     await counters.ready(5_000);
     return {
@@ -56,16 +60,22 @@ function toStore(server: RedisServer, options: Store['options']): Store {
   return { options, cli, keys: async () => (await cli('KEYS', '*')) as string[], flush: () => cli('FLUSHALL') };
 }
 
+/** Everything that counters have to do, on a topology of Redis. */
+function describeAll(name: string, make: MakeCounters): void {
+  describeCounters(name, make, { runs: 10 });
+  describePeek(name, make);
+  describeMoney(name, make, { runs: 10 });
+}
+
 describe('on a Redis Cluster', () => {
   let cluster: TestRedisCluster;
   beforeAll(async () => {
     cluster = await startRedisCluster();
   });
   afterAll(() => cluster.stop());
-  describeCounters(
+  describeAll(
     'Redis Cluster',
     toMake(() => ({ ...cluster, options: { url: cluster.url } })),
-    { runs: 10 },
   );
 });
 
@@ -77,13 +87,12 @@ describe('behind Sentinels, with passwords and TLS', () => {
     sentinel = await startRedisSentinel({ tls });
   });
   afterAll(() => sentinel.stop());
-  describeCounters(
+  describeAll(
     'Redis Sentinel',
     toMake(() => {
       const { url, redises, sentinelPassword } = sentinel;
       return toStore(redises[0], { url, caFile: tls.caFile, sentinelPassword: hide(sentinelPassword) });
     }),
-    { runs: 10 },
   );
 });
 
@@ -95,9 +104,8 @@ describe('over TLS', () => {
     server = await startRedisServer({ ca: tls.authority, configuration: tls.configuration, password: 'pw' });
   });
   afterAll(() => server.stop());
-  describeCounters(
+  describeAll(
     'Redis with TLS',
     toMake(() => toStore(server, { url: server.url, caFile: tls.caFile })),
-    { runs: 10 },
   );
 });

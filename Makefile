@@ -5,7 +5,7 @@ NODE := node_modules/node/bin/node --disable-warning=ExperimentalWarning
 BIN := node_modules/.bin
 VITEST := $(BIN)/vitest run
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo test test-unit test-redis test-crds test-cluster test-dataplane test-chart test-e2e prove-api-faults prove-limits prove-budgets prove-revocation prove-interleavings prove-rotation mutations prove-scale prove-noisy-tenant prove-snapshot build images prove-install prove-helm3 golden format generate \
+.PHONY: help setup tools demo test test-unit test-redis test-crds test-cluster test-dataplane clients test-chart test-e2e prove-api-faults prove-limits prove-budgets prove-revocation prove-interleavings prove-rotation mutations prove-scale prove-noisy-tenant prove-snapshot build images prove-install prove-helm3 golden format generate \
 	check check-format check-types check-lint check-unused check-generated check-docs
 
 help: ## list the targets
@@ -49,6 +49,11 @@ test-dataplane: setup ## run the tests of the HTTP surface with official SDKs
 	@bash test/tools/redis.sh
 	@bash test/tools/python-sdks.sh >/dev/null
 	$(VITEST) --project dataplane
+
+clients: setup ## call every method of the official SDKs through a gateway, served and refused in every way, and write docs/clients.md anew; takes a minute
+	@bash test/tools/redis.sh
+	@bash test/tools/python-sdks.sh >/dev/null
+	KEYWRIGHT_WRITE_CLIENTS=1 $(VITEST) --project dataplane test/dataplane/clients
 
 test-chart: setup tools ## run the tests of the charts: lint, golden renderings, refusals of the schema, rights of every account, images
 	$(VITEST) --project chart

@@ -14,6 +14,7 @@ import { mutations } from '../test/mutations/mutations.ts';
 import { toMutationRows } from '../test/mutations/plant.ts';
 import { readMetrics } from './read-metrics.ts';
 import { readValues } from './read-values.ts';
+import { withTable } from './with-table.ts';
 
 const check = process.argv.includes('--check');
 const tables: Readonly<Record<string, Readonly<Record<string, () => string[]>>>> = {
@@ -38,14 +39,6 @@ for (const [file, parts] of Object.entries(tables)) {
   } else {
     writeFileSync(path, after);
   }
-}
-
-function withTable(text: string, name: string, lines: readonly string[]): string {
-  const begin = `<!-- table: ${name} -->\n`;
-  const from = text.indexOf(begin);
-  const to = text.indexOf('<!-- end -->', from);
-  if (from === -1 || to === -1) throw new Error(`the marks of the table "${name}" are missing`);
-  return `${text.slice(0, from)}${begin}${lines.join('\n')}\n${text.slice(to)}`;
 }
 
 function toSettings(table: SettingsTable): string[] {

@@ -6,6 +6,7 @@ import { costHeader, type HeldAnswer, holdAnswer, toCostValue, wantsTrailers } f
 import type { Meter } from './dialects/dialect.ts';
 import { type Exchange, required } from './exchange.ts';
 import { firstValue, type ReceivedHeaders, toClientHeaders } from './headers.ts';
+import { makeWholeEvents, noEvents, type WholeEvents } from './whole-events.ts';
 
 export interface ClientAnswerOptions {
   readonly exchange: Exchange;
@@ -30,6 +31,7 @@ export class ClientAnswer {
   readonly #status: number;
   readonly #meter: Meter | undefined;
   readonly isEventStream: boolean;
+  readonly #events: WholeEvents;
   /** a short whole answer, until its cost is known */
   #held: HeldAnswer | undefined;
   #hasTrailer = false;
@@ -42,6 +44,7 @@ export class ClientAnswer {
     this.#response = exchange.response;
     this.#status = status;
     this.isEventStream = /^\s*text\/event-stream\b/i.test(firstValue(headers['content-type']) ?? '');
+    this.#events = this.isEventStream ? makeWholeEvents() : noEvents;
     this.#meter = status < 300 ? this.#openMeter(options.withholdUsage) : undefined;
     const head = toClientHeaders(headers, options.credential);
     head.push(...this.#toFraming(options), ...toAnswerHeaders(exchange));
@@ -67,7 +70,7 @@ export class ClientAnswer {
       pieces = released;
     }
     this.#sendHead();
-    for (const piece of pieces) isFull = !this.#response.write(piece) || isFull;
+    for (const piece of this.#events.push(pieces)) isFull = !this.#response.write(piece) || isFull;
     return isFull && this.#response.writableNeedDrain;
   }
 
@@ -77,7 +80,7 @@ export class ClientAnswer {
     const cost = toCostValue(this.#exchange);
     if (this.#held !== undefined && cost !== undefined) this.#head?.push(costHeader, cost);
     this.#sendHead();
-    for (const piece of [...(this.#held?.take() ?? []), ...rest]) this.#response.write(piece);
+    for (const piece of [...(this.#held?.take() ?? []), ...this.#events.rest(), ...rest]) this.#response.write(piece);
     if (this.#hasTrailer && cost !== undefined) this.#response.addTrailers({ [costHeader]: cost });
     this.#response.end();
     boundFlush(this.#response);

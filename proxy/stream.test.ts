@@ -175,6 +175,18 @@ describe('a stream', () => {
     expect(proxy.accessLines()[0]).toMatchObject({ aborted_by: 'upstream' });
   });
 
+  it('that the provider breaks off inside an event ends with whole events, the error among them', async () => {
+    const { proxy } = await start((_request, response) => {
+      response.writeHead(200, eventStream).write(`${delta('one')}${delta('two').slice(0, 20)}`, () => response.destroy());
+    });
+    const text = await (await postChat(proxy.url, { ...streamBody, stream_options: { include_usage: true } })).text();
+    const events = text.split(/\n\n+/).filter((event) => event !== '');
+    expect(events.map((event) => JSON.parse(event.replace('data: ', '')) as unknown)).toEqual([
+      expect.objectContaining({ choices: expect.anything() }),
+      { error: expect.objectContaining({ code: 'upstream_unavailable' }) },
+    ]);
+  });
+
   it('that falls silent ends with an error in the stream', async () => {
     const { proxy } = await start((_request, response) => void response.writeHead(200, eventStream).write(delta('one')), {
       timeouts: { connectMs: 500, firstByteMs: 500, idleMs: 200, totalMs: 5000 },

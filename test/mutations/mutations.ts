@@ -465,6 +465,15 @@ export const mutations: readonly Mutation[] = [
     test: { file: 'proxy/stream.test.ts', name: 'of which a byte has reached the client goes on at no other channel, however it ends' },
   },
   {
+    id: 'half-event-shown',
+    bug: 'a client sees half an event of a stream that breaks off, and its SDK fails at it',
+    edits: [{ file: 'proxy/client-answer.ts', find: 'this.#events.push(pieces)', replace: 'pieces' }],
+    test: {
+      file: 'proxy/stream.test.ts',
+      name: 'a stream > that the provider breaks off inside an event ends with whole events, the error among them',
+    },
+  },
+  {
     id: 'refused-with-408',
     bug: 'a refusal has the status 408, which SDKs repeat against our will',
     edits: [{ file: 'core/refusals.ts', find: 'status: 504,', replace: 'status: 408,' }],

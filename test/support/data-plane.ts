@@ -10,7 +10,7 @@ import { makeMemoryCounters } from '../../proxy/counters/memory.ts';
 import type { KeyIndex } from '../../proxy/parts.ts';
 import { makeRevocations, type Revocations } from '../../proxy/revocations.ts';
 import { type Proxy, type ServerSettings, startProxy } from '../../proxy/server.ts';
-import { systemClock } from '../../runtime/clock.ts';
+import { type Clock, systemClock } from '../../runtime/clock.ts';
 import { sha256Hex } from '../../runtime/digest.ts';
 import { makeLog } from '../../runtime/log.ts';
 import { makeMetrics, type Metrics } from '../../runtime/metrics.ts';
@@ -199,6 +199,8 @@ export interface TestProxyOptions {
   readonly settings?: Partial<ServerSettings>;
   /** the clock of the counters, ms since 1970 */
   readonly now?: () => number;
+  /** of everything else */
+  readonly clock?: Clock;
 }
 
 export async function startTestProxy({
@@ -206,6 +208,7 @@ export async function startTestProxy({
   keys = [makeKeyRecord()],
   settings = {},
   now = Date.now,
+  clock = systemClock,
 }: TestProxyOptions): Promise<TestProxy> {
   const lines: string[] = [];
   const destination = new Writable({
@@ -239,7 +242,7 @@ export async function startTestProxy({
     counters,
     log: makeLog({ level: 'debug', name: 'proxy', destination }),
     metrics,
-    clock: systemClock,
+    clock,
     random: () => 0,
   });
   return {

@@ -1,0 +1,103 @@
+import type { Dialect } from '../../../core/refusals.ts';
+import { sdkTable } from '../sdk-table.ts';
+
+/** Which of an SDK's classes is made, and so which methods it has. */
+export type Family = 'openai' | 'azure' | 'anthropic' | 'gemini';
+
+/** One official client as a program makes it. */
+export interface Client {
+  readonly id: string;
+  readonly family: Family;
+  readonly language: 'Node' | 'Python';
+  /** as its package registry calls it, and what Node imports where that differs */
+  readonly sdk: string;
+  readonly module?: string;
+  readonly version: string;
+  readonly dialect: Dialect;
+  /** what follows the gateway's address in its base URL */
+  readonly base: string;
+  readonly apiVersion?: string;
+  /** the class of the exception that it raises for a status */
+  toException(status: number): string;
+  /** the class that it raises for an error inside a stream */
+  readonly streamException: string;
+  /** whether it tries again by itself what may be tried again */
+  readonly retries: boolean;
+}
+
+const common: Readonly<Record<number, string>> = {
+  400: 'BadRequestError',
+  401: 'AuthenticationError',
+  403: 'PermissionDeniedError',
+  404: 'NotFoundError',
+  429: 'RateLimitError',
+};
+
+function byStatus(classes: Readonly<Record<number, string>>, other: string): Client['toException'] {
+  return (status) => classes[status] ?? (status >= 500 ? 'InternalServerError' : other);
+}
+
+/** Anthropic's newer SDKs have a class for nearly each status. */
+const anthropicClasses = {
+  ...common,
+  413: 'ContentTooLargeError',
+  431: 'RequestHeaderFieldsTooLargeError',
+  503: 'ServiceUnavailableError',
+  504: 'GatewayTimeoutError',
+  529: 'OverloadedError',
+};
+
+function versionOf(sdk: string, language: Client['language'], major = ''): string {
+  const row = sdkTable.find((each) => each.sdk === sdk && each.language === language && each.version.startsWith(major));
+  if (row === undefined) throw new Error(`sdk-table.ts has no ${sdk} ${major} for ${language}`);
+  return row.version;
+}
+
+const openaiNode = {
+  family: 'openai',
+  language: 'Node',
+  sdk: 'openai',
+  version: versionOf('openai', 'Node'),
+  dialect: 'OpenAI',
+  base: '/v1',
+  toException: byStatus(common, 'APIError'),
+  streamException: 'APIError',
+  retries: true,
+} as const;
+const openaiPython = {
+  ...openaiNode,
+  language: 'Python',
+  version: versionOf('openai', 'Python'),
+  toException: byStatus(common, 'APIStatusError'),
+} as const;
+const anthropicNode = {
+  family: 'anthropic',
+  language: 'Node',
+  sdk: '@anthropic-ai/sdk',
+  dialect: 'Anthropic',
+  base: '',
+  toException: byStatus(common, 'APIError'),
+  streamException: 'APIError',
+  retries: true,
+} as const;
+
+export const clients: readonly Client[] = [
+  { ...openaiNode, id: 'OpenAI (Node)' },
+  { ...openaiPython, id: 'OpenAI (Python)' },
+  {
+    ...anthropicNode,
+    id: 'Anthropic 1.x (Node)',
+    version: versionOf('@anthropic-ai/sdk', 'Node', '1.'),
+    toException: byStatus(anthropicClasses, 'APIError'),
+  },
+  { ...anthropicNode, id: 'Anthropic 0.x (Node)', module: 'anthropic-sdk-0', version: versionOf('@anthropic-ai/sdk', 'Node', '0.') },
+  {
+    ...anthropicNode,
+    id: 'Anthropic (Python)',
+    language: 'Python',
+    sdk: 'anthropic',
+    version: versionOf('anthropic', 'Python'),
+    toException: byStatus(anthropicClasses, 'APIStatusError'),
+    streamException: 'APIStatusError',
+  },
+];

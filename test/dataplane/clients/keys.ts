@@ -1,0 +1,96 @@
+import { sha256Hex } from '../../../runtime/digest.ts';
+import { behaviours, type ReplayingProvider } from './provider.ts';
+
+/** The virtual keys of a run by name: what their VirtualKeys say beside the hash. `well` stands for the channels whose provider answers. */
+const specs: Readonly<Record<string, string>> = {
+  open: access('well'),
+  expired: `${access('well')}, expiresAt: "2020-01-01T00:00:00Z"`,
+  suspended: `${access('well')}, suspended: true`,
+  'never-accepted': 'access: { channels: [nowhere] }',
+  elsewhere: access('well', 'cidrs: ["203.0.113.0/24"]'),
+  'only-audio': access('well', 'scopes: [audio]'),
+  'only-images': access('well', 'scopes: [images]'),
+  'other-models': access('well', 'models: ["other-*"]'),
+  'with-budget': `${access('well')}, budgets: [{ period: Total, limit: "1000000" }]`,
+  'few-models': access('few'),
+  'no-channel': 'access: { channels: [bedrock] }',
+  'no-requests': `${access('well')}, limits: { rpm: 0 }`,
+  'no-tokens': `${access('well')}, limits: { tpm: 0 }`,
+  'no-money': `${access('well')}, budgets: [{ period: Total, limit: "0" }]`,
+  limited: `${access('well')}, limits: { rpm: 100000 }`,
+  'to-throttled': access('throttled'),
+  'to-silent': access('silent'),
+  'to-breaking': access('breaking'),
+  'to-choosy': access('choosy'),
+  'to-dead': access('dead'),
+  holding: access('holding'),
+};
+
+const kinds = ['OpenAI', 'Anthropic', 'Gemini'] as const;
+
+function access(channels: string, more = ''): string {
+  const names = ['openai', 'anthropic', 'gemini'].map((kind) => `${channels}-${kind}`).join(', ');
+  return `access: { channels: [${names}]${more === '' ? '' : `, ${more}`} }`;
+}
+
+/** The text of a key; also of one that no manifest knows. */
+export function textOf(name: string): string {
+  return `sk-kw-${sha256Hex(`clients/${name}`).slice(0, 40)}`;
+}
+
+export const providerCredential = 'provider-credential-of-the-replaying-provider';
+
+/** Models that every channel lists, with a price; all others are served as well and have none. */
+export const pricedModels = ['gpt-4o-mini', 'text-embedding-3-small', 'claude-model'];
+
+/** A key that was accepted first and revoked then: `toManifests` holds neither. */
+export function toRevokedKey(isRevoked: boolean): string {
+  return toVirtualKey(['revoked', `${access('well')}, revoked: ${isRevoked}`]);
+}
+
+/** Everything that a gateway of the run reads. `deadUrl`: where nobody listens. */
+export function toManifests(provider: ReplayingProvider, deadUrl: string): string {
+  const secret = `apiVersion: v1
+kind: Secret
+metadata: { name: provider-key, labels: { keywright.dev/credential: "true" } }
+stringData: { apiKey: ${providerCredential} }
+`;
+  const usual = behaviours.flatMap((behaviour) => kinds.map((kind) => toChannel(behaviour, kind, provider.url(behaviour))));
+  const odd = kinds.flatMap((kind) => [
+    toChannel('dead', kind, deadUrl),
+    toChannel('holding', kind, provider.url('silent')),
+    toChannel('few', kind, provider.url('well')),
+  ]);
+  const bedrock = toChannel('bedrock', 'Bedrock', provider.url('well')).replace('name: bedrock-bedrock', 'name: bedrock');
+  return [secret, ...usual, ...odd, bedrock, ...Object.entries(specs).map(toVirtualKey)].join('---\n');
+}
+
+function toChannel(name: string, kind: string, baseURL: string): string {
+  const firstByte = name === 'silent' ? '300ms' : '10m';
+  const models =
+    name === 'few'
+      ? '[{ name: one-that-nobody-asks-for }]'
+      : `[${pricedModels.map((model) => `{ name: ${model}, price: { input: "1", output: "1", request: "1" } }`).join(', ')}, { name: "*" }]`;
+  // the many calls of one run are no reason to stop calling a provider
+  return `apiVersion: keywright.dev/v1alpha1
+kind: Channel
+metadata: { name: ${name}-${kind.toLowerCase()} }
+spec:
+  provider: ${kind}
+  baseURL: ${baseURL}
+  tls: { allowPlaintext: true }
+  auth: { apiKeys: [{ name: main, secretRef: { name: provider-key, key: apiKey } }] }
+  timeouts: { firstByte: ${firstByte} }
+  retries: { attempts: 0 }
+  circuitBreaker: { consecutiveFailures: 1000 }
+  models: ${models}
+`;
+}
+
+function toVirtualKey([name, spec]: readonly [string, string]): string {
+  return `apiVersion: keywright.dev/v1alpha1
+kind: VirtualKey
+metadata: { name: ${name} }
+spec: { ${spec}, credential: { hashes: [{ hash: "sha256:${sha256Hex(textOf(name))}" }] } }
+`;
+}

@@ -1,0 +1,43 @@
+import type { Method } from './methods.ts';
+
+const toMessages = (text: string): object[] => [{ role: 'user', content: text }];
+
+const openai = { families: ['openai'], by: 'provider', metered: true, body: true } as const;
+const chat = { ...openai, scope: 'chat', model: 'gpt-4o-mini' } as const;
+const models = { ...openai, by: 'gateway', metered: false, body: false, scope: 'read' } as const;
+
+/** Of `openai` for Node and Python. */
+export const openaiMethods: readonly Method[] = [
+  {
+    ...chat,
+    node: 'chat.completions.create',
+    answer: 'value',
+    call: ({ model, text }) => ({ parameters: { model, messages: toMessages(text) } }),
+    expected: 'The report says',
+  },
+  {
+    ...chat,
+    node: 'chat.completions.create',
+    answer: 'stream',
+    call: ({ model, text }) => ({ parameters: { model, messages: toMessages(text), stream: true } }),
+    expected: 'Hello',
+  },
+  {
+    ...openai,
+    node: 'embeddings.create',
+    answer: 'value',
+    scope: 'embeddings',
+    model: 'text-embedding-3-small',
+    call: ({ model, text }) => ({ parameters: { model, input: text, encoding_format: 'float' } }),
+    expected: 'embedding',
+  },
+  { ...models, node: 'models.list', answer: 'list', model: undefined, call: () => ({}), expected: 'gpt-4o-mini' },
+  {
+    ...models,
+    node: 'models.retrieve',
+    answer: 'value',
+    model: 'gpt-4o-mini',
+    call: ({ model }) => ({ positional: [model] }),
+    expected: 'gpt-4o-mini',
+  },
+];

@@ -1,0 +1,149 @@
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
+
+const dialects = join(import.meta.dirname, '../../../proxy/dialects/testdata');
+const own = join(import.meta.dirname, 'testdata');
+
+/** A recorded answer: the file and what it is. */
+export interface Recording {
+  readonly file: string;
+  readonly type: string;
+}
+
+export interface Route {
+  readonly method: string;
+  /** the whole path */
+  readonly path: RegExp;
+  answer(asked: Asked): Recording;
+}
+
+export interface Asked {
+  readonly query: URLSearchParams;
+  /** of a JSON body, else undefined */
+  readonly json: Readonly<Record<string, unknown>> | undefined;
+}
+
+export const json = (file: string): Recording => ({ file, type: 'application/json' });
+export const events = (file: string): Recording => ({ file, type: 'text/event-stream' });
+
+/** What each path of a provider answers; every method of methods.ts ends at one of them. */
+const routes: readonly Route[] = [
+  {
+    method: 'POST',
+    path: /^\/v1\/chat\/completions$/,
+    answer: ({ json: body }) =>
+      body?.['stream'] === true ? events(asksUsage(body) ? 'openai-chat-usage.sse' : 'openai-chat.sse') : json('openai-chat.json'),
+  },
+  { method: 'POST', path: /^\/v1\/embeddings$/, answer: () => json('openai-embeddings.json') },
+  {
+    method: 'POST',
+    path: /^\/v1\/messages$/,
+    answer: ({ json: body }) => (body?.['stream'] === true ? events('anthropic-text.sse') : json('anthropic-message.json')),
+  },
+  { method: 'POST', path: /^\/v1\/messages\/count_tokens$/, answer: () => json('anthropic-count-tokens.json') },
+];
+
+function asksUsage(body: Readonly<Record<string, unknown>>): boolean {
+  return (body['stream_options'] as { include_usage?: unknown } | undefined)?.include_usage === true;
+}
+
+/** How a provider behaves whose base URL ends so; the error bodies are recorded ones. */
+export const behaviours = ['well', 'throttled', 'silent', 'breaking', 'choosy'] as const;
+export type Behaviour = (typeof behaviours)[number];
+
+export interface ReplayingProvider {
+  url(behaviour: Behaviour): string;
+  /** paths that were asked for and that nobody has recorded */
+  readonly unknown: readonly string[];
+  close(): Promise<void>;
+}
+
+/** A provider that answers with recorded bytes, in pieces as a network would cut them. */
+export async function startReplayingProvider(): Promise<ReplayingProvider> {
+  const unknown: string[] = [];
+  const server = createServer((request, response) => {
+    void serve(request, response, unknown).catch(() => response.destroy());
+  });
+  server.keepAliveTimeout = 75_000;
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: (behaviour) => `http://127.0.0.1:${port}/${behaviour}`,
+    unknown,
+    async close() {
+      const closed = once(server, 'close');
+      server.close();
+      server.closeAllConnections();
+      await closed;
+    },
+  };
+}
+
+async function serve(request: IncomingMessage, response: ServerResponse, unknown: string[]): Promise<void> {
+  const parts: Buffer[] = [];
+  for await (const part of request) parts.push(part as Buffer);
+  const target = new URL(request.url ?? '/', 'http://provider');
+  const [, behaviour, ...rest] = target.pathname.split('/');
+  const path = `/${rest.join('/')}`;
+  if (behaviour === 'silent') return;
+  const family = toFamily(path);
+  if (behaviour === 'throttled') return sendError(response, 429, `${family}-429.json`);
+  if (behaviour === 'choosy') return sendError(response, 400, `${family}-400.json`);
+  const route = routes.find((each) => each.method === request.method && each.path.test(path));
+  if (route === undefined) {
+    unknown.push(`${request.method} ${path}`);
+    return sendError(response, 404, `${family}-400.json`);
+  }
+  const recording = route.answer({ query: target.searchParams, json: parseJson(Buffer.concat(parts).toString()) });
+  await send(response, recording, behaviour === 'breaking');
+}
+
+function toFamily(path: string): string {
+  if (path.startsWith('/v1/messages')) return 'anthropic';
+  return /\/models\/[^/]+:/.test(path) ? 'gemini' : 'openai';
+}
+
+function sendError(response: ServerResponse, status: number, file: string): void {
+  const limited = status === 429 ? { 'retry-after': '1' } : {};
+  response.writeHead(status, { 'content-type': 'application/json', ...limited }).end(read(file));
+}
+
+async function send(response: ServerResponse, { file, type }: Recording, breaks: boolean): Promise<void> {
+  const bytes = read(file);
+  const isStream = type !== 'application/json';
+  response.writeHead(200, { 'content-type': type, ...(isStream ? {} : { 'content-length': bytes.length }) });
+  response.on('error', () => {});
+  const end = breaks ? bytes.length / 2 : bytes.length;
+  for (let from = 0; from < end; from += pieceBytes) {
+    response.write(bytes.subarray(from, Math.min(from + pieceBytes, end)));
+    await turn();
+  }
+  if (!breaks) return void response.end();
+  // what was written has to have left before the connection breaks
+  await sleep(50);
+  response.destroy();
+}
+
+/** A prime, so that it cuts lines, numbers and characters anywhere. */
+const pieceBytes = 211;
+
+function read(file: string): Buffer {
+  try {
+    return readFileSync(join(dialects, file));
+  } catch {
+    return readFileSync(join(own, file));
+  }
+}
+
+function parseJson(text: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    return JSON.parse(text) as Readonly<Record<string, unknown>>;
+  } catch {
+    return undefined;
+  }
+}

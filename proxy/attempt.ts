@@ -46,6 +46,8 @@ export interface AttemptOptions {
   readonly withholdUsage: boolean;
   /** called with every piece of a stream */
   readonly onProgress: () => void;
+  /** the provider has the whole request, and its answer goes to the client: it will not be sent again */
+  readonly onTaken: () => void;
 }
 
 /** Sends one request to one provider and passes its answer on as it comes. Never rejects. */
@@ -113,6 +115,7 @@ class Attempt implements Dispatcher.DispatchHandler {
 
   onRequestSent(): void {
     this.#sent = true;
+    if (this.#phase === 'passing') this.#options.onTaken();
   }
 
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: ReceivedHeaders): void {
@@ -187,6 +190,7 @@ class Attempt implements Dispatcher.DispatchHandler {
     const { exchange, channel, credential, withholdUsage } = this.#options;
     this.#phase = 'passing';
     exchange.channel = channel;
+    if (this.#sent) this.#options.onTaken();
     this.#answer = new ClientAnswer({
       exchange,
       status: this.#status,

@@ -7,9 +7,9 @@ import type { Candidate } from '../core/route.ts';
 import type { Secret } from '../core/secret.ts';
 import type { ChannelRecord, CredentialEntry } from '../core/snapshot.ts';
 import type { Usage } from '../core/usage.ts';
+import type { RequestBody } from './bodies/request-body.ts';
 import type { Admission } from './counters/counters.ts';
 import type { Meter, PathParameters, RequestShape, Surface, SurfaceDriver } from './dialects/dialect.ts';
-import type { JsonBody } from './json-scan.ts';
 import type { PricedRequest, RequestPrices } from './prices/price-request.ts';
 import type { Target } from './target.ts';
 
@@ -40,8 +40,8 @@ export interface Exchange {
   key: CompiledKey | undefined;
   credential: CredentialEntry | undefined;
 
-  /** authorize */
-  body: JsonBody | undefined;
+  /** authorize; forward lets go of it as soon as nobody will send it again */
+  body: RequestBody | undefined;
   releaseBody: (() => void) | undefined;
   shape: RequestShape | undefined;
   prompt: Prompt | undefined;

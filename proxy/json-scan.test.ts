@@ -93,7 +93,7 @@ describe('spliceJson', () => {
   const splice = (text: string, splices: Parameters<typeof spliceJson>[1]) => {
     const result = scan(text);
     if (!result.ok) throw new Error('not scanned');
-    return spliceJson(result.body, splices).toString();
+    return Buffer.concat(spliceJson(result.body, splices)).toString();
   };
 
   it('replaces a value and leaves every other byte', () => {
@@ -166,13 +166,13 @@ describe('shrinkBody', () => {
       { field: 'stream_options', json: '{}' },
       { field: 'n', json: '1' },
     ];
-    expect(spliceJson(small, splices).toString()).toBe(spliceJson(result.body, splices).toString());
+    expect(Buffer.concat(spliceJson(small, splices))).toEqual(Buffer.concat(spliceJson(result.body, splices)));
   });
 
   it('knows that an object of odd members is not empty', () => {
     const result = scan('{"a":1,"b":2}');
     if (!result.ok) throw new Error('refused');
-    expect(spliceJson(shrinkBody(result.body), [{ field: 'n', json: '1' }]).toString()).toBe('{"n":1,"a":1,"b":2}');
+    expect(Buffer.concat(spliceJson(shrinkBody(result.body), [{ field: 'n', json: '1' }])).toString()).toBe('{"n":1,"a":1,"b":2}');
   });
 });
 

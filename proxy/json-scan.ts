@@ -86,9 +86,9 @@ function refuseUnread(bytes: Buffer): JsonScan | undefined {
   return holdsTooManyValues(bytes) ? { ok: false, refusal: tooManyValues } : undefined;
 }
 
-/** The client's bytes with the named top-level members replaced, or added in front when they are absent. */
-export function spliceJson(body: JsonBody, splices: readonly Splice[]): Buffer {
-  if (splices.length === 0) return body.bytes;
+/** The client's bytes with the named top-level members replaced, or added in front when they are absent; views, not copies. */
+export function spliceJson(body: JsonBody, splices: readonly Splice[]): readonly Buffer[] {
+  if (splices.length === 0) return [body.bytes];
   const edits = [toInsertion(body, splices), ...splices.map((splice) => toReplacement(body, splice))]
     .filter((edit) => edit !== undefined)
     .toSorted((left, right) => left.from - right.from);
@@ -98,8 +98,7 @@ export function spliceJson(body: JsonBody, splices: readonly Splice[]): Buffer {
     pieces.push(body.bytes.subarray(position, edit.from), Buffer.from(edit.text));
     position = edit.to;
   }
-  pieces.push(body.bytes.subarray(position));
-  return Buffer.concat(pieces);
+  return [...pieces, body.bytes.subarray(position)];
 }
 
 /** Far more than any option has; prompts and tools are longer. */

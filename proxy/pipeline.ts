@@ -40,6 +40,7 @@ export async function runPipeline(exchange: Exchange, parts: Parts): Promise<voi
   guard(exchange, parts, () => settle(exchange, parts, refusal));
   if (refusal !== undefined) guard(exchange, parts, () => answer(exchange, refusal));
   guard(exchange, parts, () => record(exchange, parts, refusal));
+  exchange.body = undefined;
   exchange.releaseBody?.();
   exchange.presentedKey = undefined;
 }

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Transform } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate, createInflateRaw, createZstdDecompress } from 'node:zlib';
 import type { Refusal } from '../core/refusals.ts';
+import { type ByteList, makeByteList } from './bodies/byte-list.ts';
 import type { BodyBudget } from './body-budget.ts';
 
 export interface BodyBounds {
@@ -16,7 +17,7 @@ export interface BodyBounds {
 
 export type ReadBody =
   /** decoded bytes; `release` gives their room back and must be called once they are no longer needed */
-  | { readonly outcome: 'read'; readonly bytes: Buffer; readonly release: () => void }
+  | { readonly outcome: 'read'; readonly bytes: ByteList; readonly release: () => void }
   | { readonly outcome: 'refused'; readonly refusal: Refusal }
   /** the client hung up before the end */
   | { readonly outcome: 'gone' };
@@ -46,11 +47,11 @@ export async function readBody(request: IncomingMessage, bounds: BodyBounds): Pr
     return received;
   }
   const coding = parseCoding(request.headers['content-encoding']);
-  if (coding === undefined || coding === 'identity') return { outcome: 'read', bytes: sink.bytes(), release: sink.release };
+  if (coding === undefined || coding === 'identity') return { outcome: 'read', bytes: sink.take(), release: sink.release };
   const decoded = makeSink(bounds);
-  const refusal = await decode(sink.bytes(), coding, decoded);
+  const refusal = await decode(sink.take(), coding, decoded);
   sink.release();
-  if (refusal === undefined) return { outcome: 'read', bytes: decoded.bytes(), release: decoded.release };
+  if (refusal === undefined) return { outcome: 'read', bytes: decoded.take(), release: decoded.release };
   decoded.release();
   return { outcome: 'refused', refusal };
 }
@@ -58,8 +59,9 @@ export async function readBody(request: IncomingMessage, bounds: BodyBounds): Pr
 interface Sink {
   /** takes the chunk or tells why not */
   add(chunk: Buffer): Refusal | undefined;
-  bytes(): Buffer;
-  /** idempotent */
+  /** gives all of it and holds nothing any more; its room stays taken */
+  take(): ByteList;
+  /** gives the room back; idempotent */
   release(): void;
 }
 
@@ -78,20 +80,31 @@ function makeSink({ maxBytes, budget }: BodyBounds): Sink {
       if (taken + chunk.length > maxBytes) return tooLarge(maxBytes);
       if (!budget.take(chunk.length)) return { code: 'overloaded', message: 'the gateway holds too many request bodies at this moment' };
       taken += chunk.length;
-      chunks.push(chunk);
+      chunks.push(toOwn(chunk));
       loose += 1;
       if (loose < maxLooseChunks) return undefined;
       chunks.push(Buffer.concat(chunks.splice(-loose)));
       loose = 0;
       return undefined;
     },
-    bytes: () => (chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)),
+    take: () => makeByteList(chunks.splice(0)),
     release() {
       budget.give(taken);
       taken = 0;
       chunks.length = 0;
     },
   };
+}
+
+/**
+ * A piece of a larger block keeps all of it alive: with chunk extensions a client fills what is read at once with a few bytes of body and 16 KiB of nothing, and the bounds would
+ * count the few.
+ */
+function toOwn(chunk: Buffer): Buffer {
+  if (chunk.length * 2 > chunk.buffer.byteLength) return chunk;
+  const own = Buffer.allocUnsafeSlow(chunk.length);
+  chunk.copy(own);
+  return own;
 }
 
 /** Gives undefined when the whole body is in the sink. */
@@ -142,9 +155,9 @@ export function parseCoding(header: string | undefined): Coding | 'identity' | u
 }
 
 /** Stops at the first byte beyond the bounds, so that a small body that unfolds without end costs no more than a large one. */
-function decode(bytes: Buffer, coding: Coding, sink: Sink): Promise<Refusal | undefined> {
+function decode(bytes: ByteList, coding: Coding, sink: Sink): Promise<Refusal | undefined> {
   const { promise, resolve } = Promise.withResolvers<Refusal | undefined>();
-  const decoder = makeDecoder(coding, bytes);
+  const decoder = makeDecoder(coding, bytes.read(0, 2));
   const undecodable: Refusal = { code: 'invalid_request', message: `the request body is not valid ${coding}` };
   decoder.on('data', (chunk: Buffer) => {
     const refusal = sink.add(chunk);
@@ -155,7 +168,8 @@ function decode(bytes: Buffer, coding: Coding, sink: Sink): Promise<Refusal | un
   // what follows the coded body is not part of it, and another reader might take it for some
   decoder.on('end', () => resolve(decoder.bytesWritten === bytes.length ? undefined : undecodable));
   decoder.on('error', () => resolve(undecodable));
-  decoder.end(bytes);
+  for (const piece of bytes.pieces) decoder.write(piece);
+  decoder.end();
   return promise;
 }
 

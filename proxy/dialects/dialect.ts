@@ -2,6 +2,7 @@ import type { Prompt } from '../../core/estimate.ts';
 import type { Dialect, Refusal } from '../../core/refusals.ts';
 import type { Scope } from '../../core/snapshot.ts';
 import type { Usage } from '../../core/usage.ts';
+import type { MultipartBody } from '../bodies/multipart-scan.ts';
 import type { JsonBody } from '../json-scan.ts';
 import type { PriceFields } from './price-fields.ts';
 
@@ -26,8 +27,8 @@ export interface Surface {
    * checked path parameter. Empty where no provider is asked.
    */
   readonly upstreamPath: string;
-  /** what the client sends; `none` also where it is a POST */
-  readonly body: 'json' | 'none';
+  /** what the client sends: JSON, a form, either as the content type says; `none` also where it is a POST */
+  readonly body: 'json' | 'multipart' | 'either' | 'none';
   /** whether it uses tokens that are counted */
   readonly metered: boolean;
   /** query parameters that go on to the provider */
@@ -51,7 +52,7 @@ export interface RequestShape {
 
 export type Body = Readonly<Record<string, unknown>>;
 
-/** A top-level field of the body to replace or to add, with the JSON text of its new value. */
+/** A top-level field of the body to replace or to add, with the JSON text of its new value (in a form a string becomes the text that it stands for). */
 export interface Splice {
   readonly field: string;
   readonly json: string;
@@ -95,10 +96,12 @@ export interface Meter {
 /** All that is particular to one kind of call of one wire format. */
 export interface SurfaceDriver {
   readonly surfaces: readonly Surface[];
-  /** Reads what matters of a parsed body and of the path; refuses (`invalid_request`) what a provider might read in another way. */
+  /** Reads what matters of a parsed body (of a form its short texts) and of the path; refuses (`invalid_request`) what a provider might read in another way. */
   parseShape(body: Body, surface: Surface, parameters: PathParameters): { readonly shape: RequestShape } | { readonly refusal: Refusal };
   /** What the model reads of a body whose shape was found right. */
   measure(body: JsonBody, surface: Surface): Prompt;
+  /** The same of a form; absent where no surface takes one. */
+  measureForm?(body: MultipartBody, surface: Surface): Prompt;
   /** What else of a body changes its price. */
   toPriceFields(body: Body): PriceFields;
   /** What to change in the body before it is forwarded; nothing else is touched. */

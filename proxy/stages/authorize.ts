@@ -3,9 +3,10 @@ import { checkAddress, checkModels, checkScope, type CompiledKey } from '../../c
 import { type Check, firstRefusal } from '../../core/decision.ts';
 import type { Refusal } from '../../core/refusals.ts';
 import { findChannels } from '../../core/route.ts';
+import { type BodyForm, parseBodyForm } from '../bodies/content-type.ts';
+import { openBody } from '../bodies/request-body.ts';
 import type { RequestShape } from '../dialects/dialect.ts';
 import { type Exchange, required } from '../exchange.ts';
-import { scanJson, shrinkBody } from '../json-scan.ts';
 import type { Parts } from '../parts.ts';
 import { toNamespace } from '../proxy-metrics.ts';
 import { checkBodyHeaders, readBody } from '../read-body.ts';
@@ -17,7 +18,10 @@ import { checkBodyHeaders, readBody } from '../read-body.ts';
 export function authorize(exchange: Exchange, parts: Parts): Refusal | undefined | Promise<Refusal | undefined> {
   const refusal = firstRefusal(headerChecks, { exchange, parts, key: required(exchange.key) });
   if (refusal !== undefined || exchange.surface.body === 'none') return refusal;
-  return authorizeBody(exchange, parts);
+  const form = parseBodyForm(exchange.surface.body, exchange.request.headers['content-type']);
+  return 'refusal' in form
+    ? form.refusal
+    : (checkBodyHeaders(exchange.request, parts.bodyBounds.maxBytes) ?? authorizeBody(exchange, parts, form));
 }
 
 interface Subject {
@@ -29,23 +33,15 @@ interface Subject {
 const headerChecks: readonly Check<Subject>[] = [
   ({ key, exchange }) => checkAddress(key, exchange.clientAddress),
   ({ key, exchange }) => checkScope(key, exchange.surface.scope),
-  ({ exchange }) => (exchange.surface.body === 'json' ? checkContentType(exchange.request.headers['content-type']) : undefined),
-  ({ exchange, parts }) => checkBodyHeaders(exchange.request, parts.bodyBounds.maxBytes),
 ];
 
 const bodyChecks: readonly Check<Subject>[] = [
   ({ key, exchange }) => checkModels(key, toModels(required(exchange.shape))),
   ({ key, exchange, parts }) => checkChannels(key, exchange, parts),
+  ({ exchange }) => checkNames(exchange),
 ];
 
-/** JSON, or nothing said. Any other type is a mistake that the provider would have to guess at. */
-function checkContentType(contentType: string | undefined): Refusal | undefined {
-  if (contentType === undefined || /^\s*application\/(?:[\w.-]+\+)?json\s*(?:;\s*charset\s*=\s*"?utf-?8"?\s*)?;?\s*$/i.test(contentType))
-    return undefined;
-  return { code: 'unsupported_encoding', message: 'The content type has to be application/json in UTF-8.' };
-}
-
-async function authorizeBody(exchange: Exchange, parts: Parts): Promise<Refusal | undefined> {
+async function authorizeBody(exchange: Exchange, parts: Parts, form: BodyForm): Promise<Refusal | undefined> {
   const { request, response } = exchange;
   if (waitsForContinue(request)) response.writeContinue();
   const read = await readBody(request, parts.bodyBounds);
@@ -56,15 +52,15 @@ async function authorizeBody(exchange: Exchange, parts: Parts): Promise<Refusal 
     return undefined;
   }
   exchange.releaseBody = read.release;
-  const scan = scanJson(read.bytes);
-  if (!scan.ok) return scan.refusal;
+  const opened = openBody(read.bytes, form);
+  if ('refusal' in opened) return opened.refusal;
   const driver = required(exchange.driver);
-  const parsed = driver.parseShape(scan.body.value, exchange.surface, exchange.parameters);
+  const parsed = driver.parseShape(opened.value, exchange.surface, exchange.parameters);
   if ('refusal' in parsed) return parsed.refusal;
   if (showsKey(toModels(parsed.shape), required(exchange.presentedKey).reveal())) return keyForModel;
   exchange.shape = parsed.shape;
-  exchange.prompt = driver.measure(scan.body, exchange.surface);
-  exchange.body = shrinkBody(scan.body);
+  exchange.prompt = opened.measure(driver, exchange.surface);
+  exchange.body = opened.keep();
   return firstRefusal(bodyChecks, { exchange, parts, key: required(exchange.key) });
 }
 
@@ -91,4 +87,12 @@ function checkChannels(key: CompiledKey, exchange: Exchange, parts: Parts): Refu
   if ('refusal' in found) return found.refusal;
   exchange.candidates = found.channels;
   return undefined;
+}
+
+/** The boundary of a form is the client's choice; where it stands in what a provider calls the model, the form would break there. */
+function checkNames({ candidates, body }: Exchange): Refusal | undefined {
+  const isSafe = candidates.every(({ upstreamModel }) => upstreamModel === undefined || required(body).mayHold(upstreamModel));
+  return isSafe
+    ? undefined
+    : { code: 'invalid_request', message: 'The boundary of the form is part of the name of a model. Choose another one.' };
 }

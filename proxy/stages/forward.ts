@@ -3,11 +3,11 @@ import type { Refusal } from '../../core/refusals.ts';
 import { type Candidate, chooseCredential } from '../../core/route.ts';
 import type { ChannelCredential, ChannelRecord } from '../../core/snapshot.ts';
 import { maxAttempts } from '../attempts.ts';
+import { makeOutgoingBody, type OutgoingBody, toDispatched } from '../bodies/outgoing-body.ts';
 import { type AttemptOutcome, type FailedAttempt, type FailureReason, runAttempt } from '../attempt.ts';
 import { withinChannelLimits } from '../channel-limits.ts';
 import { type Exchange, required } from '../exchange.ts';
 import { toUpstreamHeaders } from '../headers.ts';
-import { spliceJson } from '../json-scan.ts';
 import type { Parts } from '../parts.ts';
 import { renewWhenDue } from '../renewal.ts';
 import type { Upstream } from '../upstream.ts';
@@ -66,21 +66,31 @@ function attempt(exchange: Exchange, parts: Parts, candidate: Candidate, ready: 
     request: toRequest(exchange, candidate, ready),
     withholdUsage: required(exchange.driver).withholdsUsage(exchange.surface, required(exchange.shape)),
     onProgress: () => renewWhenDue(exchange, parts, performance.now()),
+    onTaken: () => letGo(exchange, ready.body),
   });
 }
 
-function toBody(exchange: Exchange, { upstreamModel }: Candidate): Buffer | undefined {
+/** The provider has all of it and answers: a stream may run for an hour, and its request need not be held so long. */
+function letGo(exchange: Exchange, body: OutgoingBody | undefined): void {
+  // undici keeps a Buffer until the answer has ended, so that a small body is held, and counted, until then
+  if (body === undefined || body.small !== undefined) return;
+  body.drop();
+  exchange.body = undefined;
+  exchange.releaseBody?.();
+}
+
+function toBody(exchange: Exchange, { upstreamModel }: Candidate): OutgoingBody | undefined {
   const { driver, surface } = exchange;
   if (surface.body === 'none') return undefined;
   const body = required(exchange.body);
   const splices = required(driver).spliceFor({ surface, shape: required(exchange.shape), body: body.value, upstreamModel });
-  return spliceJson(body, splices);
+  return makeOutgoingBody(body.splice(splices));
 }
 
 interface Ready {
   readonly upstream: Upstream;
   readonly credential: ChannelCredential | undefined;
-  readonly body: Buffer | undefined;
+  readonly body: OutgoingBody | undefined;
 }
 
 function toRequest(
@@ -99,19 +109,28 @@ function toRequest(
       query: exchange.target.query,
     }),
     method: exchange.surface.method,
-    headers: toUpstreamHeaders({
-      client: exchange.request.rawHeaders,
-      presentedKey: required(exchange.presentedKey).reveal(),
-      channel,
-      credential: credential?.secret.reveal(),
-      dialect: exchange.dialect,
-      contentType: body === undefined ? undefined : 'application/json',
-    }),
-    ...(body === undefined ? {} : { body }),
+    headers: withLength(
+      body,
+      toUpstreamHeaders({
+        client: exchange.request.rawHeaders,
+        presentedKey: required(exchange.presentedKey).reveal(),
+        channel,
+        credential: credential?.secret.reveal(),
+        dialect: exchange.dialect,
+        contentType: exchange.body?.contentType,
+      }),
+    ),
+    ...(body === undefined ? {} : { body: toDispatched(body) }),
     // undici's own timers: none of ours per chunk
     headersTimeout: channel.timeouts.firstByteMs,
     bodyTimeout: channel.timeouts.idleMs,
   };
+}
+
+/** undici knows the length of a Buffer, but not of what comes in pieces. */
+function withLength(body: OutgoingBody | undefined, headers: string[]): string[] {
+  if (body !== undefined) headers.push('content-length', String(body.length));
+  return headers;
 }
 
 const retryNames: Partial<Record<FailureReason, ChannelRecord['retries']['on'][number]>> = {

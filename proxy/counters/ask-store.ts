@@ -1,10 +1,10 @@
 import { tagOf } from '../../core/hash-tag.ts';
 import type { Decision, Lost, Moved, Overruled } from './answers.ts';
-import { awaitReply } from './await-reply.ts';
 import type { Breaker } from './breaker.ts';
 import type { Admission } from './counters.ts';
 import { type Booking, type Leases, longestLeaseMs } from './leases.ts';
 import type { LimiterMetrics } from './limiter-metrics.ts';
+import { makePatience } from './patience.ts';
 import { toAdmitCall, toDecisions } from './scripts.ts';
 import type { ScriptStore } from './script-store.ts';
 import type { StoreClock } from './store-clock.ts';
@@ -16,7 +16,7 @@ interface Options {
   /** absent: nothing is booked in advance */
   readonly leases: Leases | undefined;
   /** of the node that holds this tag now */
-  readonly breakerOf: (tag: string) => Pick<Breaker, 'success' | 'failure'>;
+  readonly breakerOf: (tag: string) => Pick<Breaker, 'open' | 'success' | 'failure'>;
   readonly storeClock: StoreClock;
   /** the life of the store that holds this tag, as this process knows it: nothing is decided in another */
   readonly lifeOf: (tag: string) => string;
@@ -35,6 +35,7 @@ interface Options {
 export function makeAskStore(options: Options): (batch: readonly Admission[]) => Promise<readonly Decided[]> {
   const { admissions, leases, breakerOf, storeClock, measured, lifeOf, deadlineMs, monotonicNow, clockText, release } = options;
 
+  const patience = makePatience({ deadlineMs, monotonicNow });
   const noteBooking = (booking: Booking, decided: Decided | undefined, sentMs: number): void => {
     // what was lost comes back in a moment
     if (decided === undefined || 'lost' in decided || 'moved' in decided || 'overruled' in decided) leases?.undecided(booking, 0);
@@ -55,10 +56,11 @@ export function makeAskStore(options: Options): (batch: readonly Admission[]) =>
     const breaker = breakerOf(tag);
     const call = toAdmitCall(asked, clockText(), admissions.epochOf(tag), lifeOf(tag));
     const decisions = admissions.run(call).then((reply) => toDecisions(reply, asked.length));
-    const reply = await awaitReply(decisions, { deadlineMs, monotonicNow });
+    const reply = await patience.wait(decisions, breaker);
     const receivedMs = monotonicNow();
     for (const _ of batch) measured.duration.observe((receivedMs - startedMs) / 1_000);
     if (reply.outcome === 'reply') {
+      if (receivedMs - startedMs > deadlineMs) measured.late.inc(batch.length);
       breaker.success();
       for (const { timeMs } of reply.value) storeClock.heard(timeMs, startedMs, receivedMs);
       for (const [position, booking] of bookings.entries()) noteBooking(booking, reply.value[batch.length + position], startedMs);
@@ -66,6 +68,7 @@ export function makeAskStore(options: Options): (batch: readonly Admission[]) =>
     }
     if (reply.outcome === 'late') measured.timeouts.inc(batch.length);
     if (reply.outcome === 'failed' || !reply.ownStall) breaker.failure();
+    if (breaker.open) patience.giveUp(breaker);
     for (const admission of asked) release(admission);
     giveUp(bookings);
     return [];

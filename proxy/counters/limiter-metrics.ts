@@ -2,6 +2,7 @@ import type { Counter, Histogram } from 'prom-client';
 import type { Metrics } from '../../runtime/metrics.ts';
 
 export interface LimiterMetrics {
+  readonly late: Counter;
   readonly timeouts: Counter;
   readonly commands: Counter<'command'>;
   readonly duration: Histogram;
@@ -36,12 +37,16 @@ export function makeLimiterMetrics(metrics: Metrics, { settleQueueDepth, degrade
     },
   });
   return {
+    late: metrics.counter({
+      name: 'limiter_late_total',
+      help: 'Admissions that waited longer than 250 ms for Redis and were decided by it all the same.',
+    }),
     timeouts: metrics.counter({ name: 'limiter_timeouts_total', help: 'Admissions that Redis did not answer in time.' }),
     commands: metrics.counter({ name: 'limiter_commands_total', help: 'Scripts sent to Redis.', labels: ['command'] }),
     duration: metrics.histogram({
       name: 'limiter_duration_seconds',
       help: 'How long an admission waited for Redis.',
-      buckets: [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25],
+      buckets: [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5],
     }),
   };
 }

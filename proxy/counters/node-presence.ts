@@ -7,7 +7,7 @@ export interface NodePresence {
   readonly decides: boolean;
   /** it is connected, and as far as we know it answers */
   readonly answers: boolean;
-  readonly breaker: Pick<Breaker, 'success' | 'failure'>;
+  readonly breaker: Pick<Breaker, 'open' | 'success' | 'failure'>;
   /** something about it has changed; `reason`: for the log, why it might be away */
   review(reason: string): void;
   stop(): void;

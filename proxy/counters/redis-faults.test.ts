@@ -182,9 +182,15 @@ describe('Redis counters when Redis fails', () => {
         pending.push(counters.admit(makeAdmission([rpm(10), tpm(1_000)], { tokens: 10 })));
         await turn();
       }
+      const startedMs = performance.now();
       const answers = await Promise.all(pending);
+      // half a second, and what a busy machine takes
+      expect(performance.now() - startedMs).toBeLessThan(1_500);
       for (const answer of answers) expect(answer).toMatchObject({ outcome: 'admitted', degraded: true });
       expect(counters.degraded).toBe(true);
+      const askedMs = performance.now();
+      expect(await counters.admit(makeAdmission([rpm(0)]))).toMatchObject({ outcome: 'refused', degraded: true });
+      expect(performance.now() - askedMs).toBeLessThan(100);
       expect(await metric(metrics, 'keywright_limiter_timeouts_total')).toBe(3);
       settleAdmission(counters, admission, 20);
       await sleep(200);
@@ -200,9 +206,34 @@ describe('Redis counters when Redis fails', () => {
     });
   });
 
+  it('let a Redis that was silent for a moment decide, so that several proxies hold the limit together', async () => {
+    const proxies = await Promise.all([proxyPool.start(), proxyPool.start()]);
+    for (const { counters } of proxies) expect(await counters.admit(makeAdmission([rpm(8)]))).toMatchObject({ outcome: 'admitted' });
+    await server.pause();
+    const pending: Promise<AdmitAnswer>[] = [];
+    try {
+      for (let count = 0; count < 6; count += 1) {
+        pending.push(...proxies.map(({ counters }) => counters.admit(makeAdmission([rpm(8)]))));
+        await turn();
+      }
+      await sleep(300);
+    } finally {
+      await server.resume();
+    }
+    const answers = await Promise.all(pending);
+    for (const answer of answers) expect(answer).toMatchObject({ degraded: false });
+    expect(answers.filter(({ outcome }) => outcome === 'admitted').length).toBe(6);
+    for (const { counters, metrics, logged } of proxies) {
+      expect(counters.degraded).toBe(false);
+      expect(logged()).not.toContain('limiter_degraded');
+      expect(await metric(metrics, 'keywright_limiter_late_total')).toBe(6);
+      expect(await metric(metrics, 'keywright_limiter_timeouts_total')).toBe(0);
+    }
+  });
+
   it('stalls of our own neither fail an admission nor open the breaker', async () => {
     const { counters, metrics, logged } = await proxyPool.start();
-    for (const ms of [40, 70, 120]) {
+    for (const ms of [40, 70, 120, 300, 600]) {
       const answers = Array.from({ length: 10 }, () => counters.admit(makeAdmission([rpm(1_000)])));
       stall(ms);
       for (const answer of await Promise.all(answers)) expect(answer).toMatchObject({ outcome: 'admitted', degraded: false });

@@ -65,24 +65,43 @@ const admission: Admission = {
   holdMs: 30_000,
 };
 
-it('goes by what a Redis says that is slower than usual: a lost packet, a fork, a processor that others have', async () => {
-  await start(220);
-  const answer = counters.admit(admission);
-  await vi.advanceTimersByTimeAsync(220);
-  expect(await answer).toMatchObject({ outcome: 'refused', degraded: false });
+it.each([220, 480])(
+  'goes by what a Redis says that is slower than usual: a lost packet, a fork, a processor that others have (%i ms)',
+  async (ms) => {
+    await start(ms);
+    for (let count = 0; count < 8; count += 1) {
+      const answer = counters.admit({ ...admission, requestId: `request-${count}` });
+      await vi.advanceTimersByTimeAsync(ms);
+      expect(await answer).toMatchObject({ outcome: 'refused', degraded: false });
+    }
+  },
+);
+
+it('lets its own share decide when Redis says nothing for half a second, and at once from then on', async () => {
+  await start(60_000);
+  let isDecided = false;
+  const answer = counters.admit(admission).finally(() => (isDecided = true));
+  await vi.advanceTimersByTimeAsync(490);
+  expect(isDecided).toBe(false);
+  await vi.advanceTimersByTimeAsync(20);
+  expect(await answer).toMatchObject({ outcome: 'admitted', degraded: true });
+  expect(await counters.admit({ ...admission, requestId: 'request-2' })).toMatchObject({ degraded: true });
 });
 
-it('lets its own share decide when Redis says nothing for a quarter of a second', async () => {
+it('keeps nobody waiting for a second time once it is clear that Redis says nothing', async () => {
   await start(60_000);
-  const answer = counters.admit(admission);
-  await vi.advanceTimersByTimeAsync(260);
-  expect(await answer).toMatchObject({ outcome: 'admitted', degraded: true });
+  const first = counters.admit(admission);
+  await vi.advanceTimersByTimeAsync(240);
+  const second = counters.admit({ ...admission, requestId: 'request-2' });
+  await vi.advanceTimersByTimeAsync(270);
+  expect(await first).toMatchObject({ degraded: true });
+  expect(await second).toMatchObject({ degraded: true });
 });
 
 it('tells of its own figures against its share, marked, when Redis says nothing to whoever asks', async () => {
   await start(60_000);
   const admitted = counters.admit({ ...admission, windows: [{ ...window, limit: 10 }] });
-  await vi.advanceTimersByTimeAsync(260);
+  await vi.advanceTimersByTimeAsync(510);
   expect(await admitted).toMatchObject({ outcome: 'admitted', degraded: true });
   const answer = counters.peek({ keyId: 'team-a/app', windows: [{ ...window, limit: 10 }] });
   await vi.advanceTimersByTimeAsync(260);

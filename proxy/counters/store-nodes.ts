@@ -11,7 +11,7 @@ export interface StoreNodes {
   decides(tag: string): boolean;
   /** it is connected and not known to be silent: it can be told things */
   answers(tag: string): boolean;
-  breakerOf(tag: string): Pick<Breaker, 'success' | 'failure'>;
+  breakerOf(tag: string): Pick<Breaker, 'open' | 'success' | 'failure'>;
   /** some keys, or all, are decided by the failure policy */
   readonly degraded: boolean;
   /** by name, whether it decides; `all` where there is only one */

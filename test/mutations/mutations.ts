@@ -2304,4 +2304,19 @@ export const mutations: readonly Mutation[] = [
       name: 'the block cache > lets go of what the store said before it knew of a settlement, also of what is still on its way',
     },
   },
+  {
+    id: 'late-answer-ignored',
+    bug: 'a proxy decides by itself as soon as an answer of Redis is late, and the answer that comes a moment later counts for nothing',
+    edits: [
+      {
+        file: 'proxy/counters/patience.ts',
+        find: "first.outcome === 'late' && !breaker.open",
+        replace: "first.outcome === 'failed' && !breaker.open",
+      },
+    ],
+    test: {
+      file: 'proxy/counters/redis-faults.test.ts',
+      name: 'Redis counters when Redis fails > let a Redis that was silent for a moment decide, so that several proxies hold the limit together',
+    },
+  },
 ];

@@ -189,6 +189,6 @@ export async function readCosts({ proxies, redis }: Installation): Promise<Costs
     blocking: sum(/^keywright_limiter_commands_total\{command="admit"\} (\d+)$/gm),
     scripts: sum(/^keywright_limiter_commands_total\{command="(?!probe)\w+"\} (\d+)$/gm),
     micros,
-    late: sum(/^keywright_limiter_timeouts_total (\d+)$/gm),
+    late: sum(/^keywright_limiter_(?:late|timeouts)_total (\d+)$/gm),
   };
 }

@@ -20,6 +20,8 @@ export interface RedisLink {
   trySend(commands: readonly RedisCommand[]): Promise<PromiseSettledResult<unknown>[]>;
   /** these scripts in one write for each node; rejects when one of them failed */
   run(calls: readonly RedisScriptCall[]): Promise<unknown[]>;
+  /** the same, and gives what became of each */
+  tryRun(calls: readonly RedisScriptCall[]): Promise<PromiseSettledResult<unknown>[]>;
   /** `listener` must not throw; before the first connection only */
   subscribe(channel: string, listener: (message: string) => void): void;
   /** each time that it is connected, or one more node of it is, when the channels are already listened to: what is read now misses nothing */
@@ -83,6 +85,7 @@ export function makeRedisLink(options: RedisOptions): RedisLink {
     send: async (list) => toValues(await commands.send(list)),
     trySend: (list) => commands.send(list),
     run: async (calls) => toValues(await runScripts(commands, calls)),
+    tryRun: (calls) => runScripts(commands, calls),
     subscribe: (channel, take) => void channels.set(channel, take),
     onConnected: (take) => void whenConnected.push(take),
     async close() {

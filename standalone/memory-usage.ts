@@ -45,20 +45,24 @@ export function makeMemoryUsage({ now, after }: { now: () => number; after: read
       source: {
         connected: true,
         connections: 0,
-        open: async () => [],
+        unread: 0,
+        open: async () => ({ places: [], isWhole: true }),
         async read(positions) {
           for (const [tag, place] of positions) letGo(tag, place);
           return [...waiting].map(([tag, entries]) => ({ tag, entries }));
         },
         // what was read is gone already
-        acknowledge: async () => {},
-        lastIds: async () => new Map<string, string>(),
+        acknowledge: async (positions) => positions,
+        lastIds: async () => ({ ids: new Map<string, string>(), isWhole: true }),
       },
       board: {
         connected: true,
         async read(keyIds) {
           const spend = counters.dumpBudgets();
-          return keyIds.map((keyId) => ({ epoch: 'memory', answeredEpoch: 'memory', windows: toWindows(spend[keyId]) }));
+          return keyIds.map((keyId) => ({
+            status: 'fulfilled',
+            value: { epoch: 'memory', answeredEpoch: 'memory', windows: toWindows(spend[keyId]) },
+          }));
         },
         takeSpending() {
           const taken = [...spending];

@@ -35,11 +35,11 @@ export interface ResetWish {
 /** Where the budgets are counted. */
 export interface BudgetBoard {
   readonly connected: boolean;
-  /** in the order of the question */
-  read(keyIds: readonly string[]): Promise<readonly StoredBudgets[]>;
+  /** in the order of the question; of a Redis Cluster the master of some may be away */
+  read(keyIds: readonly string[]): Promise<readonly PromiseSettledResult<StoredBudgets>[]>;
   /** keys that have spent since this was asked last although no entry tells of it, where that would be lost with this process; Redis keeps it */
   takeSpending?(): readonly string[];
-  /** raises what stands to what is known; never lowers */
+  /** raises what stands to what is known; never lowers. Rejects when that failed for one, after all were tried */
   raise(known: readonly KnownSpend[]): Promise<void>;
   /** gives what was spent in the windows that it has set to 0 */
   reset(wish: ResetWish): Promise<ReadonlyMap<string, number>>;
@@ -60,7 +60,8 @@ export function makeRedisBudgetBoard(link: RedisLink): BudgetBoard {
     },
     async read(keyIds) {
       if (keyIds.length === 0) return [];
-      return (await link.run(keyIds.map((keyId) => toReadBudgetsCall(budgetsKey(keyId))))).map(toStoredBudgets);
+      const replies = await link.tryRun(keyIds.map((keyId) => toReadBudgetsCall(budgetsKey(keyId))));
+      return replies.map((reply) => (reply.status === 'rejected' ? reply : { status: 'fulfilled', value: toStoredBudgets(reply.value) }));
     },
     async raise(known) {
       if (known.length > 0) await link.run(known.map(({ keyId, spent, answers }) => toRestoreCall(budgetsKey(keyId), spent, answers)));

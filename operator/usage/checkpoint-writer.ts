@@ -110,7 +110,7 @@ export class CheckpointWriter {
     }
   }
 
-  /** Redis may be away: then what is known already is written, and the keys are looked at later. */
+  /** Redis may be away, or a part of it: then what is known already is written, and the keys are looked at later. */
   async #lookAtBudgets(plan: Plan): Promise<void> {
     const { board, findKey, ledger, clock } = this.#options;
     if (!board.connected) return;
@@ -118,18 +118,30 @@ export class CheckpointWriter {
     plan.touched.clear();
     const budgeted = keyIds.filter((keyId) => (findKey(keyId)?.spec.budgets?.length ?? 0) > 0);
     try {
-      const stored = await board.read(budgeted);
+      const results = await board.read(budgeted);
       const lost: KnownSpend[] = [];
       for (const [index, keyId] of budgeted.entries()) {
-        const found = stored[index];
-        if (found !== undefined) this.#takeBudgets(plan, { keyId, stored: found, lost });
+        const result = results[index];
+        if (result?.status === 'fulfilled') this.#takeBudgets(plan, { keyId, stored: result.value, lost });
+        else plan.touched.add(keyId);
       }
+      this.#complain(plan, results);
       await board.raise(lost);
     } catch (error) {
       for (const keyId of keyIds) plan.touched.add(keyId);
       throw error;
     }
     for (const keyId of keyIds) ledger.change(keyId, (known) => dropPastWindows(known, clock.now()));
+  }
+
+  #complain({ bucket }: Plan, results: readonly PromiseSettledResult<unknown>[]): void {
+    const failed = results.filter((result) => result.status === 'rejected');
+    if (failed.length === 0) return;
+    const error = describeError(failed[0]?.reason);
+    this.#options.log.warn(
+      { bucket: bucket.index, keys: failed.length, error },
+      'budgets of some keys could not be read; they are looked at again',
+    );
   }
 
   #takeBudgets(plan: Plan, { keyId, stored, lost }: { keyId: string; stored: StoredBudgets; lost: KnownSpend[] }): void {

@@ -42,6 +42,7 @@ return redis.call('XTRIM', KEYS[1], 'MINID', '~', string.format('%.0f', math.max
  */
 export function makeRedisUsageSource(link: RedisLink): UsageSource {
   let connections = 0;
+  let unread = 0;
   link.onConnected(() => {
     connections += 1;
   });
@@ -52,40 +53,62 @@ export function makeRedisUsageSource(link: RedisLink): UsageSource {
     get connected() {
       return link.connected;
     },
-    async open() {
-      const calls = hashTags.map((tag) => ({ script: placeScript, keyCount: 1, parameters: [usageStreamKey(tag), group] }));
-      const places = (await link.run(calls)).map((place) => (isStreamId(place) ? place : firstStreamId));
-      const recent = await link.send(
-        hashTags.map((tag, index) => ['XREVRANGE', usageStreamKey(tag), places[index] ?? firstStreamId, '-', 'COUNT', String(mostRecent)]),
+    get unread() {
+      return unread;
+    },
+    async open(known) {
+      const asked = hashTags.filter((tag) => !known.has(tag));
+      const calls = asked.map((tag) => ({ script: placeScript, keyCount: 1, parameters: [usageStreamKey(tag), group] }));
+      const placed = toAnswered(asked, await link.tryRun(calls)).map(
+        ([tag, place]) => [tag, isStreamId(place) ? place : firstStreamId] as const,
       );
-      return hashTags.map((tag, index) => ({
+      const recent = await link.trySend(
+        placed.map(([tag, place]) => ['XREVRANGE', usageStreamKey(tag), place, '-', 'COUNT', String(mostRecent)]),
+      );
+      const places = toAnswered(placed, recent).map(([[tag, acknowledged], reply]) => ({
         tag,
-        acknowledged: places[index] ?? firstStreamId,
-        entries: toEntries(recent[index]).toReversed(),
+        acknowledged,
+        entries: toEntries(reply).toReversed(),
       }));
+      return { places, isWhole: places.length === asked.length };
     },
     async read(positions) {
-      const replies = await link.send(
-        hashTags.map((tag) => {
-          const position = positions.get(tag) ?? firstStreamId;
-          return ['XRANGE', usageStreamKey(tag), `(${position}`, '+', 'COUNT', String(mostPerRead)];
-        }),
+      const asked = [...positions];
+      const replies = await link.trySend(
+        asked.map(([tag, position]) => ['XRANGE', usageStreamKey(tag), `(${position}`, '+', 'COUNT', String(mostPerRead)]),
       );
-      return hashTags.map((tag, index) => ({ tag, entries: toEntries(replies[index]) })).filter(({ entries }) => entries.length > 0);
+      const answered = toAnswered(asked, replies);
+      unread = hashTags.length - answered.length;
+      return answered.map(([[tag], reply]) => ({ tag, entries: toEntries(reply) })).filter(({ entries }) => entries.length > 0);
     },
     async acknowledge(positions) {
-      const calls = [...positions].map(([tag, place]) => {
+      const asked = [...positions];
+      const calls = asked.map(([tag, place]) => {
         const parameters = [usageStreamKey(tag), group, place, String(timeOfStreamId(place)), String(keptMs)];
         return { script: acknowledgeScript, keyCount: 1, parameters };
       });
-      if (calls.length > 0) await link.run(calls);
+      return new Map(toAnswered(asked, await link.tryRun(calls)).map(([place]) => place));
     },
     async lastIds() {
-      const replies = await link.send(hashTags.map((tag) => ['XREVRANGE', usageStreamKey(tag), '+', '-', 'COUNT', '1'] as const));
-      const last = hashTags.map((tag, index) => [tag, toEntries(replies[index])[0]?.id] as const);
-      return new Map(last.filter((entry): entry is readonly [string, string] => entry[1] !== undefined));
+      const replies = await link.trySend(hashTags.map((tag) => ['XREVRANGE', usageStreamKey(tag), '+', '-', 'COUNT', '1'] as const));
+      const answered = toAnswered(hashTags, replies);
+      const ids = answered.flatMap(([tag, reply]): [string, string][] => toEntries(reply).map(({ id }) => [tag, id]));
+      return { ids: new Map(ids), isWhole: answered.length === hashTags.length };
     },
   };
+}
+
+/** Each question with its answer, without those that have none: of a cluster a part may be away, which concerns the keys there alone. Throws what Redis says against all that it was asked. */
+function toAnswered<Q>(questions: readonly Q[], results: readonly PromiseSettledResult<unknown>[]): (readonly [Q, unknown])[] {
+  const answered: (readonly [Q, unknown])[] = [];
+  let refused: Error | undefined;
+  for (const [position, question] of questions.entries()) {
+    const result = results[position];
+    if (result?.status === 'fulfilled') answered.push([question, result.value]);
+    else if (result?.reason instanceof Error && result.reason.name !== 'RedisAway') refused = result.reason;
+  }
+  if (answered.length === 0 && refused !== undefined) throw refused;
+  return answered;
 }
 
 function toEntries(reply: unknown): UsageEntry[] {

@@ -80,6 +80,7 @@ export class UsageKeeper {
   #stopped = false;
   #loaded = false;
   #opened = false;
+  #unread = false;
   /** connections of the source that we have seen */
   #connections = 0;
   #nextResetMs = 0;
@@ -130,6 +131,7 @@ export class UsageKeeper {
       now: clock.now,
       unreadable: () => this.#writer.unreadable,
       lag: () => this.#ledger.lag,
+      unread: () => feed.source.unread,
     });
     this.#nextLetGoMs = clock.now() + letGoEveryMs;
     this.#later(0);
@@ -217,15 +219,29 @@ export class UsageKeeper {
     for (const keyId of board.takeSpending?.() ?? []) this.#writer.touch(keyId);
     if (!source.connected) return;
     if (!this.#opened) {
-      for (const place of await source.open()) this.#ledger.open(place);
-      this.#opened = true;
+      const { places, isWhole } = await source.open(this.#ledger.positions);
+      for (const place of places) this.#ledger.open(place);
+      this.#opened = isWhole;
     }
     await this.#lookAnew();
     for (let reads = 0; reads < mostReads; reads += 1) {
       const news = await source.read(this.#ledger.positions);
+      this.#noteUnread(source.unread);
       if (news.length === 0) return;
       for (const entries of news) for (const [outcome, count] of this.#ledger.take(entries)) this.#meters.entries.inc({ outcome }, count);
     }
+  }
+
+  #noteUnread(unread: number): void {
+    if (unread > 0 === this.#unread) return;
+    this.#unread = unread > 0;
+    const { log } = this.#options;
+    if (this.#unread)
+      log.warn(
+        { event: 'usage_partly_unread', tags: unread },
+        'usage of the keys on a part of Redis cannot be read; that of the others is counted',
+      );
+    else log.info({ event: 'usage_read_again' }, 'usage of all keys is read again');
   }
 
   /** After each connection: it may be to another Redis, or to one that has lost its Streams. */
@@ -233,10 +249,11 @@ export class UsageKeeper {
     const { log, feed } = this.#options;
     const { connections } = feed.source;
     if (connections === this.#connections) return;
-    const tags = this.#ledger.findRestarted(await feed.source.lastIds());
+    const { ids, isWhole } = await feed.source.lastIds();
+    const tags = this.#ledger.findRestarted(ids);
     if (tags.length > 0)
       log.warn({ event: 'usage_streams_lost', tags }, 'usage Streams have begun anew: what was not read of the former ones is lost');
-    this.#connections = connections;
+    if (isWhole) this.#connections = connections;
   }
 
   async #reset(): Promise<void> {
@@ -248,11 +265,10 @@ export class UsageKeeper {
 
   async #acknowledge(): Promise<void> {
     const { feed, clock } = this.#options;
-    if (!this.#opened || !feed.source.connected) return;
+    if (!feed.source.connected) return;
     const places = this.#ledger.toAcknowledge();
     if (places.size > 0) {
-      await feed.source.acknowledge(places);
-      this.#ledger.acknowledged(places);
+      this.#ledger.acknowledged(await feed.source.acknowledge(places));
       this.#nextLetGoMs = clock.now() + letGoEveryMs;
     } else if (clock.now() >= this.#nextLetGoMs) {
       this.#nextLetGoMs = Infinity;

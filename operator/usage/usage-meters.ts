@@ -24,19 +24,27 @@ export interface UsageMetersOptions {
   readonly unreadable: () => number;
   /** entries that were read and stand in no checkpoint */
   readonly lag: () => number;
+  /** hash tags whose Streams could not be read */
+  readonly unread: () => number;
   readonly maxKeySeries: number;
 }
 
 /** Of the leader: nobody else knows. */
 export function makeUsageMeters(options: UsageMetersOptions): UsageMeters {
-  const { registry, lag, unreadable } = options;
+  const { registry, lag, unread, unreadable } = options;
   const behind = gaugeOf(
     registry,
     'keywright_usage_stream_lag',
     'Entries of the usage Streams that were read and that no checkpoint has yet',
   );
   const damaged = gaugeOf(registry, 'keywright_usage_unreadable', 'Usage documents that cannot be read and are therefore not written');
+  const missing = gaugeOf(
+    registry,
+    'keywright_usage_unread_tags',
+    'Parts of Redis (of 64) whose usage Streams could not be read at the last look',
+  );
   countAtScrape(behind, (gauge) => gauge.set(lag()));
+  countAtScrape(missing, (gauge) => gauge.set(unread()));
   countAtScrape(damaged, (gauge) => gauge.set(unreadable()));
   const budgets = measureBudgets(options);
   return {
@@ -45,7 +53,7 @@ export function makeUsageMeters(options: UsageMetersOptions): UsageMeters {
     resets: counterOf(registry, 'keywright_budget_resets_total', 'Budgets that were reset by hand'),
     restored: counterOf(registry, 'keywright_budget_restores_total', 'Keys whose spend was told to a Redis that asked for it'),
     stop() {
-      for (const gauge of [behind, damaged, ...budgets]) {
+      for (const gauge of [behind, missing, damaged, ...budgets]) {
         countAtScrape(gauge, () => {});
         gauge.reset();
       }

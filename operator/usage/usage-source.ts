@@ -18,17 +18,19 @@ export interface UsagePlace extends TagEntries {
   readonly acknowledged: string;
 }
 
-/** Who tells what requests used: the Streams in Redis, or the counters of this process. At least once, in order by tag. */
+/** Who tells what requests used: the Streams in Redis, or the counters of this process. At least once, in order by tag. Of a Redis Cluster a part may be away: then the others are asked. */
 export interface UsageSource {
   readonly connected: boolean;
-  /** places of the tags of which anything is known */
-  open(): Promise<readonly UsagePlace[]>;
+  /** places of the tags that are not among these and of which anything is known; `isWhole`: those of all others are */
+  open(known: ReadonlyMap<string, string>): Promise<{ readonly places: readonly UsagePlace[]; readonly isWhole: boolean }>;
   /** what comes after these ids (tag → id, default: from the beginning), a bounded number a tag; tags without news are left out */
   read(positions: ReadonlyMap<string, string>): Promise<readonly TagEntries[]>;
-  /** tag → id: up to there everything stands in checkpoints. The same again lets go of what was kept for a while */
-  acknowledge(positions: ReadonlyMap<string, string>): Promise<void>;
-  /** the last entry of each tag that has any, to see whether a Stream was lost and has begun anew */
-  lastIds(): Promise<ReadonlyMap<string, string>>;
+  /** tag → id: up to there everything stands in checkpoints. The same again lets go of what was kept for a while. Gives those for which that was noted */
+  acknowledge(positions: ReadonlyMap<string, string>): Promise<ReadonlyMap<string, string>>;
+  /** the last entry of each tag that has any, to see whether a Stream was lost and has begun anew; `isWhole`: all tags could be asked */
+  lastIds(): Promise<{ readonly ids: ReadonlyMap<string, string>; readonly isWhole: boolean }>;
+  /** tags that could not be read at the last look */
+  readonly unread: number;
   /** how often it was connected so far */
   readonly connections: number;
 }

@@ -98,12 +98,14 @@ function makeSource(feed: FakeUsageFeed): UsageSource {
     get connections() {
       return feed.connections;
     },
+    unread: 0,
     async open() {
       feed.calls.push('open');
-      return [...feed.streams].map(([tag, stream]) => {
+      const places = [...feed.streams].map(([tag, stream]) => {
         const acknowledged = feed.acknowledged.get(tag) ?? firstStreamId;
         return { tag, acknowledged, entries: stream.filter(({ id }) => compareStreamIds(id, acknowledged) <= 0) };
       });
+      return { places, isWhole: true };
     },
     async read(positions) {
       const news = [...feed.streams].map(([tag, stream]) => ({
@@ -115,9 +117,11 @@ function makeSource(feed: FakeUsageFeed): UsageSource {
     async acknowledge(places) {
       feed.calls.push('acknowledge');
       for (const [tag, id] of places) feed.acknowledged.set(tag, id);
+      return places;
     },
     async lastIds() {
-      return new Map([...feed.streams].flatMap(([tag, stream]) => stream.slice(-1).map(({ id }): [string, string] => [tag, id])));
+      const ids = [...feed.streams].flatMap(([tag, stream]) => stream.slice(-1).map(({ id }): [string, string] => [tag, id]));
+      return { ids: new Map(ids), isWhole: true };
     },
   };
 }
@@ -129,10 +133,11 @@ function makeBoard(feed: FakeUsageFeed, listeners: Set<(question: RestoreQuestio
     },
     async read(keyIds) {
       feed.calls.push(`read ${keyIds.length}`);
-      return keyIds.map((keyId): StoredBudgets => {
+      return keyIds.map((keyId): PromiseSettledResult<StoredBudgets> => {
+        if (feed.away.has(keyId)) return { status: 'rejected', reason: new Error('CLUSTERDOWN') };
         const { epoch = '', answeredEpoch = '', spent, reservedNanoUsd = 0 } = feed.budgets.get(keyId) ?? {};
         const windows = [...(spent ?? [])].map(([window, spentNanoUsd]) => ({ window, spentNanoUsd, reservedNanoUsd }));
-        return { epoch, answeredEpoch, windows };
+        return { status: 'fulfilled', value: { epoch, answeredEpoch, windows } };
       });
     },
     async raise(known: readonly KnownSpend[]) {

@@ -344,6 +344,32 @@ export const mutations: readonly Mutation[] = [
     },
   },
   {
+    id: 'usage-all-or-nothing',
+    bug: 'one master of a cluster that is away keeps the usage of all keys from being read',
+    edits: [
+      {
+        file: 'operator/usage/redis-usage-source.ts',
+        find: 'if (answered.length === 0 && refused !== undefined) throw refused;',
+        replace: "if (answered.length < questions.length) throw refused ?? new Error('away');",
+      },
+    ],
+    test: {
+      file: 'test/redis/usage-cluster.test.ts',
+      name: 'usage of keys on the other masters is read and written down while one is away, also by a new leader; what came meanwhile counts once when it is back',
+    },
+  },
+  {
+    id: 'checkpoint-all-or-nothing',
+    bug: 'a key whose master is away keeps its whole checkpoint from being written',
+    edits: [
+      { file: 'operator/usage/checkpoint-writer.ts', find: 'else plan.touched.add(keyId);', replace: 'else throw new Error(keyId);' },
+    ],
+    test: {
+      file: 'test/redis/usage-cluster.test.ts',
+      name: 'usage of keys on the other masters is read and written down while one is away, also by a new leader; what came meanwhile counts once when it is back',
+    },
+  },
+  {
     id: 'share-whole',
     bug: 'the share of a proxy while Redis is away is not less by what it has admitted already',
     edits: [

@@ -56,10 +56,10 @@ clients: setup ## call every method of the official SDKs through a gateway, serv
 	KEYWRIGHT_WRITE_CLIENTS=1 $(VITEST) --project dataplane test/dataplane/clients
 
 test-chart: setup tools ## run the tests of the charts: lint, golden renderings, refusals of the schema, rights of every account, images
-	$(VITEST) --project chart
+	$(VITEST) --project chart --project waits test/chart
 
 test-e2e: setup tools ## run the tests of the whole: API server, Redis, processes, SDKs
-	$(VITEST) --project e2e
+	$(VITEST) --project e2e --project waits test/e2e
 
 prove-revocation: setup tools ## revoke 100 keys with each way alone, kill 100 leaders, and print how long the slowest of three proxies took; takes twelve minutes
 	@bash test/tools/redis.sh

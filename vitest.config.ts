@@ -3,6 +3,8 @@ import { defineConfig } from 'vitest/config';
 /** What a kind of test needs decides its project: `make test-<kind>` runs one of them. */
 const needsRedis = ['proxy/counters/redis*.test.ts', 'test/support/redis.test.ts', 'test/redis/**/*.test.ts'];
 const needsCluster = ['operator/cluster/kubernetes/**/*.test.ts', 'test/support/control-plane.test.ts', 'test/cluster/**/*.test.ts'];
+/** They wait for minutes to pass, nearly idle, and measure no rates: one beside the other, or they alone would take ten minutes. */
+const waits = ['test/chart/rbac.test.ts', 'test/e2e/{faults,key-life,rate-limit,sealing,usage}.test.ts'];
 const report = process.env['KEYWRIGHT_TEST_REPORT'];
 /** long proofs, each with a target of its own (`make prove-…`); `make test` runs a short version of the same */
 const prove = process.env['KEYWRIGHT_PROVE'] === undefined ? [] : [{ name: 'prove', include: ['test/prove/**/*.test.ts'] }];
@@ -32,6 +34,10 @@ export default defineConfig({
         extends: true,
         test: { name: 'redis', include: needsRedis, testTimeout: 30_000, hookTimeout: 60_000, sequence: { groupOrder: 1 } },
       },
+      {
+        extends: true,
+        test: { name: 'waits', include: waits, testTimeout: 60_000, hookTimeout: 180_000, maxWorkers: 3, sequence: { groupOrder: 2 } },
+      },
       ...[
         { name: 'crds', include: ['test/crds/**/*.test.ts'] },
         { name: 'cluster', include: needsCluster },
@@ -42,7 +48,15 @@ export default defineConfig({
       ].map(({ name, include }, index) => ({
         extends: true as const,
         // one file after the other: each starts servers of its own and some measure rates
-        test: { name, include, testTimeout: 60_000, hookTimeout: 180_000, fileParallelism: false, sequence: { groupOrder: 2 + index } },
+        test: {
+          name,
+          include,
+          exclude: waits,
+          testTimeout: 60_000,
+          hookTimeout: 180_000,
+          fileParallelism: false,
+          sequence: { groupOrder: 3 + index },
+        },
       })),
     ],
   },

@@ -18,7 +18,7 @@ afterAll(async () => {
 });
 
 describe('limits: {rpm: 60} over two proxies', () => {
-  it('never admits more than 60 in any 60 s of Redis, and at least 0.95 of it, in three minutes of hammering from a random phase', async () => {
+  it.concurrent('never admits more than 60 in any 60 s of Redis, and at least 0.95 of it, in three minutes of hammering from a random phase', async () => {
     await installation.apply(virtualKey('hammered', `{ limits: { rpm: ${limit} } }`));
     const key = await installation.deliveredKey('hammered');
     const phaseMs = Math.floor(Math.random() * 4_000);
@@ -42,7 +42,7 @@ describe('limits: {rpm: 60} over two proxies', () => {
     expect(utilisation).toBeGreaterThanOrEqual(0.95);
   }, 300_000);
 
-  it('admits a client that obeys retry-after-ms at its first retry', async () => {
+  it.concurrent('admits a client that obeys retry-after-ms at its first retry', async () => {
     await installation.apply(virtualKey('obedient', '{ limits: { rpm: 3 } }'));
     const key = await installation.deliveredKey('obedient');
     const [proxy] = installation.proxies;

@@ -51,12 +51,12 @@ function checkType(type: string | undefined): string | undefined {
   return type !== undefined && /^(?:multipart|message)(?:\/|$)/i.test(type) ? 'holds further parts' : undefined;
 }
 
-const parameterPattern = /[ \t]*;[ \t]*([A-Za-z*0-9]+)=(?:"([^"]*)"|([!#$%&'*+.^_`|~0-9A-Za-z-]+))/y;
+const parameterPattern = /;[ \t]*([A-Za-z*0-9]+)=(?:"([^"]*)"|([!#$%&'*+.^_`|~0-9A-Za-z-]+))/y;
 /** Plain, so that escapes and encodings have nowhere to stand; brackets are how SDKs write lists and objects. */
 const namePattern = /^[\w.[\]-]{1,128}$/;
 
 function parseDisposition(value: string): { readonly name: string; readonly fileName: string | undefined } | { readonly why: string } {
-  if (!/^form-data(?:[ \t]*;|$)/.test(value)) return { why: 'has a Content-Disposition other than form-data' };
+  if (!/^form-data(?:;|$)/.test(value)) return { why: 'has a Content-Disposition other than form-data' };
   const parameters = new Map<string, string>();
   parameterPattern.lastIndex = 'form-data'.length;
   let end = parameterPattern.lastIndex;
@@ -69,7 +69,7 @@ function parseDisposition(value: string): { readonly name: string; readonly file
     parameters.set(parameter, quoted ?? token);
     end = parameterPattern.lastIndex;
   }
-  if (!/^[ \t]*;?$/.test(value.slice(end))) return { why: 'has a Content-Disposition that cannot be read' };
+  if (end < value.length) return { why: 'has a Content-Disposition that cannot be read' };
   return toNamed(parameters);
 }
 

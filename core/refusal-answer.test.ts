@@ -99,7 +99,7 @@ describe('the table of refusals', () => {
         const message = refusal.code === 'internal' ? 'unexpected error (request req_1)' : refusal.message;
         expect(json.error.message).toBe(JSON.parse(JSON.stringify(message)));
         // No line break of a message may end the event early.
-        const lines = toStreamRefusal(refusal, dialect, 'req_1').split('\n');
+        const lines = toStreamRefusal(refusal, { dialect }, 'req_1').split('\n');
         expect(lines.slice(dialect === 'Anthropic' ? 1 : 0)).toEqual([`data: ${body}`, '', '']);
         for (const value of Object.values(headers)) expect(value).toMatch(/^[\x20-\x7e]*$/);
       }),
@@ -153,7 +153,13 @@ describe('particulars of the dialects', () => {
     expect(read({ code: 'insufficient_quota', message: '' }, 'Anthropic').json.error.details).toEqual({
       error_code: 'spend_limit_reached',
     });
-    expect(toStreamRefusal({ code: 'key_revoked', message: 'x' }, 'Anthropic', 'r').split('\n')[0]).toBe('event: error');
+    expect(toStreamRefusal({ code: 'key_revoked', message: 'x' }, { dialect: 'Anthropic' }, 'r').split('\n')[0]).toBe('event: error');
+  });
+
+  it('the Responses API has errors of its own in a stream, numbered as its events are', () => {
+    const text = toStreamRefusal({ code: 'key_revoked', message: 'x' }, { dialect: 'OpenAI', sequenceNumber: 7 }, 'r');
+    expect(text).toBe('event: error\ndata: {"type":"error","code":"key_revoked","message":"x","param":null,"sequence_number":7}\n\n');
+    expect(toStreamRefusal({ code: 'internal', message: 'secret' }, { dialect: 'OpenAI', sequenceNumber: 0 }, 'r')).not.toContain('secret');
   });
 
   it('Gemini: no key, a wrong key and an expired one are told apart', () => {

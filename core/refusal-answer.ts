@@ -21,11 +21,22 @@ export function toRefusalAnswer(refusal: Refusal, dialect: Dialect, requestId: s
   return { status: toRefusalStatus(refusal, dialect), headers, body: JSON.stringify(toBody(refusal, dialect, requestId)) };
 }
 
+/** How a stream is written: that of OpenAI's Responses API has errors of its own, numbered as all of its events are. */
+export interface StreamForm {
+  readonly dialect: Dialect;
+  /** of the Responses API: number of the next event; absent for every other stream */
+  readonly sequenceNumber?: number | undefined;
+}
+
 /**
  * What is written into an event stream that has begun, when its 200 is long gone; a whole event with its blank line. Where the upstream may have
- * left an event half written, the caller puts a blank line in front.
+ * left an event half written, the caller puts a blank line in front. Source of the third form: OpenAI API reference, "Streaming events", "error".
  */
-export function toStreamRefusal(refusal: Refusal, dialect: Dialect, requestId: string): string {
+export function toStreamRefusal(refusal: Refusal, { dialect, sequenceNumber }: StreamForm, requestId: string): string {
+  if (dialect === 'OpenAI' && sequenceNumber !== undefined) {
+    const error = { type: 'error', code: refusal.code, message: toMessage(refusal, requestId), param: refusal.param ?? null };
+    return `event: error\ndata: ${JSON.stringify({ ...error, sequence_number: sequenceNumber })}\n\n`;
+  }
   const data = `data: ${JSON.stringify(toBody(refusal, dialect, requestId))}\n\n`;
   return dialect === 'Anthropic' ? `event: error\n${data}` : data;
 }
@@ -60,8 +71,7 @@ function mayRetry(refusal: Refusal, form: RefusalForm): boolean {
 
 function toBody(refusal: Refusal, dialect: Dialect, requestId: string): unknown {
   const form = refusals[refusal.code];
-  // What a bug has to say belongs into the log; the request id leads there.
-  const message = refusal.code === 'internal' ? `unexpected error (request ${requestId})` : refusal.message;
+  const message = toMessage(refusal, requestId);
   if (dialect === 'Anthropic') {
     const details = refusal.code === 'insufficient_quota' ? { details: { error_code: 'spend_limit_reached' } } : {};
     return { type: 'error', error: { type: form.anthropicType, message, ...details }, request_id: requestId };
@@ -71,6 +81,11 @@ function toBody(refusal: Refusal, dialect: Dialect, requestId: string): unknown 
     return { error: { code: toRefusalStatus(refusal, 'Gemini'), message, status, details: toGeminiDetails(refusal, form) } };
   }
   return { error: { message, type: toOpenAIType(refusal, form), param: refusal.param ?? null, code: refusal.code } };
+}
+
+/** What a bug has to say belongs into the log; the request id leads there. */
+function toMessage(refusal: Refusal, requestId: string): string {
+  return refusal.code === 'internal' ? `unexpected error (request ${requestId})` : refusal.message;
 }
 
 function toOpenAIType(refusal: Refusal, form: RefusalForm): string {

@@ -58,6 +58,27 @@ export function parseOpenAIUsage(value: unknown): Usage | undefined {
   };
 }
 
+/**
+ * Reads `usage` of the Responses API. Undefined when the numbers that count are not there: a response that still runs has `usage: null`.
+ * Source: OpenAI API reference, "Responses", "ResponseUsage".
+ */
+export function parseResponsesUsage(value: unknown): Usage | undefined {
+  const input = toCount(member(value, 'input_tokens'));
+  const output = toCount(member(value, 'output_tokens'));
+  if (input === undefined || output === undefined) return undefined;
+  const inputDetails = member(value, 'input_tokens_details');
+  const cached = Math.min(toCount(member(inputDetails, 'cached_tokens')) ?? 0, input);
+  const written = toCount(member(inputDetails, 'cache_write_tokens')) ?? 0;
+  const reasoning = toCount(member(member(value, 'output_tokens_details'), 'reasoning_tokens')) ?? 0;
+  return {
+    inputTokens: input,
+    cachedInputTokens: cached,
+    cacheWriteTokens: Math.min(written, input - cached),
+    outputTokens: output,
+    reasoningTokens: Math.min(reasoning, output),
+  };
+}
+
 /** DeepSeek and Moonshot have names of their own for it. Sources: DeepSeek API docs, "Context Caching"; Moonshot API docs, "Chat". */
 function toCachedElsewhere(value: unknown): number | undefined {
   return toCount(member(value, 'prompt_cache_hit_tokens')) ?? toCount(member(value, 'cached_tokens'));

@@ -170,6 +170,7 @@ class Attempt implements Dispatcher.DispatchHandler {
   #finish(): void {
     if (this.#phase === 'collecting') this.#judge();
     if (this.#phase !== 'passing') return;
+    if (this.#answer?.isCutShort === true) return this.#breakOff(brokenOff);
     this.#answer?.end();
     this.#count('ok');
     this.#close({ outcome: 'answered' });

@@ -6,6 +6,7 @@ import { costHeader, type HeldAnswer, holdAnswer, toCostValue, wantsTrailers } f
 import type { Meter } from './dialects/dialect.ts';
 import { type Exchange, required } from './exchange.ts';
 import { firstValue, type ReceivedHeaders, toClientHeaders } from './headers.ts';
+import { toOutputBound } from './output-bound.ts';
 import { makeWholeEvents, noEvents, type WholeEvents } from './whole-events.ts';
 
 export interface ClientAnswerOptions {
@@ -55,6 +56,11 @@ export class ClientAnswer {
     this.#response.flushHeaders();
   }
 
+  /** The provider ended the stream, but not what it had to say. */
+  get isCutShort(): boolean {
+    return this.#meter?.isCutShort?.() === true;
+  }
+
   get hasBegun(): boolean {
     return this.#head === undefined;
   }
@@ -89,7 +95,8 @@ export class ClientAnswer {
   /** An answer that has begun cannot be completed: a stream says why, anything else is cut, so that nobody takes it for whole. */
   breakOff(refusal: Refusal): void {
     const { dialect, requestId } = this.#exchange;
-    if (this.isEventStream) this.#response.end(`\n\n${toStreamRefusal(refusal, dialect, requestId)}`);
+    const form = { dialect, sequenceNumber: this.#meter?.nextSequenceNumber?.() };
+    if (this.isEventStream) this.#response.end(`\n\n${toStreamRefusal(refusal, form, requestId)}`);
     else this.#response.destroy();
     boundFlush(this.#response);
   }
@@ -101,6 +108,7 @@ export class ClientAnswer {
       stream: this.isEventStream,
       withholdUsage,
       estimatedInputTokens: exchange.estimatedInputTokens,
+      unseenOutputTokens: exchange.shape?.runsOn === true ? toOutputBound(exchange) : undefined,
     });
     exchange.meter = meter;
     return meter;

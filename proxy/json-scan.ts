@@ -49,6 +49,10 @@ const decidingNames: ReadonlySet<string> = new Set([
   'background',
   'previous_response_id',
   'conversation',
+  'moderation',
+  'prompt_cache_key',
+  'prompt_cache_options',
+  'safety_identifier',
 ]);
 const modelNames: ReadonlySet<string> = new Set(['model', 'models']);
 

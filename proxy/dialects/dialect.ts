@@ -48,6 +48,8 @@ export interface RequestShape {
   readonly choices: number;
   /** the client itself wants to see the usage in its stream */
   readonly asksUsage: boolean;
+  /** the provider works on when this answer has ended, and what that takes is not told in it; absent = no */
+  readonly runsOn?: boolean;
 }
 
 export type Body = Readonly<Record<string, unknown>>;
@@ -74,6 +76,8 @@ export interface MeterOptions {
   readonly withholdUsage: boolean;
   /** stands in for the input while the provider has not told it */
   readonly estimatedInputTokens: number;
+  /** stands in for the output where the provider does not tell it, however little of it was seen: of what runs on */
+  readonly unseenOutputTokens?: number | undefined;
 }
 
 export interface Metered {
@@ -91,6 +95,10 @@ export interface Meter {
   end(): readonly Buffer[];
   /** The best known so far, at any time; `exact` once the provider has told it. Undefined for what is not metered. */
   usage(): Metered | undefined;
+  /** True: the stream ended without the event that ends one. Absent where streams may just end. */
+  isCutShort?(): boolean;
+  /** Of streams whose events are numbered: the number of the next. */
+  nextSequenceNumber?(): number;
 }
 
 /** All that is particular to one kind of call of one wire format. */

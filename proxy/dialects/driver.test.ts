@@ -30,6 +30,7 @@ describe('the surfaces', () => {
     expect(lines).toEqual([
       'POST /v1/chat/completions chat metered',
       'POST /v1/completions chat metered',
+      'POST /v1/responses chat metered',
       'POST /v1/embeddings embeddings metered',
       'GET /v1/models read',
       'GET /v1/models/:model read',

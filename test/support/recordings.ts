@@ -28,6 +28,7 @@ const calls: readonly RecordedCall[] = [
   },
   { path: '/v1/completions', body: { model: 'gpt-3.5-turbo-instruct', prompt: 'Hello' }, prefixes: ['openai-completions'] },
   { path: '/v1/embeddings', body: { model: 'text-embedding-3-small', input: 'Hello' }, prefixes: ['openai-embeddings'] },
+  { path: '/v1/responses', body: { model: 'gpt-5-mini', input: 'Hello' }, prefixes: ['responses'] },
   { path: '/v1/messages', body: { model: 'claude-model', max_tokens: 64, messages }, prefixes: ['anthropic'] },
 ];
 

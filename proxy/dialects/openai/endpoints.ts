@@ -2,6 +2,7 @@ import { type Endpoint, toEndpoints } from '../dialect.ts';
 import { chatCompletionsDriver } from './chat-completions.ts';
 import { completionsDriver } from './completions.ts';
 import { embeddingsDriver } from './embeddings.ts';
+import { responsesDriver } from './responses.ts';
 
 const read = { dialect: 'OpenAI', method: 'GET', scope: 'read', upstreamPath: '', body: 'none', metered: false, allowedQuery: [] } as const;
 
@@ -9,6 +10,7 @@ const read = { dialect: 'OpenAI', method: 'GET', scope: 'read', upstreamPath: ''
 export const openaiEndpoints: readonly Endpoint[] = [
   ...toEndpoints(chatCompletionsDriver),
   ...toEndpoints(completionsDriver),
+  ...toEndpoints(responsesDriver),
   ...toEndpoints(embeddingsDriver),
   { surface: { ...read, name: 'models', path: '/v1/models', operation: 'models' }, driver: undefined },
   { surface: { ...read, name: 'model', path: '/v1/models/:model', operation: 'model' }, driver: undefined },

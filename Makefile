@@ -5,7 +5,7 @@ NODE := node_modules/node/bin/node --disable-warning=ExperimentalWarning
 BIN := node_modules/.bin
 VITEST := $(BIN)/vitest run
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo test test-unit test-redis test-crds test-cluster test-dataplane clients test-chart test-e2e prove-api-faults prove-limits prove-budgets prove-revocation prove-interleavings prove-rotation mutations prove-scale prove-noisy-tenant prove-snapshot build images prove-install prove-helm3 golden format generate \
+.PHONY: help setup tools demo test test-unit test-redis test-crds test-cluster test-dataplane clients test-chart test-e2e prove-api-faults prove-limits prove-budgets prove-streams prove-revocation prove-interleavings prove-rotation mutations prove-scale prove-noisy-tenant prove-snapshot build images prove-install prove-helm3 golden format generate \
 	check check-format check-types check-lint check-unused check-generated check-docs
 
 help: ## list the targets
@@ -97,6 +97,9 @@ prove-limits: setup tools ## saturate limits at three proxies, strict and leased
 prove-budgets: setup tools ## overload budgets at three proxies, kill one, take Redis away, and write the table of docs/limits.md; takes minutes
 	@bash test/tools/redis.sh
 	KEYWRIGHT_PROVE=1 $(VITEST) --project prove test/prove/budgets.test.ts
+
+prove-streams: setup ## 200 streams of 20 chunks a second through a gateway and directly, how late each chunk is, and write the table of docs/streams.md; KEYWRIGHT_PROVE_SECONDS=…
+	KEYWRIGHT_PROVE=1 $(VITEST) --project prove test/prove/streams.test.ts
 
 prove-install: setup tools ## install the chart into the cluster of KUBECONFIG, call, upgrade under load, uninstall, reinstall: IMAGE_REGISTRY=… [IMAGE_TAG=…] [REDIS_IMAGE=…]
 	@bash test/install/prove.sh

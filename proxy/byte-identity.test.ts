@@ -20,8 +20,10 @@ const drivers = [...new Set(endpoints.flatMap(({ driver }) => driver ?? []))];
 const quiet = { stream: true, asksUsage: false, model: 'm', otherModels: [], maxOutputTokens: 0, choices: 1 };
 
 function driverOf(recording: Recording): SurfaceDriver {
-  const { path } = callOf(recording);
-  const found = endpoints.find(({ surface }) => surface.path === path && surface.method === 'POST')?.driver;
+  const { path, surface: name } = callOf(recording);
+  const found = endpoints.find(
+    ({ surface }) => (name === undefined ? surface.path === path : surface.name === name) && surface.method === 'POST',
+  )?.driver;
   if (found === undefined) throw new Error(`no endpoint takes POST ${path}`);
   return found;
 }

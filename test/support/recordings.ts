@@ -5,6 +5,8 @@ import { basename, join } from 'node:path';
 export interface RecordedCall {
   readonly path: string;
   readonly query?: string;
+  /** its name, where several have one path */
+  readonly surface?: string;
   readonly body: Readonly<Record<string, unknown>>;
   /** what the names of its recordings begin with */
   readonly prefixes: readonly string[];

@@ -35,7 +35,8 @@ function toMethods(results: readonly Result[]): string[] {
   const rows = byMethod(results).map(([client, method, of]) => {
     const served = of.filter(({ cell }) => cell.refusal === undefined);
     const refused = of.filter(({ cell }) => cell.refusal !== undefined);
-    return [client, `\`${method}\``, served.every(passed) ? 'pass' : '**fail**', `${refused.filter(passed).length} of ${refused.length}`];
+    const mark = served.every(passed) ? 'pass' : '**fail**';
+    return [client, `\`${method}\``, served.length === 0 ? 'not offered' : mark, `${refused.filter(passed).length} of ${refused.length}`];
   });
   return toTable(['client', 'method', 'served', 'refusals that pass'], rows);
 }
@@ -68,12 +69,14 @@ function toException(results: readonly Result[], client: Client, refusal: Refusa
 /** For each client a table of its own: refusals by methods, each with the requests that were sent. */
 function toAll(results: readonly Result[]): string[] {
   return clients.flatMap((client) => {
-    const own = results.filter(({ cell }) => cell.client === client);
+    const own = results.filter(({ cell }) => cell.client === client && cell.method.by !== 'nobody');
     const columns = [...new Set(own.map(({ cell }) => nameOf(cell.method)))];
-    const rows = [undefined, ...refusalCases].map((refusal) => [
-      refusal === undefined ? 'served' : nameOfCase(refusal),
-      ...columns.map((method) => toMark(own.find(({ cell }) => cell.refusal === refusal && nameOf(cell.method) === method))),
-    ]);
+    const rows = [undefined, ...refusalCases]
+      .filter((refusal) => own.some(({ cell }) => cell.refusal === refusal))
+      .map((refusal) => [
+        refusal === undefined ? 'served' : nameOfCase(refusal),
+        ...columns.map((method) => toMark(own.find(({ cell }) => cell.refusal === refusal && nameOf(cell.method) === method))),
+      ]);
     return [`### ${toTitle(client)}`, '', ...toTable(['', ...columns.map((name) => `\`${name}\``)], rows), ''];
   });
 }

@@ -35,7 +35,11 @@ export function toCells(): Cell[] {
     methods.filter(({ families }) => families.includes(client.family)).map((method) => ({ client, method })),
   );
   const cells = pairs.flatMap(({ client, method }) =>
-    [undefined, ...refusalCases.filter((refusal) => refusal.applies(method))].map((refusal) => ({ client, method, refusal })),
+    [...(method.by === 'nobody' ? [] : [undefined]), ...refusalCases.filter((refusal) => refusal.applies(method))].map((refusal) => ({
+      client,
+      method,
+      refusal,
+    })),
   );
   return cells.map((cell, index) => ({
     ...cell,
@@ -183,10 +187,29 @@ interface Expected {
   readonly requests: number;
   readonly hasRequestId: boolean;
   /** into the access line */
-  readonly written: { readonly field: string; readonly value: string };
+  readonly written: { readonly field: string; readonly value: unknown };
+}
+
+/** Of the recorded bodies in testdata/*-400.json. */
+const providersWords = {
+  OpenAI: "'temperature' does not support 3",
+  Anthropic: 'Input should be a valid list',
+  Gemini: 'generation_config.temperature',
+};
+
+function toProvidersFault(client: Client): Expected {
+  const own = client.dialect === 'OpenAI' ? { code: 'unsupported_value', type: 'invalid_request_error' } : {};
+  return {
+    fields: { exception: client.toException(400), status: 400, ...own },
+    says: providersWords[client.dialect],
+    requests: 1,
+    hasRequestId: client.dialect !== 'Gemini',
+    written: { field: 'status', value: 400 },
+  };
 }
 
 function toExpected(client: Client, refusal: RefusalCase): Expected {
+  if (refusal.isProviders === true) return toProvidersFault(client);
   // which dialect was meant is not known of a request that is none
   const dialect = refusal.code === 'headers_too_large' ? 'OpenAI' : client.dialect;
   const status = toRefusalStatus({ code: refusal.code, message: '' }, dialect);

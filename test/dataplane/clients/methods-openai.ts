@@ -4,6 +4,7 @@ const toMessages = (text: string): object[] => [{ role: 'user', content: text }]
 
 const openai = { families: ['openai'], by: 'provider', metered: true, body: true } as const;
 const chat = { ...openai, scope: 'chat', model: 'gpt-4o-mini' } as const;
+const completions = { ...openai, scope: 'chat', node: 'completions.create', model: 'gpt-3.5-turbo-instruct' } as const;
 const models = { ...openai, by: 'gateway', metered: false, body: false, scope: 'read' } as const;
 
 /** Of `openai` for Node and Python. */
@@ -21,6 +22,26 @@ export const openaiMethods: readonly Method[] = [
     answer: 'stream',
     call: ({ model, text }) => ({ parameters: { model, messages: toMessages(text), stream: true } }),
     expected: 'Hello',
+  },
+  {
+    ...chat,
+    node: 'chat.completions.stream',
+    answer: 'value',
+    final: { node: 'finalChatCompletion', python: 'get_final_completion' },
+    call: ({ model, text }) => ({ parameters: { model, messages: toMessages(text) } }),
+    expected: 'Hello',
+  },
+  {
+    ...completions,
+    answer: 'value',
+    call: ({ model, text }) => ({ parameters: { model, prompt: text } }),
+    expected: 'text_completion',
+  },
+  {
+    ...completions,
+    answer: 'stream',
+    call: ({ model, text }) => ({ parameters: { model, prompt: text, stream: true } }),
+    expected: 'text_completion',
   },
   {
     ...openai,

@@ -2,6 +2,7 @@ import type { Scope } from '../../../core/snapshot.ts';
 import type { Family } from './clients.ts';
 import { anthropicMethods } from './methods-anthropic.ts';
 import { openaiMethods } from './methods-openai.ts';
+import { unsupportedMethods } from './methods-unsupported.ts';
 
 /** What a program says with one call. */
 export interface Said {
@@ -25,8 +26,8 @@ export interface Method {
   /** a helper that reads a stream itself gives its result under these names */
   readonly final?: { readonly node: string; readonly python: string };
   readonly scope: Scope;
-  /** who answers: a provider, or the gateway from what it knows */
-  readonly by: 'provider' | 'gateway';
+  /** who answers: a provider, the gateway from what it knows, or nobody */
+  readonly by: 'provider' | 'gateway' | 'nobody';
   /** tokens and money are counted */
   readonly metered: boolean;
   /** it names a model; what is called when nothing else is asked for */
@@ -40,7 +41,7 @@ export interface Method {
   readonly reference?: Readonly<Record<string, unknown>>;
 }
 
-export const methods: readonly Method[] = [...openaiMethods, ...anthropicMethods];
+export const methods: readonly Method[] = [...openaiMethods, ...anthropicMethods, ...unsupportedMethods];
 
 /** How the table calls it. */
 export function nameOf(method: Method): string {

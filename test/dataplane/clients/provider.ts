@@ -3,53 +3,11 @@ import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { type Recording, routes } from './routes.ts';
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
 
 const dialects = join(import.meta.dirname, '../../../proxy/dialects/testdata');
 const own = join(import.meta.dirname, 'testdata');
-
-/** A recorded answer: the file and what it is. */
-export interface Recording {
-  readonly file: string;
-  readonly type: string;
-}
-
-export interface Route {
-  readonly method: string;
-  /** the whole path */
-  readonly path: RegExp;
-  answer(asked: Asked): Recording;
-}
-
-export interface Asked {
-  readonly query: URLSearchParams;
-  /** of a JSON body, else undefined */
-  readonly json: Readonly<Record<string, unknown>> | undefined;
-}
-
-export const json = (file: string): Recording => ({ file, type: 'application/json' });
-export const events = (file: string): Recording => ({ file, type: 'text/event-stream' });
-
-/** What each path of a provider answers; every method of methods.ts ends at one of them. */
-const routes: readonly Route[] = [
-  {
-    method: 'POST',
-    path: /^\/v1\/chat\/completions$/,
-    answer: ({ json: body }) =>
-      body?.['stream'] === true ? events(asksUsage(body) ? 'openai-chat-usage.sse' : 'openai-chat.sse') : json('openai-chat.json'),
-  },
-  { method: 'POST', path: /^\/v1\/embeddings$/, answer: () => json('openai-embeddings.json') },
-  {
-    method: 'POST',
-    path: /^\/v1\/messages$/,
-    answer: ({ json: body }) => (body?.['stream'] === true ? events('anthropic-text.sse') : json('anthropic-message.json')),
-  },
-  { method: 'POST', path: /^\/v1\/messages\/count_tokens$/, answer: () => json('anthropic-count-tokens.json') },
-];
-
-function asksUsage(body: Readonly<Record<string, unknown>>): boolean {
-  return (body['stream_options'] as { include_usage?: unknown } | undefined)?.include_usage === true;
-}
 
 /** How a provider behaves whose base URL ends so; the error bodies are recorded ones. */
 export const behaviours = ['well', 'throttled', 'silent', 'breaking', 'choosy'] as const;

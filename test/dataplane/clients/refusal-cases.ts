@@ -27,10 +27,12 @@ export interface RefusalCase {
   readonly mayRetry?: true;
   /** it comes after the answer has begun */
   readonly inStream?: true;
+  /** not ours at all: the provider's own words about the request, which pass */
+  readonly isProviders?: true;
   applies(method: Method): boolean;
 }
 
-const always = (): boolean => true;
+const always = ({ by }: Method): boolean => by !== 'nobody';
 const namesModel = (method: Method): boolean => method.model !== undefined;
 const byProvider = (method: Method): boolean => method.by === 'provider';
 const hasBody = (method: Method): boolean => method.body;
@@ -59,7 +61,9 @@ export const refusalCases: readonly RefusalCase[] = [
   },
   { code: 'model_not_found', key: 'few-models', applies: namesModel },
   { code: 'channel_not_found', key: 'no-channel', applies: callsModel },
+  { code: 'endpoint_not_supported', key: 'open', applies: ({ by }) => by === 'nobody' },
   { code: 'not_found', key: 'open', path: '/no/such/path', applies: always },
+  { code: 'invalid_request', variant: "the provider's own", key: 'to-choosy', isProviders: true, applies: byProvider },
   { code: 'rate_limit_exceeded', variant: 'requests', key: 'no-requests', applies: byProvider },
   { code: 'rate_limit_exceeded', variant: 'tokens', key: 'no-tokens', unit: 'tokens', applies: isMetered },
   { code: 'insufficient_quota', key: 'no-money', applies: isMetered },
@@ -94,7 +98,6 @@ export const refusalCases: readonly RefusalCase[] = [
 /** Refusals that no method of an SDK can run into, and why. */
 export const elsewhere: Readonly<Partial<Record<RefusalCode, string>>> = {
   method_not_allowed: 'an SDK uses the method that its endpoint has',
-  endpoint_not_supported: 'none of the methods above; the next table has those that are refused with it',
 };
 
 export function nameOfCase({ code, variant }: RefusalCase): string {

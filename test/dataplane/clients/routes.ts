@@ -1,0 +1,50 @@
+/** A recorded answer: the file and what it is. */
+export interface Recording {
+  readonly file: string;
+  readonly type: string;
+}
+
+interface Route {
+  readonly method: string;
+  /** the whole path */
+  readonly path: RegExp;
+  answer(asked: Asked): Recording;
+}
+
+interface Asked {
+  readonly query: URLSearchParams;
+  /** of a JSON body, else undefined */
+  readonly json: Readonly<Record<string, unknown>> | undefined;
+}
+
+const json = (file: string): Recording => ({ file, type: 'application/json' });
+const events = (file: string): Recording => ({ file, type: 'text/event-stream' });
+
+/** What each path of a provider answers; every method of methods.ts ends at one of them. */
+export const routes: readonly Route[] = [
+  {
+    method: 'POST',
+    path: /^\/v1\/chat\/completions$/,
+    answer: ({ json: body }) =>
+      body?.['stream'] === true ? events(asksUsage(body) ? 'openai-chat-usage.sse' : 'openai-chat.sse') : json('openai-chat.json'),
+  },
+  {
+    method: 'POST',
+    path: /^\/v1\/completions$/,
+    answer: ({ json: body }) =>
+      body?.['stream'] === true
+        ? events(asksUsage(body) ? 'openai-completions-usage.sse' : 'openai-completions.sse')
+        : json('openai-completions.json'),
+  },
+  { method: 'POST', path: /^\/v1\/embeddings$/, answer: () => json('openai-embeddings.json') },
+  {
+    method: 'POST',
+    path: /^\/v1\/messages$/,
+    answer: ({ json: body }) => (body?.['stream'] === true ? events('anthropic-text.sse') : json('anthropic-message.json')),
+  },
+  { method: 'POST', path: /^\/v1\/messages\/count_tokens$/, answer: () => json('anthropic-count-tokens.json') },
+];
+
+function asksUsage(body: Readonly<Record<string, unknown>>): boolean {
+  return (body['stream_options'] as { include_usage?: unknown } | undefined)?.include_usage === true;
+}

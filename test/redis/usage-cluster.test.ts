@@ -52,7 +52,7 @@ function toVirtualKey(keyId: string): VirtualKey {
     kind: 'VirtualKey',
     metadata: { namespace, name, uid: keyId },
     spec: { budgets: [{ period: 'Daily', limit: '10' }] },
-  } as VirtualKey;
+  };
 }
 
 /** A leader with a connection of its own. All keys are in one checkpoint, so that what one lacks could hold up the others. */

@@ -9,7 +9,17 @@ const usage = 'usage: keywright price MODEL [--provider PROVIDER] [--url BASE-UR
 /** EX_USAGE of sysexits.h */
 const badUsage = 64;
 const providers: readonly Provider[] = ['OpenAI', 'AzureOpenAI', 'Anthropic', 'Gemini', 'Bedrock', 'VertexAI', 'OpenAICompatible'];
-const perMillion = new Set(['input', 'cachedInput', 'cacheWrite', 'cacheWrite1h', 'output', 'audioInput', 'audioOutput', 'character']);
+const perMillion = new Set([
+  'input',
+  'cachedInput',
+  'cacheWrite',
+  'cacheWrite1h',
+  'output',
+  'audioInput',
+  'audioOutput',
+  'imageOutput',
+  'character',
+]);
 
 const standardOutput: LintOutput = {
   print: (line) => void process.stdout.write(`${line}\n`),

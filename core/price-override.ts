@@ -8,6 +8,7 @@ const relations = [
   ['cacheWrite1h', 'input'],
   ['audioInput', 'input'],
   ['audioOutput', 'output'],
+  ['imageOutput', 'output'],
 ] as const;
 
 /**

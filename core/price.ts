@@ -2,7 +2,7 @@ import type { Usage } from './usage.ts';
 
 /** What a provider takes money for. Tokens and characters are priced per million, the others (image, second, request, webSearch) each. */
 export type PricedUnit = TokenUnit | 'character' | 'image' | 'second' | 'request' | 'webSearch';
-type TokenUnit = 'input' | 'cachedInput' | 'cacheWrite' | 'cacheWrite1h' | 'output' | 'audioInput' | 'audioOutput';
+type TokenUnit = 'input' | 'cachedInput' | 'cacheWrite' | 'cacheWrite1h' | 'output' | 'audioInput' | 'audioOutput' | 'imageOutput';
 
 /** Integer nano-dollars per million or for each, by the unit. */
 export interface Rate {
@@ -65,6 +65,7 @@ function toParts(usage: Usage): readonly (readonly [TokenUnit, number])[] {
   const written = Math.min(usage.cacheWriteTokens, usage.inputTokens - audioInput - cached);
   const written1h = Math.min(usage.cacheWrite1hTokens ?? 0, written);
   const audioOutput = Math.min(usage.audioOutputTokens ?? 0, usage.outputTokens);
+  const imageOutput = Math.min(usage.imageOutputTokens ?? 0, usage.outputTokens - audioOutput);
   return [
     ['audioInput', audioInput],
     ['cachedInput', cached],
@@ -72,7 +73,8 @@ function toParts(usage: Usage): readonly (readonly [TokenUnit, number])[] {
     ['cacheWrite', written - written1h],
     ['input', usage.inputTokens - audioInput - cached - written],
     ['audioOutput', audioOutput],
-    ['output', usage.outputTokens - audioOutput],
+    ['imageOutput', imageOutput],
+    ['output', usage.outputTokens - audioOutput - imageOutput],
   ];
 }
 
@@ -90,7 +92,7 @@ export interface CostShape {
   readonly choices?: number | undefined;
   /** learnt output of this key and model, all choices: stands in where the request sets no bound; absent = nothing learnt yet */
   readonly learntOutputTokens?: number | undefined;
-  /** what may be used beside text: audioInput, audioOutput */
+  /** what may be used beside text: audioInput, audioOutput, imageOutput */
   readonly units?: readonly PricedUnit[] | undefined;
   /** `service_tier` as the request names it; absent = the account's own */
   readonly serviceTier?: string | undefined;
@@ -119,7 +121,7 @@ export function boundOf(price: Price, shape: CostShape): number {
   const units = shape.units ?? [];
   const inputUnits: TokenUnit[] = ['input', 'cachedInput', 'cacheWrite', 'cacheWrite1h'];
   if (units.includes('audioInput')) inputUnits.push('audioInput');
-  const outputUnits: TokenUnit[] = units.includes('audioOutput') ? ['output', 'audioOutput'] : ['output'];
+  const outputUnits: TokenUnit[] = ['output', ...(['audioOutput', 'imageOutput'] as const).filter((unit) => units.includes(unit))];
   const tokens =
     BigInt(inputTokens) * dearest(price, inputUnits, inputTokens) + BigInt(outputTokens) * dearest(price, outputUnits, inputTokens);
   const fees =
@@ -151,6 +153,7 @@ const kindOf: Readonly<Partial<Record<PricedUnit, TokenUnit>>> = {
   cacheWrite1h: 'cacheWrite',
   audioInput: 'input',
   audioOutput: 'output',
+  imageOutput: 'output',
 };
 
 /** Cached input and cache writes are input; audio is another thing than text. */

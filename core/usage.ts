@@ -16,6 +16,8 @@ export interface Usage {
   readonly audioInputTokens?: number;
   /** of outputTokens */
   readonly audioOutputTokens?: number;
+  /** of outputTokens, those that images are made of */
+  readonly imageOutputTokens?: number;
   /** searches that the provider made on its side */
   readonly webSearches?: number;
   readonly images?: number;
@@ -114,6 +116,42 @@ function toAnthropicParts(value: unknown, known: Usage, written: number): Partia
   const forHour = toCount(member(member(value, 'cache_creation'), 'ephemeral_1h_input_tokens')) ?? cacheWrite1hTokens;
   const searches = toCount(member(member(value, 'server_tool_use'), 'web_search_requests')) ?? webSearches;
   return toParts({ cacheWrite1hTokens: Math.min(forHour, written), webSearches: searches });
+}
+
+/**
+ * Reads `usageMetadata` of a Gemini answer or of one element of its stream; each tells all until then. Thoughts stand beside the candidates, and what tools put into the prompt beside the
+ * prompt: both are inside ours. A count of 0 is left away on the wire, so that only a missing prompt makes it undefined. Source: Gemini API reference, "UsageMetadata".
+ */
+export function parseGeminiUsage(value: unknown): Usage | undefined {
+  const prompt = toCount(member(value, 'promptTokenCount'));
+  if (prompt === undefined) return undefined;
+  const input = prompt + (toCount(member(value, 'toolUsePromptTokenCount')) ?? 0);
+  const thoughts = toCount(member(value, 'thoughtsTokenCount')) ?? 0;
+  const candidates = toCount(member(value, 'candidatesTokenCount')) ?? 0;
+  // some models give the total alone before the end
+  const output = Math.max(candidates + thoughts, (toCount(member(value, 'totalTokenCount')) ?? 0) - input);
+  const audioInput = sumModality(value, 'AUDIO', 'promptTokensDetails', 'toolUsePromptTokensDetails');
+  const audioOutput = Math.min(sumModality(value, 'AUDIO', 'candidatesTokensDetails'), output);
+  return {
+    inputTokens: input,
+    cachedInputTokens: Math.min(toCount(member(value, 'cachedContentTokenCount')) ?? 0, prompt),
+    cacheWriteTokens: 0,
+    outputTokens: output,
+    reasoningTokens: thoughts,
+    ...toParts({
+      audioInputTokens: Math.min(audioInput, input),
+      audioOutputTokens: audioOutput,
+      imageOutputTokens: Math.min(sumModality(value, 'IMAGE', 'candidatesTokensDetails'), output - audioOutput),
+    }),
+  };
+}
+
+/** Lists of `ModalityTokenCount`. */
+function sumModality(value: unknown, modality: string, ...fields: readonly string[]): number {
+  return fields
+    .flatMap((field) => member(value, field) ?? [])
+    .filter((each) => member(each, 'modality') === modality)
+    .reduce((sum: number, each) => sum + (toCount(member(each, 'tokenCount')) ?? 0), 0);
 }
 
 /** What most requests have none of is left away. */

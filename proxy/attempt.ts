@@ -204,7 +204,7 @@ class Attempt implements Dispatcher.DispatchHandler {
 
   #pass(chunk: Buffer): void {
     const isSlow = this.#answer?.write(chunk) === true;
-    if (this.#answer?.isEventStream === true) this.#options.onProgress();
+    if (this.#answer?.isStream === true) this.#options.onProgress();
     if (isSlow) this.#pauseUpstream();
   }
 

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { Refusal } from '../core/refusals.ts';
-import { toStreamRefusal } from '../core/refusal-answer.ts';
+import { toRefusalAnswer, toStreamRefusal } from '../core/refusal-answer.ts';
 import { boundFlush, toAnswerHeaders } from './answer.ts';
 import { costHeader, type HeldAnswer, holdAnswer, toCostValue, wantsTrailers } from './cost-header.ts';
 import type { Meter } from './dialects/dialect.ts';
@@ -31,7 +31,9 @@ export class ClientAnswer {
   readonly #response: ServerResponse;
   readonly #status: number;
   readonly #meter: Meter | undefined;
-  readonly isEventStream: boolean;
+  readonly #isEventStream: boolean;
+  /** comes bit by bit, as events or as the elements of a list */
+  readonly isStream: boolean;
   readonly #events: WholeEvents;
   /** a short whole answer, until its cost is known */
   #held: HeldAnswer | undefined;
@@ -44,13 +46,16 @@ export class ClientAnswer {
     this.#exchange = exchange;
     this.#response = exchange.response;
     this.#status = status;
-    this.isEventStream = /^\s*text\/event-stream\b/i.test(firstValue(headers['content-type']) ?? '');
-    this.#events = this.isEventStream ? makeWholeEvents() : noEvents;
-    this.#meter = status < 300 ? this.#openMeter(options.withholdUsage) : undefined;
+    const contentType = firstValue(headers['content-type']) ?? '';
+    this.#isEventStream = /^\s*text\/event-stream\b/i.test(contentType);
+    const isList = status < 300 && exchange.surface.streamsList === true && /^\s*application\/json\b/i.test(contentType);
+    this.isStream = this.#isEventStream || isList;
+    this.#events = this.#isEventStream ? makeWholeEvents() : noEvents;
+    this.#meter = status < 300 ? this.#openMeter(options) : undefined;
     const head = toClientHeaders(headers, options.credential);
     head.push(...this.#toFraming(options), ...toAnswerHeaders(exchange));
     this.#head = head;
-    if (!this.isEventStream) return;
+    if (!this.isStream) return;
     this.#sendHead();
     // the first event may be a long time coming, and the client wants to know that it was let in
     this.#response.flushHeaders();
@@ -95,18 +100,27 @@ export class ClientAnswer {
   /** An answer that has begun cannot be completed: a stream says why, anything else is cut, so that nobody takes it for whole. */
   breakOff(refusal: Refusal): void {
     const { dialect, requestId } = this.#exchange;
-    const form = { dialect, sequenceNumber: this.#meter?.nextSequenceNumber?.() };
-    if (this.isEventStream) this.#response.end(`\n\n${toStreamRefusal(refusal, form, requestId)}`);
-    else this.#response.destroy();
+    const rest = this.#isEventStream
+      ? this.#toLastEvent(refusal)
+      : this.#meter?.endWith?.(toRefusalAnswer(refusal, dialect, requestId).body);
+    if (rest === undefined) this.#response.destroy();
+    else this.#response.end(rest);
     boundFlush(this.#response);
   }
 
-  #openMeter(withholdUsage: boolean): Meter {
+  #toLastEvent(refusal: Refusal): string {
+    const { dialect, requestId } = this.#exchange;
+    const form = { dialect, sequenceNumber: this.#meter?.nextSequenceNumber?.() };
+    return `\n\n${toStreamRefusal(refusal, form, requestId)}`;
+  }
+
+  #openMeter({ withholdUsage, headers }: ClientAnswerOptions): Meter {
     const exchange = this.#exchange;
     const meter = required(exchange.driver).makeMeter({
       surface: exchange.surface,
-      stream: this.isEventStream,
+      stream: this.#isEventStream,
       withholdUsage,
+      headers,
       estimatedInputTokens: exchange.estimatedInputTokens,
       unseenOutputTokens: exchange.shape?.runsOn === true ? toOutputBound(exchange) : undefined,
     });
@@ -117,7 +131,7 @@ export class ClientAnswer {
   /** How the client learns of the end, and where of the cost: before a short whole answer, behind any other where the client takes that. */
   #toFraming({ headers, isCoded }: ClientAnswerOptions): readonly string[] {
     const exchange = this.#exchange;
-    const contentLength = !isCoded && !this.isEventStream ? firstValue(headers['content-length']) : undefined;
+    const contentLength = !isCoded && !this.isStream ? firstValue(headers['content-length']) : undefined;
     const isMetered = this.#meter !== undefined && exchange.prices.size > 0;
     if (isMetered) this.#held = holdAnswer(exchange, { contentType: firstValue(headers['content-type']), contentLength });
     this.#hasTrailer = isMetered && this.#held === undefined && wantsTrailers(exchange);

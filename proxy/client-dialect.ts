@@ -4,6 +4,8 @@ import type { Target } from './target.ts';
 const prefixes: readonly (readonly [string, Dialect])[] = [
   ['/anthropic/', 'Anthropic'],
   ['/gemini/', 'Gemini'],
+  ['/v1beta/', 'Gemini'],
+  ['/v1alpha/', 'Gemini'],
   ['/openai/', 'OpenAI'],
 ];
 

@@ -10,6 +10,7 @@ import type { Usage } from '../core/usage.ts';
 import type { RequestBody } from './bodies/request-body.ts';
 import type { Admission } from './counters/counters.ts';
 import type { Meter, PathParameters, RequestShape, Surface, SurfaceDriver } from './dialects/dialect.ts';
+import type { PriceFields } from './dialects/price-fields.ts';
 import type { PricedRequest, RequestPrices } from './prices/price-request.ts';
 import type { Target } from './target.ts';
 
@@ -45,6 +46,8 @@ export interface Exchange {
   releaseBody: (() => void) | undefined;
   shape: RequestShape | undefined;
   prompt: Prompt | undefined;
+  /** read before the body was shrunk */
+  priceFields: PriceFields;
   candidates: readonly Candidate[];
 
   /** admit: what the request costs at each of its channels; not changed any more */
@@ -114,6 +117,7 @@ export function makeExchange(given: NewExchange): Exchange {
     releaseBody: undefined,
     shape: undefined,
     prompt: undefined,
+    priceFields: {},
     candidates: [],
     prices: new Map(),
     costBounds: undefined,

@@ -8,11 +8,12 @@ import { toClientDialect } from './client-dialect.ts';
 import { toCorsHeaders, toPreflightHeaders } from './cors.ts';
 import { type Exchange, makeExchange } from './exchange.ts';
 import type { InFlight } from './in-flight.ts';
-import { isModelCall, refusePath } from './known-paths.ts';
+import { findEndpoint } from './find-endpoint.ts';
+import { refusePath } from './known-paths.ts';
 import type { Parts } from './parts.ts';
 import { runPipeline } from './pipeline.ts';
 import type { Endpoint } from './dialects/dialect.ts';
-import type { PathEndpoints, Route } from './router.ts';
+import type { Route } from './router.ts';
 import { isRefusal, parseTarget, type Target } from './target.ts';
 
 export interface FrontDoorOptions {
@@ -81,8 +82,8 @@ export function makeFrontDoor({ parts, inFlight, maxInFlight, trustedProxies, co
     parts.metrics.refusals.inc({ key: '', reason: refusal.code });
   }
 
-  function refuseMethod(request: IncomingMessage, response: ServerResponse, endpoints: PathEndpoints): void {
-    const allow = endpoints.map(({ surface }) => surface.method).join(', ');
+  function refuseMethod(request: IncomingMessage, response: ServerResponse, found: { allow: string; dialect: Dialect | undefined }): void {
+    const { allow, dialect } = found;
     const cors = toCorsHeaders(request.headers.origin, corsOrigins);
     if (request.method === 'OPTIONS' && cors.length > 0) {
       const headers = [
@@ -92,7 +93,7 @@ export function makeFrontDoor({ parts, inFlight, maxInFlight, trustedProxies, co
       return answerWhole({ request, response, status: 200, headers, body: '' });
     }
     const refusal: Refusal = { code: 'method_not_allowed', message: `This endpoint takes ${allow}.`, shouldRetry: false };
-    return refuse(request, response, refusal, { dialect: endpoints[0]?.surface.dialect, headers: ['allow', allow] });
+    return refuse(request, response, refusal, { dialect, headers: ['allow', allow] });
   }
 
   function readClientAddress(request: IncomingMessage): string {
@@ -120,11 +121,12 @@ export function makeFrontDoor({ parts, inFlight, maxInFlight, trustedProxies, co
       const target = parseTarget(request.url ?? '');
       if (isRefusal(target)) return refuse(request, response, target);
       if (route === undefined) return refuse(request, response, refusePath(target.path));
-      if (isModelCall(request.method, target.path)) return refuse(request, response, refusePath(target.path));
-      const endpoint = route.endpoints.find(({ surface }) => surface.method === request.method);
-      if (endpoint === undefined) return refuseMethod(request, response, route.endpoints);
+      const found = findEndpoint(route, request.method);
+      if ('unknownVerb' in found) return refuse(request, response, refusePath(target.path), { dialect: found.dialect });
+      if ('allow' in found) return refuseMethod(request, response, found);
+      const { endpoint, parameters } = found;
       const dialect = toDialectOf(endpoint, target, request);
-      if (inFlight.count < maxInFlight) return start(request, response, { ...endpoint, dialect, target, parameters: route.parameters });
+      if (inFlight.count < maxInFlight) return start(request, response, { ...endpoint, dialect, target, parameters });
       const refusal: Refusal = { code: 'overloaded', message: 'The gateway has too many requests in flight.', retryAfterMs: 1000 };
       return refuse(request, response, refusal, { dialect });
     },

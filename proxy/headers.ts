@@ -129,8 +129,15 @@ export function toUpstreamHeaders(input: UpstreamHeadersInput): string[] {
   return headers;
 }
 
+/**
+ * Google's servers take a project to bill, a mask of the answer's fields (which would hide the usage) and credentials from headers of this kind; one of them only says which SDK calls.
+ */
+function isGoogleControl(name: string): boolean {
+  return name.startsWith('x-goog-') && name !== 'x-goog-api-client';
+}
+
 function isForProvider(name: string): boolean {
-  return !notForwarded.has(name) && !notForwardedPrefixes.some((prefix) => name.startsWith(prefix));
+  return !notForwarded.has(name) && !isGoogleControl(name) && !notForwardedPrefixes.some((prefix) => name.startsWith(prefix));
 }
 
 function toOwnHeaders({ channel, credential, contentType }: UpstreamHeadersInput): Map<string, string> {

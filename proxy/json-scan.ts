@@ -20,6 +20,8 @@ export interface JsonBody {
   readonly members: readonly JsonMember[];
   /** offset after the opening brace; where a new member is inserted */
   readonly insertAt: number;
+  /** where a dialect found the model below the top level */
+  readonly modelPlaces?: readonly JsonMember[];
 }
 
 export type JsonScan = { readonly ok: true; readonly body: JsonBody } | { readonly ok: false; readonly refusal: Refusal };
@@ -94,7 +96,7 @@ function refuseUnread(bytes: Buffer): JsonScan | undefined {
 export function spliceJson(body: JsonBody, splices: readonly Splice[]): readonly Buffer[] {
   if (splices.length === 0) return [body.bytes];
   const edits = [toInsertion(body, splices), ...splices.map((splice) => toReplacement(body, splice))]
-    .filter((edit) => edit !== undefined)
+    .flatMap((edit) => edit ?? [])
     .toSorted((left, right) => left.from - right.from);
   const pieces: Buffer[] = [];
   let position = 0;
@@ -129,13 +131,14 @@ function findMember(body: JsonBody, name: string): JsonMember | undefined {
   return body.members.find((member) => member.name === name);
 }
 
-function toReplacement(body: JsonBody, splice: Splice): Edit | undefined {
+function toReplacement(body: JsonBody, splice: Splice): Edit[] {
   const member = findMember(body, splice.field);
-  return member && { from: member.valueStart, to: member.valueEnd, text: splice.json };
+  const places = [...(member === undefined ? [] : [member]), ...(splice.everyPlace === true ? (body.modelPlaces ?? []) : [])];
+  return places.map(({ valueStart, valueEnd }) => ({ from: valueStart, to: valueEnd, text: splice.json }));
 }
 
 function toInsertion(body: JsonBody, splices: readonly Splice[]): Edit | undefined {
-  const added = splices.filter((splice) => findMember(body, splice.field) === undefined);
+  const added = splices.filter(({ field, everyPlace }) => everyPlace !== true && findMember(body, field) === undefined);
   if (added.length === 0) return undefined;
   const text = added.map((splice) => `${JSON.stringify(splice.field)}:${splice.json}`).join(',');
   return { from: body.insertAt, to: body.insertAt, text: body.members.length === 0 ? text : `${text},` };
@@ -168,7 +171,7 @@ function holdsTooManyValues(bytes: Buffer): boolean {
 /** After an escaped quote there are often more (JSON inside a text), and a native call for each takes thirty times as long as a look at each byte. */
 const walkedBytes = 64;
 
-function findClosingQuote(bytes: Buffer, start: number): number | undefined {
+export function findClosingQuote(bytes: Buffer, start: number): number | undefined {
   let from = start + 1;
   for (let end = bytes.indexOf(quote, from); end >= 0; end = bytes.indexOf(quote, from)) {
     if (!isEscaped(bytes, end, from)) return end;
@@ -230,10 +233,10 @@ function fold(name: string): string {
 }
 
 /** Ten times as many as any API has. An object of hundreds of thousands would hold up every other request. */
-const mostMembers = 1000;
+export const mostMembers = 1000;
 
 /** Members of the object whose brace stands at `start`, up to the first beyond the bound. The text is known to be valid JSON. */
-function readMembers(bytes: Buffer, start: number): { members: JsonMember[]; end: number } {
+export function readMembers(bytes: Buffer, start: number): { members: JsonMember[]; end: number } {
   const members: JsonMember[] = [];
   let position = skipSpace(bytes, start + 1);
   while (bytes[position] !== closeBrace && members.length <= mostMembers) {
@@ -250,7 +253,7 @@ function readMembers(bytes: Buffer, start: number): { members: JsonMember[]; end
   return { members, end: position + 1 };
 }
 
-function skipSpace(bytes: Buffer, start: number): number {
+export function skipSpace(bytes: Buffer, start: number): number {
   let position = start;
   while (position < bytes.length) {
     const byte = bytes[position];
@@ -261,7 +264,7 @@ function skipSpace(bytes: Buffer, start: number): number {
 }
 
 /** Offset after the value that starts at `start`. */
-function skipValue(bytes: Buffer, start: number): number {
+export function skipValue(bytes: Buffer, start: number): number {
   const first = bytes[start];
   if (first === quote) return skipString(bytes, start);
   if (first === 0x7b || first === 0x5b) return skipNested(bytes, start);

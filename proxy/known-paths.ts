@@ -12,13 +12,16 @@ const unsupported: ReadonlySet<string> = new Set([
   'conversations',
   'corpora',
   'evals',
+  'fileSearchStores',
   'files',
   'fine_tuning',
   'images',
+  'interactions',
   'keys',
   'messages',
   'models',
   'moderations',
+  'operations',
   'organization',
   'organizations',
   'projects',
@@ -31,11 +34,6 @@ const unsupported: ReadonlySet<string> = new Set([
   'vector_stores',
   'videos',
 ]);
-
-/** `POST /v1/models/{model}:{method}` is Gemini's way to call a model, and no wrong method of the list of models, whose names may have a colon too. */
-export function isModelCall(method: string | undefined, path: string): boolean {
-  return method === 'POST' && /\/models\/[^/]+:[A-Za-z]+$/.test(path);
-}
 
 /** Why a path that is no surface is refused: an endpoint of a provider that is not offered, or nothing at all. */
 export function refusePath(path: string): Refusal {

@@ -3,6 +3,7 @@ import type { Dialect, Refusal } from '../core/refusals.ts';
 import { findChannels, usableChannels } from '../core/route.ts';
 import type { ChannelRecord } from '../core/snapshot.ts';
 import { answerWhole, toAnswerHeaders } from './answer.ts';
+import { toGeminiModel, toGeminiPage } from './dialects/gemini/model-list.ts';
 import { isModelName } from './dialects/request-fields.ts';
 import { type Exchange, required } from './exchange.ts';
 import type { Parts } from './parts.ts';
@@ -12,8 +13,10 @@ import { toNamespace } from './proxy-metrics.ts';
 export function listModels(exchange: Exchange, parts: Parts): Refusal | undefined {
   const key = required(exchange.key);
   const channels = parts.index.channelsFor(toNamespace(key.record.id));
-  if (exchange.surface.operation === 'models')
-    return answer(exchange, toList(toModelNames(key, channels, exchange.dialect), exchange.dialect));
+  if (exchange.surface.operation === 'models') {
+    const names = toModelNames(key, channels, exchange.dialect);
+    return exchange.dialect === 'Gemini' ? listPage(exchange, names) : answer(exchange, toList(names, exchange.dialect));
+  }
   const { model } = exchange.parameters;
   if (!isModelName(model) || model.includes(required(exchange.presentedKey).reveal()))
     return { code: 'invalid_request', message: 'This is not the name of a model.', param: 'model' };
@@ -32,8 +35,14 @@ function toModelNames(key: CompiledKey, channels: readonly ChannelRecord[], dial
   return [...new Set(names)].toSorted();
 }
 
+function listPage(exchange: Exchange, names: readonly string[]): Refusal | undefined {
+  const page = toGeminiPage(names, exchange.target.query);
+  return 'refusal' in page ? page.refusal : answer(exchange, page);
+}
+
 /** The date a model was made is not known here; both SDKs want one. */
 function toModel(id: string, dialect: Dialect): object {
+  if (dialect === 'Gemini') return toGeminiModel(id);
   if (dialect === 'Anthropic') return { type: 'model', id, display_name: id, created_at: '1970-01-01T00:00:00Z' };
   return { id, object: 'model', created: 0, owned_by: 'keywright' };
 }

@@ -1,7 +1,7 @@
 import type { Prompt } from '../../core/estimate.ts';
 import type { Refusal } from '../../core/refusals.ts';
 import type { Body, Splice, Surface, SurfaceDriver } from '../dialects/dialect.ts';
-import { scanJson, shrinkBody, spliceJson } from '../json-scan.ts';
+import { type JsonBody, scanJson, shrinkBody, spliceJson } from '../json-scan.ts';
 import type { ByteList } from './byte-list.ts';
 import type { BodyForm } from './content-type.ts';
 import { contentTypeOf, mayHold, scanMultipart, spliceMultipart } from './multipart-scan.ts';
@@ -22,6 +22,8 @@ export interface RequestBody {
 export interface OpenedBody {
   /** every field of JSON, the short texts of a form */
   readonly value: Body;
+  /** Has the driver look at the bytes of JSON; before anything else of the body is believed. */
+  inspect(driver: SurfaceDriver): Refusal | undefined;
   measure(driver: SurfaceDriver, surface: Surface): Prompt;
   /** Drops what was only needed to look at it. */
   keep(): RequestBody;
@@ -36,11 +38,18 @@ function openJson(bytes: ByteList): OpenedBody | { readonly refusal: Refusal } {
   const scan = scanJson(bytes.read(0, bytes.length));
   if (!scan.ok) return { refusal: scan.refusal };
   const { body } = scan;
+  let modelPlaces: JsonBody['modelPlaces'];
   return {
     value: body.value,
+    inspect(driver) {
+      const seen = driver.readBody?.(body);
+      if (seen !== undefined && 'refusal' in seen) return seen.refusal;
+      modelPlaces = seen?.modelPlaces;
+      return undefined;
+    },
     measure: (driver, surface) => driver.measure(body, surface),
     keep() {
-      const kept = shrinkBody(body);
+      const kept = shrinkBody(modelPlaces === undefined ? body : { ...body, modelPlaces });
       return { value: kept.value, contentType: 'application/json', mayHold: () => true, splice: (splices) => spliceJson(kept, splices) };
     },
   };
@@ -52,6 +61,7 @@ function openMultipart(bytes: ByteList, boundary: string): OpenedBody | { readon
   const { body } = scan;
   return {
     value: body.value,
+    inspect: () => undefined,
     measure(driver, surface) {
       if (driver.measureForm === undefined) throw new Error(`the surface ${surface.name} takes forms and its driver cannot measure them`);
       return driver.measureForm(body, surface);

@@ -3,7 +3,8 @@ import type { Dialect, Refusal } from '../../core/refusals.ts';
 import type { Scope } from '../../core/snapshot.ts';
 import type { Usage } from '../../core/usage.ts';
 import type { MultipartBody } from '../bodies/multipart-scan.ts';
-import type { JsonBody } from '../json-scan.ts';
+import type { ReceivedHeaders } from '../headers.ts';
+import type { JsonBody, JsonMember } from '../json-scan.ts';
 import type { PriceFields } from './price-fields.ts';
 
 /** What a call does, whatever the dialect calls it: it decides which stages a request goes through and how its answer is charged. */
@@ -18,6 +19,8 @@ export interface Surface {
   readonly method: 'GET' | 'POST' | 'DELETE';
   /** as the router writes it, with `:name` for what the client fills in */
   readonly path: string;
+  /** Google's way to say what is done with what the path names: its last parameter ends with `:verb` (AIP-136). The path and its method may be those of other surfaces */
+  readonly verb?: string;
   /** in which the call is made and answered; a path of several dialects is listed once, and its answer goes by what the request tells */
   readonly dialect: Dialect;
   readonly scope: Scope;
@@ -33,6 +36,10 @@ export interface Surface {
   readonly metered: boolean;
   /** query parameters that go on to the provider */
   readonly allowedQuery: readonly string[];
+  /** of those, the ones that decide about the answer, and the values that they may have, once */
+  readonly queryValues?: Readonly<Record<string, readonly string[]>>;
+  /** a successful answer in JSON is a list whose elements come one by one */
+  readonly streamsList?: boolean;
 }
 
 /** What the pipeline has to know of a request's body. */
@@ -58,6 +65,8 @@ export type Body = Readonly<Record<string, unknown>>;
 export interface Splice {
   readonly field: string;
   readonly json: string;
+  /** replaced at every place that `readBody` found for it, however deep, and nowhere added */
+  readonly everyPlace?: true;
 }
 
 export interface SpliceOptions {
@@ -78,6 +87,8 @@ export interface MeterOptions {
   readonly estimatedInputTokens: number;
   /** stands in for the output where the provider does not tell it, however little of it was seen: of what runs on */
   readonly unseenOutputTokens?: number | undefined;
+  /** of the answer */
+  readonly headers?: ReceivedHeaders;
 }
 
 export interface Metered {
@@ -93,6 +104,8 @@ export interface Meter {
   push(chunk: Buffer): readonly Buffer[];
   /** Only when the provider ended the answer properly: gives what was still held. */
   end(): readonly Buffer[];
+  /** Of a list whose elements come one by one: what to write behind the bytes so far, so that it ends with this element. Undefined within an element. */
+  endWith?(element: string): string | undefined;
   /** The best known so far, at any time; `exact` once the provider has told it. Undefined for what is not metered. */
   usage(): Metered | undefined;
   /** True: the stream ended without the event that ends one. Absent where streams may just end. */
@@ -104,6 +117,11 @@ export interface Meter {
 /** All that is particular to one kind of call of one wire format. */
 export interface SurfaceDriver {
   readonly surfaces: readonly Surface[];
+  /**
+   * Looks at the bytes of JSON themselves, where a parsed value does not tell enough: which spelling was used, what stands there twice. Gives every place below the top level where the
+   * model stands.
+   */
+  readBody?(body: JsonBody): { readonly modelPlaces: readonly JsonMember[] } | { readonly refusal: Refusal };
   /** Reads what matters of a parsed body (of a form its short texts) and of the path; refuses (`invalid_request`) what a provider might read in another way. */
   parseShape(body: Body, surface: Surface, parameters: PathParameters): { readonly shape: RequestShape } | { readonly refusal: Refusal };
   /** What the model reads of a body whose shape was found right. */
@@ -111,7 +129,7 @@ export interface SurfaceDriver {
   /** The same of a form; absent where no surface takes one. */
   measureForm?(body: MultipartBody, surface: Surface): Prompt;
   /** What else of a body changes its price. */
-  toPriceFields(body: Body): PriceFields;
+  toPriceFields(body: Body, shape?: RequestShape): PriceFields;
   /** What to change in the body before it is forwarded; nothing else is touched. */
   spliceFor(options: SpliceOptions): readonly Splice[];
   /** Whether `spliceFor` asks the provider for a usage chunk that the client did not ask for. */

@@ -22,10 +22,14 @@ function shapeOf(driver: SurfaceDriver, body: Body, surface: Surface): RequestSh
   return parsed.shape;
 }
 
+const toGeminiLines = (line: string): string[] =>
+  ['/v1beta', '/v1', '/gemini/v1beta', '/gemini/v1'].map((root) => `POST ${root}/models/:model:${line}`);
+
 describe('the surfaces', () => {
   it('are those of the documentation', () => {
     const lines = endpoints.map(
-      ({ surface: { method, path, scope, metered } }) => `${method} ${path} ${scope}${metered ? ' metered' : ''}`,
+      ({ surface: { method, path, verb, scope, metered } }) =>
+        `${method} ${path}${verb === undefined ? '' : `:${verb}`} ${scope}${metered ? ' metered' : ''}`,
     );
     expect(lines).toEqual([
       'POST /v1/chat/completions chat metered',
@@ -40,11 +44,14 @@ describe('the surfaces', () => {
       'POST /anthropic/v1/messages/count_tokens chat',
       'GET /anthropic/v1/models read',
       'GET /anthropic/v1/models/:model read',
+      ...['generateContent chat metered', 'streamGenerateContent chat metered', 'countTokens chat'].flatMap(toGeminiLines),
+      ...['embedContent embeddings metered', 'batchEmbedContents embeddings metered'].flatMap(toGeminiLines),
+      ...['/v1beta', '/gemini/v1beta', '/gemini/v1'].flatMap((root) => [`GET ${root}/models read`, `GET ${root}/models/:model read`]),
     ]);
   });
 
   it('have one path each; an upstream path holds no parameter but the model and what its own path names', () => {
-    expect(new Set(endpoints.map(({ surface: { method, path } }) => `${method} ${path}`)).size).toBe(endpoints.length);
+    expect(new Set(endpoints.map(({ surface: { method, path, verb } }) => `${method} ${path} ${verb}`)).size).toBe(endpoints.length);
     for (const { surface, driver } of endpoints) {
       if (driver === undefined) expect(surface.upstreamPath).toBe('');
       else expect(surface.upstreamPath).toMatch(/^\/v1(beta)?(\/([a-z_]+|\{\w+\}))+(:[A-Za-z]+)?$/);

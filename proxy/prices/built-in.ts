@@ -1,6 +1,7 @@
 import { calcPrice, findProvider, type ModelPrice } from '@pydantic/genai-prices';
 import type { Price, PricedUnit, Rate } from '../../core/price.ts';
 import type { ChannelRecord, Provider } from '../../core/snapshot.ts';
+import { isSearchedByPrompt } from '../dialects/gemini/searches.ts';
 
 /** The list's own names. Who only speaks OpenAI's language is known by its address, never by the names of its models: whoever serves them sets the price. */
 const providerIds: Readonly<Record<Exclude<Provider, 'OpenAICompatible'>, string>> = {
@@ -21,6 +22,7 @@ const units: readonly (readonly [listed: string, unit: PricedUnit, count: number
   ['output_mtok', 'output', 1],
   ['input_audio_mtok', 'audioInput', 1],
   ['output_audio_mtok', 'audioOutput', 1],
+  ['output_image_mtok', 'imageOutput', 1],
   ['input_audio_hours', 'second', 3600],
   ['requests_kcount', 'request', 1000],
   ['web_searches_kcount', 'webSearch', 1000],
@@ -30,11 +32,13 @@ const units: readonly (readonly [listed: string, unit: PricedUnit, count: number
  * Modes of work that the list does not know, in thousandths of the usual price; a Channel's `serviceTiers` go above them. Where a provider names several, the dearest.
  * Sources: openai.com/api-fast-mode (1.75 times for gpt-4.1, 2.5 for gpt-5.5; `priority` and `fast` are one tier since July 2026), developers.openai.com/api/docs/guides/ultrafast-mode (6 times);
  * flex costs half (guides/flex-processing) and is counted in full, because not every compatible server gives that. platform.claude.com: fast mode (2 to 6 times by model), data residency.
+ * ai.google.dev/gemini-api/docs/priority-inference (1.75 to 2 times); its flex is half as well, and counted in full.
  */
 const modes: Readonly<Partial<Record<string, Price['serviceTiers']>>> = {
   openai: { priority: 2500, fast: 2500, ultrafast: 6000 },
   azure: { priority: 2000 },
   anthropic: { fast: 6000, us: 1100 },
+  google: { priority: 2000 },
 };
 
 /**
@@ -51,7 +55,21 @@ export function findBuiltInPrice(
   const found = calcPrice({}, model, { providerId, timestamp: new Date(atMs) });
   const rates = found === null ? {} : toRates(found.model_price);
   if (Object.keys(rates).length === 0) return undefined;
-  return { rates, serviceTiers: modes[providerId] ?? {}, unaskedThousandths: 1000 };
+  return {
+    rates: providerId === 'google' ? addGoogleRates(rates, model) : rates,
+    serviceTiers: modes[providerId] ?? {},
+    unaskedThousandths: 1000,
+  };
+}
+
+/**
+ * What the list does not know of Google's models: the fee of grounding, for each search since Gemini 3 and for each prompt before, and that the output of a model that
+ * speaks is audio. Source: ai.google.dev/gemini-api/docs/pricing.
+ */
+function addGoogleRates(rates: Price['rates'], model: string): Price['rates'] {
+  const webSearch = { nanoUsd: isSearchedByPrompt(model) ? 35_000_000 : 14_000_000 };
+  const speech = /-tts\b/.test(model) && rates.output !== undefined ? { audioOutput: rates.output } : {};
+  return { webSearch, ...speech, ...rates };
 }
 
 /** The list's price of a model in our units; a 0 in it means that nobody knows. */

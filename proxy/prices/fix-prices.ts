@@ -34,9 +34,9 @@ export function fixPrices(exchange: Exchange, parts: PricingParts): Refusal | un
 }
 
 function toCostShape(exchange: Exchange, learntOutputTokens: number | undefined): CostShape {
-  const { shape, prompt, body, driver } = exchange;
+  const { shape, prompt, priceFields } = exchange;
   const measured = required(prompt);
-  const { units = [], ...fields } = required(driver).toPriceFields(required(body).value);
+  const { units = [], ...fields } = priceFields;
   return {
     ...fields,
     units: measured.audios > 0 ? [...units, 'audioInput'] : units,

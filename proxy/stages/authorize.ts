@@ -5,7 +5,7 @@ import type { Refusal } from '../../core/refusals.ts';
 import { findChannels } from '../../core/route.ts';
 import { type BodyForm, parseBodyForm } from '../bodies/content-type.ts';
 import { openBody } from '../bodies/request-body.ts';
-import type { RequestShape } from '../dialects/dialect.ts';
+import type { RequestShape, Surface } from '../dialects/dialect.ts';
 import { type Exchange, required } from '../exchange.ts';
 import type { Parts } from '../parts.ts';
 import { toNamespace } from '../proxy-metrics.ts';
@@ -33,6 +33,7 @@ interface Subject {
 const headerChecks: readonly Check<Subject>[] = [
   ({ key, exchange }) => checkAddress(key, exchange.clientAddress),
   ({ key, exchange }) => checkScope(key, exchange.surface.scope),
+  ({ exchange }) => checkQuery(exchange.surface, exchange.target.query),
 ];
 
 const bodyChecks: readonly Check<Subject>[] = [
@@ -40,6 +41,17 @@ const bodyChecks: readonly Check<Subject>[] = [
   ({ key, exchange, parts }) => checkChannels(key, exchange, parts),
   ({ exchange }) => checkNames(exchange),
 ];
+
+/** What decides about the form of the answer has to be one of those that can be metered, and said once. */
+function checkQuery({ queryValues = {} }: Surface, query: string): Refusal | undefined {
+  const given = new URLSearchParams(query);
+  for (const [name, allowed] of Object.entries(queryValues)) {
+    const values = given.getAll(name);
+    if (values.length <= 1 && values.every((value) => allowed.includes(value))) continue;
+    return { code: 'invalid_request', message: `The query parameter "${name}" must be one of ${allowed.join(', ')}, once.`, param: name };
+  }
+  return undefined;
+}
 
 async function authorizeBody(exchange: Exchange, parts: Parts, form: BodyForm): Promise<Refusal | undefined> {
   const { request, response } = exchange;
@@ -55,11 +67,14 @@ async function authorizeBody(exchange: Exchange, parts: Parts, form: BodyForm): 
   const opened = openBody(read.bytes, form);
   if ('refusal' in opened) return opened.refusal;
   const driver = required(exchange.driver);
+  const refusal = opened.inspect(driver);
+  if (refusal !== undefined) return refusal;
   const parsed = driver.parseShape(opened.value, exchange.surface, exchange.parameters);
   if ('refusal' in parsed) return parsed.refusal;
   if (showsKey(toModels(parsed.shape), required(exchange.presentedKey).reveal())) return keyForModel;
   exchange.shape = parsed.shape;
   exchange.prompt = opened.measure(driver, exchange.surface);
+  exchange.priceFields = driver.toPriceFields(opened.value, parsed.shape);
   exchange.body = opened.keep();
   return firstRefusal(bodyChecks, { exchange, parts, key: required(exchange.key) });
 }

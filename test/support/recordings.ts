@@ -20,6 +20,8 @@ export interface Recording {
 }
 
 const messages = [{ role: 'user', content: 'Hello' }];
+const gemini = '/v1beta/models/gemini-model';
+const contents = [{ role: 'user', parts: [{ text: 'Hello' }] }];
 
 /** A recording whose name begins with none of these has to be given its call here; the longest beginning counts. */
 const calls: readonly RecordedCall[] = [
@@ -31,6 +33,26 @@ const calls: readonly RecordedCall[] = [
   { path: '/v1/completions', body: { model: 'gpt-3.5-turbo-instruct', prompt: 'Hello' }, prefixes: ['openai-completions'] },
   { path: '/v1/embeddings', body: { model: 'text-embedding-3-small', input: 'Hello' }, prefixes: ['openai-embeddings'] },
   { path: '/v1/responses', body: { model: 'gpt-5-mini', input: 'Hello' }, prefixes: ['responses'] },
+  {
+    path: `${gemini}:generateContent`,
+    surface: 'generate_content',
+    body: { contents },
+    prefixes: ['gemini-grounded', 'gemini-image', 'gemini-blocked'],
+  },
+  {
+    path: `${gemini}:streamGenerateContent`,
+    surface: 'stream_generate_content',
+    query: '?alt=sse',
+    body: { contents },
+    prefixes: ['gemini-text.', 'gemini-thinking-tools.', 'gemini-error.'],
+  },
+  {
+    path: `${gemini}:streamGenerateContent`,
+    surface: 'stream_generate_content',
+    body: { contents },
+    prefixes: ['gemini-text-list', 'gemini-thinking-tools-list', 'gemini-error-list'],
+  },
+  { path: `${gemini}:embedContent`, surface: 'embed_content', body: { content: contents[0] }, prefixes: ['gemini-embed'] },
   { path: '/v1/messages', body: { model: 'claude-model', max_tokens: 64, messages }, prefixes: ['anthropic'] },
 ];
 

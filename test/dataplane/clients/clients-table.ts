@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { withTable } from '../../../docs/with-table.ts';
 import { type Client, clients } from './clients.ts';
-import type { Result } from './matrix.ts';
+import type { Result } from './judge.ts';
 import { nameOf } from './methods.ts';
 import { nameOfCase, type RefusalCase, refusalCases } from './refusal-cases.ts';
 
@@ -61,7 +61,7 @@ function toException(results: readonly Result[], client: Client, refusal: Refusa
   const own = results.filter(({ cell }) => cell.client === client && cell.refusal === refusal);
   const seen = own.map(
     ({ exception, status, requests }) =>
-      `\`${exception ?? 'none'}\`${status === undefined ? '' : ` ${status}`}${requests === 1 ? '' : `, ${requests} requests`}`,
+      `${exception === undefined ? 'the event `error`' : `\`${exception}\``}${status === undefined ? '' : ` ${status}`}${requests === 1 ? '' : `, ${requests} requests`}`,
   );
   return [...new Set(seen)].join('; ');
 }

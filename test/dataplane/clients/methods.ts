@@ -2,6 +2,7 @@ import type { Scope } from '../../../core/snapshot.ts';
 import type { Family } from './clients.ts';
 import { anthropicMethods } from './methods-anthropic.ts';
 import { openaiMethods } from './methods-openai.ts';
+import { responsesMethods } from './methods-responses.ts';
 import { unsupportedMethods } from './methods-unsupported.ts';
 
 /** What a program says with one call. */
@@ -37,11 +38,13 @@ export interface Method {
   call(said: Said): Arguments;
   /** some text that the answer has to hold */
   readonly expected: string;
+  /** an error in its stream is an event of the API itself, which Python's SDK gives instead of an exception */
+  readonly errorEvents?: true;
   /** parameters that refer to an object which only the account knows */
   readonly reference?: Readonly<Record<string, unknown>>;
 }
 
-export const methods: readonly Method[] = [...openaiMethods, ...anthropicMethods, ...unsupportedMethods];
+export const methods: readonly Method[] = [...openaiMethods, ...responsesMethods, ...anthropicMethods, ...unsupportedMethods];
 
 /** How the table calls it. */
 export function nameOf(method: Method): string {

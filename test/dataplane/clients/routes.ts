@@ -36,6 +36,11 @@ export const routes: readonly Route[] = [
         ? events(asksUsage(body) ? 'openai-completions-usage.sse' : 'openai-completions.sse')
         : json('openai-completions.json'),
   },
+  {
+    method: 'POST',
+    path: /^\/v1\/responses$/,
+    answer: ({ json: body }) => (body?.['stream'] === true ? events('responses-text.sse') : json('responses-text.json')),
+  },
   { method: 'POST', path: /^\/v1\/embeddings$/, answer: () => json('openai-embeddings.json') },
   {
     method: 'POST',

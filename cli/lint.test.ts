@@ -31,15 +31,18 @@ function channel(name: string, spec = 'provider: OpenAI', more = ''): string {
 const useOfSecret = 'provider: OpenAI, auth: { apiKeys: [{ name: main, secretRef: { name: real, key: apiKey } }] }';
 
 describe('keywright lint', () => {
-  it.each(['examples/virtualkey.yaml', 'examples/channel-openai.yaml', 'examples/channel-anthropic.yaml', 'examples/demo/manifests'])(
-    'finds nothing in %s',
-    async (path) => {
-      const lines: string[] = [];
-      const output = { print: (line: string) => void lines.push(line), complain: (line: string) => void lines.push(line) };
-      expect(await runLint(['-f', join(import.meta.dirname, '..', path), '--strict'], output)).toBe(0);
-      expect(lines).toEqual([expect.stringMatching(/^\d+ objects, 0 mistakes, 0 warnings$/)]);
-    },
-  );
+  it.each([
+    'examples/virtualkey.yaml',
+    'examples/channel-openai.yaml',
+    'examples/channel-anthropic.yaml',
+    'examples/channel-gemini.yaml',
+    'examples/demo/manifests',
+  ])('finds nothing in %s', async (path) => {
+    const lines: string[] = [];
+    const output = { print: (line: string) => void lines.push(line), complain: (line: string) => void lines.push(line) };
+    expect(await runLint(['-f', join(import.meta.dirname, '..', path), '--strict'], output)).toBe(0);
+    expect(lines).toEqual([expect.stringMatching(/^\d+ objects, 0 mistakes, 0 warnings$/)]);
+  });
 
   it('names file, line, object, path and what is allowed, for every mistake', async () => {
     const { code, lines } = await lint({

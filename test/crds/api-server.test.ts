@@ -125,6 +125,7 @@ describe('what users see of the resources', () => {
     'virtualkey-full.yaml',
     'channel-openai.yaml',
     'channel-anthropic.yaml',
+    'channel-gemini.yaml',
     'demo/manifests/channels.yaml',
     'demo/manifests/keys.yaml',
   ])('accepts examples/%s from kubectl', async (name) => {

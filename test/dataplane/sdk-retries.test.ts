@@ -2,16 +2,12 @@ import Anthropic from '@anthropic-ai/sdk';
 import { GoogleGenAI } from '@google/genai';
 import AnthropicBefore1 from 'anthropic-sdk-0';
 import { execFileSync, spawn } from 'node:child_process';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { Refusal } from '../../core/refusals.ts';
 import type { KeyLimits, KeyRecord } from '../../core/snapshot.ts';
-import { answerRefusal } from '../../proxy/answer.ts';
 import { sha256Hex } from '../../runtime/digest.ts';
 import {
   answerJson,
@@ -23,7 +19,7 @@ import {
   type TestProxy,
   type TestUpstream,
 } from '../support/data-plane.ts';
-import { eventually, untilHolds } from '../support/eventually.ts';
+import { untilHolds } from '../support/eventually.ts';
 import { type RefusalKind, refusalKinds, type SdkRow, sdkTable } from './sdk-table.ts';
 
 /** One call of one SDK into one kind of refusal, with a key of its own. */
@@ -47,14 +43,13 @@ const limitsOf: Readonly<Record<RefusalKind, KeyLimits>> = {
 const cases: readonly Case[] = sdkTable.flatMap((row) =>
   refusalKinds.map((kind) => ({ id: idOf(row, kind), row, kind, key: `sk-kw-${sha256Hex(idOf(row, kind)).slice(0, 36)}` })),
 );
-const isGemini = ({ row }: Case): boolean => row.sdk.includes('genai');
-const ownCases = cases.filter((each) => !isGemini(each));
+/** It retries nothing by itself. */
+const isGemini = ({ sdk }: SdkRow): boolean => sdk.includes('genai');
 
 /** The limits are used up in the past of the counters' clock, so that a minute's limit frees after seconds of the SDKs' own, real waiting. */
 let counterLagMs = 48_000;
 let upstream: TestUpstream;
 let proxy: TestProxy;
-let gemini: Server;
 const held: (() => void)[] = [];
 const requests = new Map<string, number>();
 const outcomes = new Map<string, string>();
@@ -83,19 +78,19 @@ beforeAll(async () => {
     timeouts: { connectMs: 5000, firstByteMs: 120_000, idleMs: 120_000, totalMs: 120_000 },
   };
   const anthropic = { ...changes, id: 'default/anthropic', provider: 'Anthropic', authHeader: 'x-api-key', authScheme: '' } as const;
+  const gemini = { ...anthropic, id: 'default/gemini', provider: 'Gemini', authHeader: 'x-goog-api-key' } as const;
   proxy = await startTestProxy({
-    channels: [makeChannelRecord(upstream.url, changes), makeChannelRecord(upstream.url, anthropic)],
-    keys: ownCases.map(toRecord),
+    channels: [changes, anthropic, gemini].map((channel) => makeChannelRecord(upstream.url, channel)),
+    keys: cases.map(toRecord),
     now: () => Date.now() - counterLagMs,
   });
-  gemini = await startGemini();
   // clients first: making them takes seconds, and the limits do not wait
   const inPython = await prepareInPython(python);
   const inNode = cases.filter(({ row }) => row.language === 'Node').map((each) => ({ id: each.id, call: prepareInNode(each) }));
   const { answered, release } = await useUpLimits();
   const calls = inNode.map(async ({ id, call }) => outcomes.set(id, await toOutcome(call)));
   await Promise.all([...calls, inPython()]);
-  for (const { id } of ownCases)
+  for (const { id } of cases)
     requests.set(id, proxy.accessLines().filter((line) => line['key'] === toName(id)).length - (answered.has(id) ? 1 : 0));
   await release();
 }, 180_000);
@@ -103,7 +98,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await proxy.stop();
   await upstream.close();
-  await new Promise((resolve) => gemini.close(resolve));
 });
 
 it.each(sdkTable)('$sdk $version ($language) sends what the table says', (row) => {
@@ -112,14 +106,12 @@ it.each(sdkTable)('$sdk $version ($language) sends what the table says', (row) =
 });
 
 it('is served after a minute limit that it waited for, and raises its own error for a rate limit after the others', () => {
-  const raised = ownCases.map(({ id, kind }) => [id, outcomes.get(id), kind === 'rpm' || kind === 'tpm' ? 'answered' : 'RateLimitError']);
-  expect(raised.filter(([, outcome, expected]) => outcome !== expected)).toEqual([]);
-  expect(
-    cases
-      .filter(isGemini)
-      .map(({ id, row }) => [id, outcomes.get(id), row.language === 'Node' ? 'ApiError' : 'ClientError'])
-      .filter(([, outcome, expected]) => outcome !== expected),
-  ).toEqual([]);
+  const expected = ({ row, kind }: Case): string => {
+    if (isGemini(row)) return row.language === 'Node' ? 'ApiError' : 'ClientError';
+    return kind === 'rpm' || kind === 'tpm' ? 'answered' : 'RateLimitError';
+  };
+  const raised = cases.map((each) => [each.id, outcomes.get(each.id), expected(each)]);
+  expect(raised.filter(([, outcome, right]) => outcome !== right)).toEqual([]);
 });
 
 it('the table names the versions that are installed', () => {
@@ -168,10 +160,10 @@ async function useUp({ key }: Case, content: string): Promise<void> {
 
 /** Windows in the past, slots now: one that nobody renews frees itself after half a minute. */
 async function useUpLimits(): Promise<{ answered: ReadonlySet<string>; release: () => Promise<void> }> {
-  const windows = ownCases.filter(({ kind }) => !['concurrency', 'limit of 0', 'budget'].includes(kind));
+  const windows = cases.filter(({ kind }) => !['concurrency', 'limit of 0', 'budget'].includes(kind));
   await Promise.all(windows.map((each) => useUp(each, 'Hello')));
   counterLagMs = 0;
-  const slots = ownCases.filter(({ kind }) => kind === 'concurrency');
+  const slots = cases.filter(({ kind }) => kind === 'concurrency');
   const holding = Promise.all(slots.map((each) => useUp(each, heldText)));
   await untilHolds(() => expect(held).toHaveLength(slots.length));
   return {
@@ -183,7 +175,7 @@ async function useUpLimits(): Promise<{ answered: ReadonlySet<string>; release: 
   };
 }
 
-function prepareInNode({ row, kind, key, id }: Case): () => Promise<unknown> {
+function prepareInNode({ row, kind, key }: Case): () => Promise<unknown> {
   const messages = [{ role: 'user' as const, content: 'Hello' }];
   const message = { model: 'claude-model', max_tokens: 8, messages };
   switch (`${row.sdk} ${row.version}`) {
@@ -200,7 +192,7 @@ function prepareInNode({ row, kind, key, id }: Case): () => Promise<unknown> {
       return () => client.messages.create(message);
     }
     case '@google/genai 3.3.0': {
-      const client = new GoogleGenAI({ apiKey: key, httpOptions: { baseUrl: toGeminiUrl(id) } });
+      const client = new GoogleGenAI({ apiKey: key, httpOptions: { baseUrl: proxy.url } });
       return () => client.models.generateContent({ model: 'gemini-2.5-flash', contents: kind });
     }
     default:
@@ -221,7 +213,7 @@ async function toOutcome(call: () => Promise<unknown>): Promise<string> {
 async function prepareInPython(python: string): Promise<() => Promise<void>> {
   const given = cases
     .filter(({ row }) => row.language === 'Python')
-    .map((each) => ({ id: each.id, sdk: each.row.sdk, key: each.key, url: isGemini(each) ? toGeminiUrl(each.id) : proxy.url }));
+    .map((each) => ({ id: each.id, sdk: each.row.sdk, key: each.key, url: proxy.url }));
   const child = spawn(python, [join(import.meta.dirname, 'sdk_calls.py')], { stdio: ['pipe', 'pipe', 'inherit'] });
   child.stdin.write(`${JSON.stringify(given)}\n`);
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
@@ -231,33 +223,4 @@ async function prepareInPython(python: string): Promise<() => Promise<void>> {
     const results = JSON.parse(String((await lines.next()).value)) as Record<string, string>;
     for (const [id, outcome] of Object.entries(results)) outcomes.set(id, outcome);
   };
-}
-
-function toGeminiUrl(id: string): string {
-  const { port } = gemini.address() as AddressInfo;
-  return `http://127.0.0.1:${port}/${encodeURIComponent(id)}`;
-}
-
-/**
- * The gateway has no surface of Gemini's yet, but answers in its dialect: these are its own refusals, to Google's own clients.
- */
-async function startGemini(): Promise<Server> {
-  const server = createServer((request, response) => {
-    const id = decodeURIComponent((request.url ?? '').split('/')[1] ?? '');
-    requests.set(id, (requests.get(id) ?? 0) + 1);
-    const kind = refusalKinds.find((each) => id.endsWith(each)) ?? 'rpm';
-    request.resume().on('end', () => {
-      answerRefusal({ request, response, refusal: toRefusal(kind), dialect: 'Gemini', requestId: 'req_1', headers: [] });
-    });
-  });
-  server.listen(0, '127.0.0.1');
-  await eventually(() => server.listening);
-  return server;
-}
-
-function toRefusal(kind: RefusalKind): Refusal {
-  const unit = kind === 'tpm' || kind === 'tpd' ? 'tokens' : 'requests';
-  if (kind === 'budget') return { code: 'insufficient_quota', message: 'The budget is used up.', retryAfterMs: 86_400_000 };
-  const isFinal = kind === 'rpd' || kind === 'tpd' || kind === 'limit of 0';
-  return { code: 'rate_limit_exceeded', message: `The limit ${kind} is reached.`, unit, retryAfterMs: 900, shouldRetry: !isFinal };
 }

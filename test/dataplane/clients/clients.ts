@@ -81,6 +81,26 @@ const anthropicNode = {
   retries: true,
 } as const;
 
+const genaiNode = {
+  family: 'gemini',
+  language: 'Node',
+  sdk: '@google/genai',
+  version: versionOf('@google/genai', 'Node'),
+  dialect: 'Gemini',
+  base: '',
+  toException: () => 'ApiError',
+  streamException: 'ApiError',
+  retries: false,
+} as const;
+const genaiPython = {
+  ...genaiNode,
+  language: 'Python',
+  sdk: 'google-genai',
+  version: versionOf('google-genai', 'Python'),
+  toException: (status: number) => (status >= 500 ? 'ServerError' : 'ClientError'),
+  streamException: 'ServerError',
+} as const;
+
 export const clients: readonly Client[] = [
   { ...openaiNode, id: 'OpenAI (Node)' },
   { ...openaiPython, id: 'OpenAI (Python)' },
@@ -100,4 +120,8 @@ export const clients: readonly Client[] = [
     toException: byStatus(anthropicClasses, 'APIStatusError'),
     streamException: 'APIStatusError',
   },
+  ...['v1beta', 'v1'].flatMap((apiVersion): Client[] => [
+    { ...genaiNode, id: `Gemini ${apiVersion} (Node)`, apiVersion },
+    { ...genaiPython, id: `Gemini ${apiVersion} (Python)`, apiVersion },
+  ]),
 ];

@@ -41,7 +41,14 @@ export function textOf(name: string): string {
 export const providerCredential = 'provider-credential-of-the-replaying-provider';
 
 /** Models that every channel lists, with a price; all others are served as well and have none. */
-export const pricedModels = ['gpt-4o-mini', 'gpt-3.5-turbo-instruct', 'gpt-5-mini', 'text-embedding-3-small', 'claude-model'];
+export const pricedModels = [
+  'gpt-4o-mini',
+  'gpt-3.5-turbo-instruct',
+  'gpt-5-mini',
+  'text-embedding-3-small',
+  'claude-model',
+  'gemini-model',
+];
 
 /** A key that was accepted first and revoked then: `toManifests` holds neither. */
 export function toRevokedKey(isRevoked: boolean): string {

@@ -22,6 +22,11 @@ export const unsupportedMethods: readonly Method[] = [
     ['vectorStores.list', 'vector_stores.list'],
     ['videos.list'],
   ].map(([node = '', python = node]): Method => ({ ...unsupported, families: ['openai'], node, python })),
+  ...[['batches.list'], ['caches.list'], ['files.list']].map(([node = '']): Method => ({
+    ...unsupported,
+    families: ['gemini'],
+    node,
+  })),
   ...['messages.batches.list', 'beta.files.list', 'beta.skills.list'].map((node): Method => ({
     ...unsupported,
     families: ['anthropic'],

@@ -1,6 +1,7 @@
 import type { Scope } from '../../../core/snapshot.ts';
 import type { Family } from './clients.ts';
 import { anthropicMethods } from './methods-anthropic.ts';
+import { geminiMethods } from './methods-gemini.ts';
 import { openaiMethods } from './methods-openai.ts';
 import { responsesMethods } from './methods-responses.ts';
 import { unsupportedMethods } from './methods-unsupported.ts';
@@ -44,7 +45,13 @@ export interface Method {
   readonly reference?: Readonly<Record<string, unknown>>;
 }
 
-export const methods: readonly Method[] = [...openaiMethods, ...responsesMethods, ...anthropicMethods, ...unsupportedMethods];
+export const methods: readonly Method[] = [
+  ...openaiMethods,
+  ...responsesMethods,
+  ...anthropicMethods,
+  ...geminiMethods,
+  ...unsupportedMethods,
+];
 
 /** How the table calls it. */
 export function nameOf(method: Method): string {

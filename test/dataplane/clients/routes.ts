@@ -20,6 +20,8 @@ interface Asked {
 const json = (file: string): Recording => ({ file, type: 'application/json' });
 const events = (file: string): Recording => ({ file, type: 'text/event-stream' });
 
+const ofModel = (verb: string): RegExp => new RegExp(`^/v1(?:beta)?/models/[^/]+:${verb}$`);
+
 /** What each path of a provider answers; every method of methods.ts ends at one of them. */
 export const routes: readonly Route[] = [
   {
@@ -47,6 +49,10 @@ export const routes: readonly Route[] = [
     path: /^\/v1\/messages$/,
     answer: ({ json: body }) => (body?.['stream'] === true ? events('anthropic-text.sse') : json('anthropic-message.json')),
   },
+  { method: 'POST', path: ofModel('generateContent'), answer: () => json('gemini-grounded.json') },
+  { method: 'POST', path: ofModel('streamGenerateContent'), answer: () => events('gemini-text.sse') },
+  { method: 'POST', path: ofModel('countTokens'), answer: () => json('gemini-count-tokens.json') },
+  { method: 'POST', path: ofModel('(?:embedContent|batchEmbedContents)'), answer: () => json('gemini-embed-usage.json') },
   { method: 'POST', path: /^\/v1\/messages\/count_tokens$/, answer: () => json('anthropic-count-tokens.json') },
 ];
 

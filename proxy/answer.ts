@@ -5,8 +5,12 @@ import type { Exchange } from './exchange.ts';
 
 /** A body of this size that nobody reads is cheaper to swallow than a new connection. */
 const swallowBytes = 65_536;
-/** How long a client that is still sending gets to read its refusal before the connection is closed under it. */
+/**
+ * How long a client that is still sending gets to read its refusal before the connection is closed under it: many read nothing before they have sent all. As long as something comes,
+ * and no longer than 30 MiB take at a megabyte a second.
+ */
 const lingerMs = 2000;
+const mostLingerMs = 30_000;
 const flushMs = 60_000;
 
 export interface RefusalToAnswer {
@@ -48,8 +52,9 @@ export function answerWhole({ request, response, status, headers, body }: WholeA
     return;
   }
   // closing while the client still sends would reset the connection, and with it the answer it has not read yet
-  const timer = setTimeout(() => request.destroy(), lingerMs);
-  request.on('end', () => clearTimeout(timer)).on('close', () => clearTimeout(timer));
+  const timers = [lingerMs, mostLingerMs].map((ms) => setTimeout(() => request.destroy(), ms));
+  const stop = (): void => timers.forEach(clearTimeout);
+  request.on('end', stop).on('close', stop);
   if (isShort(request)) {
     response.writeHead(status, flat).end(bytes);
   } else {
@@ -57,7 +62,8 @@ export function answerWhole({ request, response, status, headers, body }: WholeA
     response.writeHead(status, flat).write(bytes);
     request.on('end', () => response.end());
   }
-  request.on('error', () => {}).resume();
+  request.on('error', () => {}).on('data', () => timers[0]?.refresh());
+  request.resume();
 }
 
 /** So short that Node reads over it and the connection lives on. A client that waits for `100 Continue` may never send it, one that was too slow neither. */

@@ -20,7 +20,7 @@ const pieceBytes = 65_536;
 export function makeOutgoingBody(given: readonly Buffer[]): OutgoingBody {
   let pieces = given;
   const length = given.reduce((sum, piece) => sum + piece.length, 0);
-  const small = length <= pieceBytes ? Buffer.concat(given) : undefined;
+  const small = length <= pieceBytes ? (given.length === 1 ? given[0] : Buffer.concat(given)) : undefined;
   return {
     length,
     small,

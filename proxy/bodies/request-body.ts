@@ -49,7 +49,7 @@ function openJson(bytes: ByteList): OpenedBody | { readonly refusal: Refusal } {
     },
     measure: (driver, surface) => driver.measure(body, surface),
     keep() {
-      const kept = shrinkBody(modelPlaces === undefined ? body : { ...body, modelPlaces });
+      const kept = shrinkBody(modelPlaces === undefined ? body : { ...body, modelPlaces }, bytes);
       return { value: kept.value, contentType: 'application/json', mayHold: () => true, splice: (splices) => spliceJson(kept, splices) };
     },
   };

@@ -6,8 +6,11 @@ import { ClientAnswer } from './client-answer.ts';
 import type { Exchange } from './exchange.ts';
 import { firstValue, type ReceivedHeaders } from './headers.ts';
 import type { Parts } from './parts.ts';
+import { makeTurns } from './in-turn.ts';
 import { floorAt } from './prices/price-request.ts';
 import { type Coding, makeDecoder, parseCoding } from './read-body.ts';
+import type { AnswerKeeper, Kept } from './stored-objects/answer-keeper.ts';
+import type { KeeperOpener } from './stored-objects/keep-answers.ts';
 import { maxErrorBytes, parseRetryAfterMs, toUpstreamVerdict, type UpstreamVerdict } from './upstream-failure.ts';
 
 export type FailureReason =
@@ -48,6 +51,8 @@ export interface AttemptOptions {
   readonly onProgress: () => void;
   /** the provider has the whole request, and its answer goes to the client: it will not be sent again */
   readonly onTaken: () => void;
+  /** undefined: nothing of the answer has to be noted before the client sees it */
+  readonly openKeeper: KeeperOpener;
 }
 
 /** Sends one request to one provider and passes its answer on as it comes. Never rejects. */
@@ -88,6 +93,9 @@ class Attempt implements Dispatcher.DispatchHandler {
   #collectedBytes = 0;
   /** from its beginning on nothing can be tried again */
   #answer: ClientAnswer | undefined;
+  #keeper: AnswerKeeper | undefined;
+  /** what goes on to the client, in order: something may have to be noted first */
+  readonly #turns = makeTurns(() => this.#breakHere(brokenOff, 'gateway'));
 
   constructor(options: AttemptOptions) {
     this.#options = options;
@@ -153,7 +161,8 @@ class Attempt implements Dispatcher.DispatchHandler {
     if (this.#phase === 'over') return;
     if (this.#phase === 'waiting') this.#exchange.upstreamMs += performance.now() - this.#dispatchedMs;
     const isTimeout = error.code === 'UND_ERR_HEADERS_TIMEOUT' || error.code === 'UND_ERR_BODY_TIMEOUT';
-    if (this.#phase === 'passing') return this.#breakOff(isTimeout ? timedOut : brokenOff);
+    // behind what is held of the answer, which may hold its usage
+    if (this.#phase === 'passing') return this.#passOn({ pieces: [] }, () => this.#breakOff(isTimeout ? timedOut : brokenOff));
     if (isTimeout) return this.#fail('Timeout');
     this.#fail(this.#sent ? 'Reset' : 'ConnectFailure');
   }
@@ -169,7 +178,10 @@ class Attempt implements Dispatcher.DispatchHandler {
 
   #finish(): void {
     if (this.#phase === 'collecting') this.#judge();
-    if (this.#phase !== 'passing') return;
+    if (this.#phase === 'passing') this.#passOn(this.#keeper?.end() ?? { pieces: [] }, () => this.#end());
+  }
+
+  #end(): void {
     if (this.#answer?.isCutShort === true) return this.#breakOff(brokenOff);
     this.#answer?.end();
     this.#count('ok');
@@ -188,7 +200,7 @@ class Attempt implements Dispatcher.DispatchHandler {
 
   /** From here on the client has an answer of this channel. */
   #begin(): void {
-    const { exchange, channel, credential, withholdUsage } = this.#options;
+    const { exchange, channel, credential, withholdUsage, openKeeper } = this.#options;
     this.#phase = 'passing';
     exchange.channel = channel;
     if (this.#sent) this.#options.onTaken();
@@ -200,12 +212,32 @@ class Attempt implements Dispatcher.DispatchHandler {
       credential: credential?.secret.reveal(),
       withholdUsage,
     });
+    if (this.#status < 300) this.#keeper = openKeeper?.(this.#answer.isStream);
   }
 
   #pass(chunk: Buffer): void {
-    const isSlow = this.#answer?.write(chunk) === true;
-    if (this.#answer?.isStream === true) this.#options.onProgress();
-    if (isSlow) this.#pauseUpstream();
+    this.#passOn(this.#keeper?.take(chunk) ?? { pieces: [chunk] });
+  }
+
+  /** What shows the id of a kept object goes on when it is noted whose it is; until then the provider waits, and so does all that comes after. */
+  #passOn({ pieces, noted }: Kept, then?: () => void): void {
+    const source = noted === undefined ? undefined : (this.#decoder ?? this.#controller);
+    source?.pause();
+    this.#turns.run(noted, (refusal) => {
+      if (this.#phase !== 'passing') return;
+      if (refusal !== undefined) return this.#breakHere(refusal, 'gateway');
+      const isSlow = pieces.map((piece) => this.#answer?.write(piece)).includes(true);
+      if (pieces.length > 0 && this.#answer?.isStream === true) this.#options.onProgress();
+      if (isSlow) this.#pauseUpstream();
+      else source?.resume();
+      then?.();
+    });
+  }
+
+  #breakHere(refusal: Refusal, side: 'gateway'): void {
+    if (this.#phase !== 'passing') return;
+    this.#breakOff(refusal, side);
+    this.#abort();
   }
 
   /** The client is slower than the provider: nothing is read until the client has caught up. */
@@ -288,6 +320,7 @@ class Attempt implements Dispatcher.DispatchHandler {
 
   #close(outcome: AttemptOutcome): void {
     this.#phase = 'over';
+    this.#keeper?.drop();
     this.#totalTimer.cancel();
     this.#exchange.interrupt = undefined;
     this.#result.resolve(outcome);

@@ -50,6 +50,9 @@ export interface Exchange {
   priceFields: PriceFields;
   candidates: readonly Candidate[];
 
+  /** locate: the one credential that may be used, where the request points to what its account keeps; `''` = the upstream needs none */
+  pinnedCredential: string | undefined;
+
   /** admit: what the request costs at each of its channels; not changed any more */
   prices: RequestPrices;
   /** admit: the most that it may cost, and its estimated input, at the dearest of its channels; undefined for what costs nothing */
@@ -119,6 +122,7 @@ export function makeExchange(given: NewExchange): Exchange {
     prompt: undefined,
     priceFields: {},
     candidates: [],
+    pinnedCredential: undefined,
     prices: new Map(),
     costBounds: undefined,
     admission: undefined,

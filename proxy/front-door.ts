@@ -9,7 +9,7 @@ import { toCorsHeaders, toPreflightHeaders } from './cors.ts';
 import { type Exchange, makeExchange } from './exchange.ts';
 import type { InFlight } from './in-flight.ts';
 import { findEndpoint } from './find-endpoint.ts';
-import { refusePath } from './known-paths.ts';
+import { isUnsupportedCall, refusePath } from './known-paths.ts';
 import type { Parts } from './parts.ts';
 import { runPipeline } from './pipeline.ts';
 import type { Endpoint } from './dialects/dialect.ts';
@@ -120,7 +120,7 @@ export function makeFrontDoor({ parts, inFlight, maxInFlight, trustedProxies, co
     handle(request, response, route) {
       const target = parseTarget(request.url ?? '');
       if (isRefusal(target)) return refuse(request, response, target);
-      if (route === undefined) return refuse(request, response, refusePath(target.path));
+      if (route === undefined || isUnsupportedCall(target.path)) return refuse(request, response, refusePath(target.path));
       const found = findEndpoint(route, request.method);
       if ('unknownVerb' in found) return refuse(request, response, refusePath(target.path), { dialect: found.dialect });
       if ('allow' in found) return refuseMethod(request, response, found);

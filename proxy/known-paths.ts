@@ -35,6 +35,11 @@ const unsupported: ReadonlySet<string> = new Set([
   'videos',
 ]);
 
+/** Names that stand where another path has an id. */
+export function isUnsupportedCall(path: string): boolean {
+  return /\/responses\/(?:compact|input_tokens)(?:\/|$)/.test(path);
+}
+
 /** Why a path that is no surface is refused: an endpoint of a provider that is not offered, or nothing at all. */
 export function refusePath(path: string): Refusal {
   const match = /^(?:\/(?:anthropic|gemini|openai))?\/v1(?:beta|alpha)?\/([^/:]+)/.exec(path);

@@ -18,6 +18,7 @@ import { startRevocationFeed } from './revocation-feed.ts';
 import { makeRevocations } from './revocations.ts';
 import { startLastUsed } from './last-used.ts';
 import { type ServerSettings, startProxy } from './server.ts';
+import { makeSharedStoredObjects } from './stored-objects/shared.ts';
 import { withSnapshotCache } from './snapshot-cache.ts';
 import { makeDocumentReader } from './snapshot-document.ts';
 import { SnapshotIndex } from './snapshot-index.ts';
@@ -77,6 +78,7 @@ export async function runProxy(environment: Readonly<Record<string, string | und
     revocations,
     lastUsed,
     counters,
+    storedObjects: link && makeSharedStoredObjects({ link }),
     log,
     metrics,
     clock: systemClock,

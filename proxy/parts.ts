@@ -10,6 +10,7 @@ import type { PriceBook } from './prices/price-book.ts';
 import type { UnpricedModels } from './prices/price-request.ts';
 import type { ProxyMetrics } from './proxy-metrics.ts';
 import type { BodyBounds } from './read-body.ts';
+import type { StoredObjects } from './stored-objects/stored-objects.ts';
 import type { Revocations } from './revocations.ts';
 import type { Upstreams } from './upstream.ts';
 
@@ -32,6 +33,7 @@ export interface Parts {
   readonly lastUsed: LastUsed;
   readonly counters: Counters;
   readonly learntOutputs: LearntOutputs;
+  readonly storedObjects: StoredObjects;
   readonly upstreams: Upstreams;
   readonly prices: PriceBook;
   readonly unpricedModels: UnpricedModels;

@@ -8,6 +8,7 @@ import type { Parts } from './parts.ts';
 import { admit } from './stages/admit.ts';
 import { authenticate } from './stages/authenticate.ts';
 import { authorize } from './stages/authorize.ts';
+import { locate } from './stages/locate.ts';
 import { forward } from './stages/forward.ts';
 import { record } from './stages/record.ts';
 import { route } from './stages/route.ts';
@@ -17,11 +18,13 @@ import { settle } from './stages/settle.ts';
 type Stage = (exchange: Exchange, parts: Parts) => Refusal | undefined | Promise<Refusal | undefined>;
 
 const proxied: readonly Stage[] = [authenticate, authorize, admit, route, forward];
+const kept: readonly Stage[] = [authenticate, authorize, locate, admit, route, forward];
 const models: readonly Stage[] = [authenticate, authorize, listModels];
 const key: readonly Stage[] = [authenticate, authorize, describeKey];
 
 const stagesOf: Readonly<Record<Surface['operation'], readonly Stage[]>> = {
-  chat: proxied,
+  chat: kept,
+  stored: kept,
   count_tokens: proxied,
   embeddings: proxied,
   models,

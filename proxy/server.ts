@@ -23,6 +23,8 @@ import { makeProxyMetrics } from './proxy-metrics.ts';
 import { renewWhenDue } from './renewal.ts';
 import type { Revocations } from './revocations.ts';
 import { makeRouter } from './router.ts';
+import { makeMemoryStoredObjects } from './stored-objects/memory.ts';
+import type { StoredObjects } from './stored-objects/stored-objects.ts';
 import { makeUpstreams } from './upstream.ts';
 
 export interface ServerSettings {
@@ -54,6 +56,8 @@ export interface ProxyOptions {
   /** default: nobody wants to know */
   readonly lastUsed?: LastUsed | undefined;
   readonly counters: Counters;
+  /** default: this process alone remembers them */
+  readonly storedObjects?: StoredObjects | undefined;
   readonly log: Log;
   readonly metrics: Metrics;
   readonly clock: Clock;
@@ -89,6 +93,7 @@ export async function startProxy({
   revocations,
   lastUsed,
   counters,
+  storedObjects,
   log,
   metrics,
   clock,
@@ -102,6 +107,7 @@ export async function startProxy({
     lastUsed: lastUsed ?? { note: () => {} },
     counters,
     learntOutputs: makeLearntOutputs(),
+    storedObjects: storedObjects ?? makeMemoryStoredObjects({ now: clock.now }),
     upstreams,
     prices: makePriceBook({ now: clock.now, unpricedPrice: settings.unpriced?.price }),
     unpricedModels: settings.unpriced?.models ?? 'Deny',

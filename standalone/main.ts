@@ -60,7 +60,7 @@ export async function runStandalone(argv: readonly string[], environment: Readon
   lifecycle.onStop('snapshot', () => source.stop());
   const revocations = makeRevocations({ now: Date.now, recordOf: (keyId) => index.recordOf(keyId), metrics });
   index.revocations.listen((revocation) => revocations.take(revocation));
-  const { counters, usage, close } = await openUsage({ settings, directory: options.state, log, metrics });
+  const { counters, usage, storedObjects, close } = await openUsage({ settings, directory: options.state, log, metrics });
   lifecycle.onStop('usage', () => close());
   lifecycle.onStop('counters', () => counters.close());
   const operators: Operator[] = [];
@@ -69,7 +69,17 @@ export async function runStandalone(argv: readonly string[], environment: Readon
     await counters.flush();
     for (const operator of operators) await operator.stop();
   });
-  const proxy = await startProxy({ settings: server, index, revocations, counters, log, metrics, clock: systemClock, random: Math.random });
+  const proxy = await startProxy({
+    settings: server,
+    index,
+    revocations,
+    counters,
+    storedObjects,
+    log,
+    metrics,
+    clock: systemClock,
+    random: Math.random,
+  });
   const admin = await startAdminServer({
     listen: settings.adminListen,
     metrics,

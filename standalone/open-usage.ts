@@ -8,6 +8,8 @@ import type { Log } from '../runtime/log.ts';
 import type { Metrics } from '../runtime/metrics.ts';
 import { makeRedisLink } from '../runtime/redis-link.ts';
 import { toRedisSource } from '../runtime/redis-settings.ts';
+import { makeSharedStoredObjects } from '../proxy/stored-objects/shared.ts';
+import type { StoredObjects } from '../proxy/stored-objects/stored-objects.ts';
 import { makeMemoryUsage, type MemoryUsage } from './memory-usage.ts';
 import { makeUsageFile } from './usage-file.ts';
 
@@ -25,7 +27,7 @@ const keepEveryMs = 2_000;
 /** The counters, with what was spent in a former run, and who keeps it for the next one. */
 export async function openUsage(
   options: StandaloneUsageOptions,
-): Promise<{ counters: Counters; usage: UsageSettings; close(): Promise<void> }> {
+): Promise<{ counters: Counters; usage: UsageSettings; storedObjects?: StoredObjects; close(): Promise<void> }> {
   const { settings, directory, log, metrics } = options;
   const store = makeUsageFile(directory);
   const { maxKeySeries } = settings;
@@ -35,7 +37,12 @@ export async function openUsage(
     const link = makeRedisLink({ ...source, name: 'keywright-standalone', random: Math.random, log });
     const counting = openCounters(settings, { log, metrics, link });
     const feed = { source: makeRedisUsageSource(link), board: makeRedisBudgetBoard(link) };
-    return { counters: await counting, usage: { ...kept, feed }, close: () => link.close() };
+    return {
+      counters: await counting,
+      usage: { ...kept, feed },
+      storedObjects: makeSharedStoredObjects({ link }),
+      close: () => link.close(),
+    };
   }
   const { checkpoints, unreadable } = store.read();
   const after = checkpoints.flatMap(({ through }) => Object.values(through));

@@ -8,7 +8,7 @@ import type { JsonBody, JsonMember } from '../json-scan.ts';
 import type { PriceFields } from './price-fields.ts';
 
 /** What a call does, whatever the dialect calls it: it decides which stages a request goes through and how its answer is charged. */
-export type Operation = 'chat' | 'count_tokens' | 'embeddings' | 'models' | 'model' | 'key';
+export type Operation = 'chat' | 'stored' | 'count_tokens' | 'embeddings' | 'models' | 'model' | 'key';
 
 /** Parts of the path that a surface names (`:model`), percent-decoded. */
 export type PathParameters = Readonly<Record<string, string>>;
@@ -57,6 +57,19 @@ export interface RequestShape {
   readonly asksUsage: boolean;
   /** the provider works on when this answer has ended, and what that takes is not told in it; absent = no */
   readonly runsOn?: boolean;
+  /** objects that a provider keeps and that the request points to: each has to be one that this key was shown; absent = none */
+  readonly references?: readonly Reference[];
+  /** the provider keeps what it answers, so that its ids are noted; absent = no */
+  readonly keepsAnswer?: boolean;
+}
+
+/** An id that a client sends for an object that a provider keeps. */
+export interface Reference {
+  readonly id: string;
+  /** what it is, for the client */
+  readonly what: string;
+  /** the field that holds it; absent = the path */
+  readonly param?: string;
 }
 
 export type Body = Readonly<Record<string, unknown>>;
@@ -135,6 +148,8 @@ export interface SurfaceDriver {
   /** Whether `spliceFor` asks the provider for a usage chunk that the client did not ask for. */
   withholdsUsage(surface: Surface, shape: RequestShape): boolean;
   makeMeter(options: MeterOptions): Meter;
+  /** Ids of kept objects that a document of an answer (the whole, an event) shows; absent where nothing is kept. */
+  idsOf?(document: Body): readonly string[];
 }
 
 /** A surface and what knows its wire format; no driver where the gateway answers by itself. */

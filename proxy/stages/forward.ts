@@ -10,6 +10,7 @@ import { type Exchange, required } from '../exchange.ts';
 import { toUpstreamHeaders } from '../headers.ts';
 import type { Parts } from '../parts.ts';
 import { renewWhenDue } from '../renewal.ts';
+import { forgetDeleted, toKeeperOpener } from '../stored-objects/keep-answers.ts';
 import type { Upstream } from '../upstream.ts';
 import { toUpstreamPath } from '../upstream-path.ts';
 
@@ -25,7 +26,7 @@ export async function forward(exchange: Exchange, parts: Parts): Promise<Refusal
   for (const candidate of exchange.plan) {
     const outcome = await tryChannel(exchange, parts, candidate);
     if (outcome === undefined) continue;
-    if (outcome.outcome === 'answered') return undefined;
+    if (outcome.outcome === 'answered') return forgetDeleted(exchange, parts);
     if (outcome.outcome === 'interrupted') return exchange.ended;
     if (outcome.outcome === 'refused') return outcome.refusal;
     failures.push(outcome);
@@ -40,7 +41,7 @@ async function tryChannel(exchange: Exchange, parts: Parts, candidate: Candidate
   const upstream = parts.upstreams.find(channel);
   if (upstream === undefined) return { outcome: 'failed', reason: 'ConnectFailure', retryAfterMs: undefined };
   const body = toBody(exchange, candidate);
-  let unused: readonly ChannelCredential[] = channel.credentials;
+  let unused: readonly ChannelCredential[] = toUsable(exchange, channel);
   let last: AttemptOutcome | undefined;
   for (let left = channel.retries.attempts; left >= 0 && exchange.attempts < maxAttempts; left -= 1) {
     const credential = chooseCredential(unused, parts.random);
@@ -51,6 +52,12 @@ async function tryChannel(exchange: Exchange, parts: Parts, candidate: Candidate
     if (isAboutCredential(last.reason)) unused = unused.filter((other) => other !== credential);
   }
   return last;
+}
+
+/** What an account keeps is with that account alone, also when no new work is given to it (a weight of 0). */
+function toUsable({ pinnedCredential }: Exchange, { credentials }: ChannelRecord): readonly ChannelCredential[] {
+  if (pinnedCredential === undefined) return credentials;
+  return credentials.filter(({ name }) => name === pinnedCredential).map((credential) => ({ ...credential, weight: 1 }));
 }
 
 function attempt(exchange: Exchange, parts: Parts, candidate: Candidate, ready: Ready): Promise<AttemptOutcome> {
@@ -66,6 +73,7 @@ function attempt(exchange: Exchange, parts: Parts, candidate: Candidate, ready: 
     request: toRequest(exchange, candidate, ready),
     withholdUsage: required(exchange.driver).withholdsUsage(exchange.surface, required(exchange.shape)),
     onProgress: () => renewWhenDue(exchange, parts, performance.now()),
+    openKeeper: toKeeperOpener(exchange, parts, { channelId: channel.id, credential: ready.credential?.name ?? '' }),
     onTaken: () => letGo(exchange, ready.body),
   });
 }

@@ -9,6 +9,7 @@ import type { Admission, AdmitAnswer, Counters, Settlement } from '../../proxy/c
 import { makeMemoryCounters } from '../../proxy/counters/memory.ts';
 import type { KeyIndex } from '../../proxy/parts.ts';
 import { makeRevocations, type Revocations } from '../../proxy/revocations.ts';
+import type { StoredObjects } from '../../proxy/stored-objects/stored-objects.ts';
 import { type Proxy, type ServerSettings, startProxy } from '../../proxy/server.ts';
 import { type Clock, systemClock } from '../../runtime/clock.ts';
 import { sha256Hex } from '../../runtime/digest.ts';
@@ -199,6 +200,10 @@ export interface TestProxyOptions {
   readonly settings?: Partial<ServerSettings>;
   /** the clock of the counters, ms since 1970 */
   readonly now?: () => number;
+  /** default: this proxy alone remembers them */
+  readonly storedObjects?: StoredObjects;
+  /** in [0, 1); default: always 0 */
+  readonly random?: () => number;
   /** of everything else */
   readonly clock?: Clock;
 }
@@ -208,6 +213,8 @@ export async function startTestProxy({
   keys = [makeKeyRecord()],
   settings = {},
   now = Date.now,
+  storedObjects,
+  random = () => 0,
   clock = systemClock,
 }: TestProxyOptions): Promise<TestProxy> {
   const lines: string[] = [];
@@ -243,7 +250,8 @@ export async function startTestProxy({
     log: makeLog({ level: 'debug', name: 'proxy', destination }),
     metrics,
     clock,
-    random: () => 0,
+    random,
+    storedObjects,
   });
   return {
     proxy,

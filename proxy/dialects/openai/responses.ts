@@ -2,7 +2,7 @@ import { type Check, firstRefusal } from '../../../core/decision.ts';
 import type { Refusal } from '../../../core/refusals.ts';
 import { parseResponsesUsage } from '../../../core/usage.ts';
 import type { Body, Meter, MeterOptions, RequestShape, Surface, SurfaceDriver } from '../dialect.ts';
-import { makeJsonMeter } from '../json-meter.ts';
+import { makeFreeMeter, makeJsonMeter } from '../json-meter.ts';
 import { type Media, measurePrompt, toEmbedded } from '../measure-prompt.ts';
 import {
   checkBoolean,
@@ -20,8 +20,14 @@ import {
   toOtherModels,
 } from '../request-fields.ts';
 import { checkReferences, checkToolModels, toToolModels } from './responses-fields.ts';
+import { checkStoredIds, idsOfResponse, isStoredId, toStoredReferences } from './stored-responses.ts';
 import { toResponsesPriceFields } from './responses-price-fields.ts';
 import { makeResponsesStreamMeter } from './responses-stream-meter.ts';
+
+const stored = { dialect: 'OpenAI', scope: 'chat', operation: 'stored', body: 'none', metered: false, allowedQuery: [] } as const;
+/** SDKs write lists in brackets. */
+const retrieveQuery = ['stream', 'starting_after', 'include_obfuscation', 'include', 'include[]'];
+const listQuery = ['after', 'before', 'limit', 'order', 'include', 'include[]'];
 
 /** The surfaces below a prefix (`/v1`): Azure has the same ones below its own. */
 export function toResponsesSurfaces(prefix: string): readonly Surface[] {
@@ -37,6 +43,30 @@ export function toResponsesSurfaces(prefix: string): readonly Surface[] {
       body: 'json',
       metered: true,
       allowedQuery: [],
+    },
+    {
+      ...stored,
+      name: 'response',
+      method: 'GET',
+      path: `${prefix}/responses/:id`,
+      upstreamPath: '/v1/responses/{id}',
+      allowedQuery: retrieveQuery,
+    },
+    { ...stored, name: 'response_deletion', method: 'DELETE', path: `${prefix}/responses/:id`, upstreamPath: '/v1/responses/{id}' },
+    {
+      ...stored,
+      name: 'response_cancellation',
+      method: 'POST',
+      path: `${prefix}/responses/:id/cancel`,
+      upstreamPath: '/v1/responses/{id}/cancel',
+    },
+    {
+      ...stored,
+      name: 'response_input_items',
+      method: 'GET',
+      path: `${prefix}/responses/:id/input_items`,
+      upstreamPath: '/v1/responses/{id}/input_items',
+      allowedQuery: listQuery,
     },
   ];
 }
@@ -69,12 +99,14 @@ const checks: readonly Check<Body>[] = [
   checkInteger('max_output_tokens', 0),
   checkBackground,
   checkReferences,
+  checkStoredIds,
 ];
 
 /** Source: OpenAI API reference, "Responses". */
 export const responsesDriver: SurfaceDriver = {
   surfaces: toResponsesSurfaces('/v1'),
-  parseShape(body) {
+  parseShape(body, surface, { id }) {
+    if (surface.operation === 'stored') return parseStoredShape(surface, id);
     const refusal = firstRefusal(checks, body);
     return refusal === undefined ? { shape: toShape(body) } : { refusal };
   },
@@ -83,6 +115,7 @@ export const responsesDriver: SurfaceDriver = {
   spliceFor: ({ shape, upstreamModel }) => spliceModel(shape, upstreamModel),
   withholdsUsage: () => false,
   makeMeter,
+  idsOf: idsOfResponse,
 };
 
 function toShape(body: Body): RequestShape {
@@ -94,7 +127,27 @@ function toShape(body: Body): RequestShape {
     maxOutputTokens: maximum === 0 ? undefined : maximum,
     choices: 1,
     asksUsage: true,
+    references: toStoredReferences(body),
+    keepsAnswer: body['store'] !== false,
     ...(body['background'] === true ? { runsOn: true } : {}),
+  };
+}
+
+/** Of what was answered before: nothing is asked of a model. What is shown of it may be pointed to in its turn. */
+function parseStoredShape({ method }: Surface, id: string | undefined): { shape: RequestShape } | { refusal: Refusal } {
+  if (!isStoredId(id))
+    return { refusal: { code: 'invalid_request', message: 'The id of a response has 1 to 128 letters, digits, "_" and "-".' } };
+  return {
+    shape: {
+      model: undefined,
+      otherModels: [],
+      stream: false,
+      maxOutputTokens: 0,
+      choices: 1,
+      asksUsage: true,
+      references: [{ id, what: 'response' }],
+      keepsAnswer: method !== 'DELETE',
+    },
   };
 }
 
@@ -119,6 +172,7 @@ function checkBackground(body: Body): Refusal | undefined {
 }
 
 function makeMeter(options: MeterOptions): Meter {
+  if (!options.surface.metered) return makeFreeMeter();
   const meter = options.stream ? makeResponsesStreamMeter(options) : makeJsonMeter(options, parseResponsesUsage);
   const { unseenOutputTokens = 0 } = options;
   return {

@@ -1,0 +1,88 @@
+import type { Refusal } from '../../../core/refusals.ts';
+import type { Body, Reference } from '../dialect.ts';
+import { invalid, isAbsent, isObject } from '../request-fields.ts';
+
+const idPattern = /^[A-Za-z0-9_-]{1,128}$/;
+/** Each is looked up. No conversation has so many items. */
+const mostReferences = 2000;
+
+export function isStoredId(id: unknown): id is string {
+  return typeof id === 'string' && idPattern.test(id);
+}
+
+/** Where a request points to responses and to items of responses, with the value that stands there. */
+interface Pointer {
+  readonly id: unknown;
+  readonly what: string;
+  readonly param: string;
+}
+
+/** What a request points to that was answered before. Source: OpenAI API reference, "Responses": previous_response_id, prompt_cache_options, input items. */
+function toPointers(body: Body): readonly Pointer[] {
+  const { previous_response_id: previous, prompt_cache_options: cacheOptions, input } = body;
+  const compared = isObject(cacheOptions) ? cacheOptions['comparison_response_id'] : undefined;
+  const items = [input, body['instructions']].flatMap((list) => (Array.isArray(list) ? list : []));
+  return [
+    { id: previous, what: 'response', param: 'previous_response_id' },
+    { id: compared, what: 'response', param: 'prompt_cache_options' },
+    ...items
+      .filter(isObject)
+      .filter(isPointer)
+      .map(({ id }) => ({ id, what: 'item', param: 'input' })),
+  ].filter(({ id }) => !isAbsent(id));
+}
+
+/** Contents by which an item stands for itself, however its id reads. */
+const contents = [
+  'content',
+  'encrypted_content',
+  'arguments',
+  'output',
+  'outputs',
+  'result',
+  'action',
+  'actions',
+  'operation',
+  'input',
+  'code',
+  'tools',
+  'results',
+];
+
+/** An item with an id and nothing in it (`item_reference`, reasoning that the provider kept, an image that it made) is read from what the account keeps. */
+function isPointer(item: Body): boolean {
+  if (isAbsent(item['id'])) return false;
+  if (item['type'] === 'item_reference' || isAbsent(item['type'])) return isAbsent(item['role']);
+  if (item['type'] === 'reasoning') return isEmpty(item['encrypted_content']);
+  return contents.every((name) => isEmpty(item[name]));
+}
+
+function isEmpty(value: unknown): boolean {
+  return isAbsent(value) || value === '' || (typeof value === 'object' && Object.keys(value).length === 0);
+}
+
+export function checkStoredIds(body: Body): Refusal | undefined {
+  const pointers = toPointers(body);
+  const wrong = pointers.find(({ id }) => !isStoredId(id));
+  if (wrong !== undefined) return invalid(wrong.param, 'with ids of 1 to 128 letters, digits, "_" and "-"');
+  return pointers.length > mostReferences ? invalid('input', `a list that points to at most ${mostReferences} items`) : undefined;
+}
+
+/** Of a body that was checked; each id once. */
+export function toStoredReferences(body: Body): readonly Reference[] {
+  const references = toPointers(body).flatMap(({ id, what, param }) => (isStoredId(id) ? [{ id, what, param }] : []));
+  return [...new Map(references.map((reference) => [reference.id, reference])).values()];
+}
+
+/** Ids that an answer, a list of items or an event of a stream shows. */
+export function idsOfResponse(document: Body): readonly string[] {
+  const response = isObject(document['response']) ? document['response'] : undefined;
+  return [document, response, document['item'], ...toList(document['data']), ...toList(document['output']), ...toList(response?.['output'])]
+    .filter(isObject)
+    .map(({ id }) => id)
+    .filter((id) => typeof id === 'string');
+}
+
+function toList(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}

@@ -1,0 +1,100 @@
+import type { Refusal } from '../../core/refusals.ts';
+import type { BodyBudget } from '../body-budget.ts';
+import { makeEventSplitter } from '../event-stream.ts';
+import { parseJson } from '../dialects/member-scan.ts';
+import type { Body } from '../dialects/dialect.ts';
+import { isObject } from '../dialects/request-fields.ts';
+import type { ObjectOwner, ObjectPlace, StoredObjects } from './stored-objects.ts';
+
+/** What may go on to the client, and when. */
+export interface Kept {
+  readonly pieces: readonly Buffer[];
+  /** absent = at once; gives why they must not go on, where that is so. Never rejects */
+  readonly noted?: Promise<Refusal | undefined>;
+}
+
+/** Sees to it that no client is shown the id of an object that the provider keeps before it is noted whose it is. */
+export interface AnswerKeeper {
+  take(chunk: Buffer): Kept;
+  /** the provider's answer is complete */
+  end(): Kept;
+  /** nothing of what is still held will be wanted */
+  drop(): void;
+}
+
+export interface AnswerKeeperOptions {
+  readonly objects: StoredObjects;
+  readonly owner: ObjectOwner;
+  readonly place: ObjectPlace;
+  /** ids that a document of the answer shows */
+  readonly idsOf: (document: Body) => readonly string[];
+  readonly isEventStream: boolean;
+  readonly budget: BodyBudget;
+}
+
+/** No id of a provider is as long; what is longer is none, or nothing that anybody could send back. */
+const longestId = 512;
+
+export function makeAnswerKeeper(options: AnswerKeeperOptions): AnswerKeeper {
+  return options.isEventStream ? keepStream(options) : keepWhole(options);
+}
+
+/** Whole events reach the client (whole-events.ts), so that what a chunk shows are the events that it completes. */
+function keepStream(options: AnswerKeeperOptions): AnswerKeeper {
+  const splitter = makeEventSplitter();
+  const note = makeNote(options);
+  return {
+    take: (chunk) => ({ pieces: [chunk], ...note(splitter.push(chunk).map(({ data }) => data)) }),
+    end: () => ({ pieces: [], ...note(splitter.end().map(({ data }) => data)) }),
+    drop: () => {},
+  };
+}
+
+/** One document: nobody can use a part of it, so that all of it waits for its end, within the bound of what is held in this process. */
+function keepWhole(options: AnswerKeeperOptions): AnswerKeeper {
+  const note = makeNote(options);
+  let held: Buffer[] = [];
+  let heldBytes = 0;
+  const drop = (): void => {
+    options.budget.give(heldBytes);
+    held = [];
+    heldBytes = 0;
+  };
+  return {
+    take(chunk) {
+      if (!options.budget.take(chunk.length)) return { pieces: [], noted: Promise.resolve(tooMuchHeld) };
+      held.push(chunk);
+      heldBytes += chunk.length;
+      return { pieces: [] };
+    },
+    end() {
+      const pieces = held;
+      const text = Buffer.concat(pieces).toString();
+      drop();
+      return { pieces, ...note([text]) };
+    },
+    drop,
+  };
+}
+
+const tooMuchHeld: Refusal = {
+  code: 'overloaded',
+  message: 'The gateway holds too many bytes of answers at this moment.',
+  retryAfterMs: 1000,
+};
+const notNoted: Refusal = {
+  code: 'limiter_unavailable',
+  message: 'The gateway cannot note at this moment that this response is yours. With "store": false it need not.',
+  retryAfterMs: 1000,
+};
+
+function makeNote({ objects, owner, place, idsOf }: AnswerKeeperOptions): (texts: readonly (string | undefined)[]) => Pick<Kept, 'noted'> {
+  const known = new Set<string>();
+  return (texts) => {
+    const documents = texts.map((text) => (text === undefined ? undefined : parseJson(text))).filter(isObject);
+    const ids = [...new Set(documents.flatMap(idsOf))].filter((id) => !known.has(id) && id !== '' && id.length <= longestId);
+    if (ids.length === 0) return {};
+    for (const id of ids) known.add(id);
+    return { noted: objects.note(owner, ids, place).then((isNoted) => (isNoted ? undefined : notNoted)) };
+  };
+}

@@ -59,6 +59,13 @@ describe('costOf', () => {
       { audioInputTokens: 500, audioOutputTokens: 50 },
       1_500_000 + 20_000_000 + 750_000 + 4_000_000,
     ],
+    [
+      'images of an answer at their own rate',
+      priceOf({ input: 3e9, output: 15e9, imageOutput: 30e9 }),
+      { imageOutputTokens: 60 },
+      3_000_000 + 60 * 30_000 + 40 * 15_000,
+    ],
+    ['images of an answer as output where they have no rate', priceOf({ input: 3e9, output: 15e9 }), { imageOutputTokens: 60 }, 4_500_000],
     ['a fee for the request', priceOf({ input: 3e9, output: 15e9, request: 5e6 }), {}, 9_500_000],
     ['searches', priceOf({ input: 3e9, output: 15e9, webSearch: 1e7 }), { webSearches: 3 }, 34_500_000],
     [

@@ -1,6 +1,72 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { billedTokens, emptyUsage, parseAnthropicUsage, parseOpenAIUsage, parseTiers } from './usage.ts';
+import { billedTokens, emptyUsage, parseAnthropicUsage, parseGeminiUsage, parseOpenAIUsage, parseTiers } from './usage.ts';
+
+describe('parseGeminiUsage', () => {
+  const none = { cachedInputTokens: 0, cacheWriteTokens: 0, reasoningTokens: 0 };
+  const details = (modality: string, tokenCount: number): object => ({ modality, tokenCount });
+
+  it.each([
+    ['text', { promptTokenCount: 10, candidatesTokenCount: 5, totalTokenCount: 15 }, { ...none, inputTokens: 10, outputTokens: 5 }],
+    [
+      'thoughts, which stand beside the candidates',
+      { promptTokenCount: 10, candidatesTokenCount: 5, thoughtsTokenCount: 30, totalTokenCount: 45 },
+      { ...none, inputTokens: 10, outputTokens: 35, reasoningTokens: 30 },
+    ],
+    [
+      'thoughts without any candidate',
+      { promptTokenCount: 10, thoughtsTokenCount: 30 },
+      { ...none, inputTokens: 10, outputTokens: 30, reasoningTokens: 30 },
+    ],
+    [
+      'what tools put into the prompt, beside it',
+      { promptTokenCount: 10, toolUsePromptTokenCount: 7, candidatesTokenCount: 5, totalTokenCount: 22 },
+      { ...none, inputTokens: 17, outputTokens: 5 },
+    ],
+    [
+      'a cached part, inside the prompt',
+      { promptTokenCount: 10, cachedContentTokenCount: 8 },
+      { ...none, inputTokens: 10, cachedInputTokens: 8, outputTokens: 0 },
+    ],
+    ['a total alone', { promptTokenCount: 10, totalTokenCount: 25 }, { ...none, inputTokens: 10, outputTokens: 15 }],
+    [
+      'audio and images, as parts of the totals',
+      {
+        promptTokenCount: 100,
+        promptTokensDetails: [details('AUDIO', 60), details('TEXT', 40)],
+        toolUsePromptTokenCount: 5,
+        toolUsePromptTokensDetails: [details('AUDIO', 5)],
+        candidatesTokenCount: 1400,
+        candidatesTokensDetails: [details('IMAGE', 1290), details('AUDIO', 100), details('TEXT', 10)],
+      },
+      { ...none, inputTokens: 105, outputTokens: 1400, audioInputTokens: 65, audioOutputTokens: 100, imageOutputTokens: 1290 },
+    ],
+    [
+      'parts that are more than the whole',
+      {
+        promptTokenCount: 10,
+        cachedContentTokenCount: 99,
+        candidatesTokenCount: 5,
+        candidatesTokensDetails: [details('AUDIO', 4), details('IMAGE', 4)],
+      },
+      { ...none, inputTokens: 10, cachedInputTokens: 10, outputTokens: 5, audioOutputTokens: 4, imageOutputTokens: 1 },
+    ],
+  ])('reads %s', (_what, value, usage) => expect(parseGeminiUsage(value)).toEqual(usage));
+
+  it.each([undefined, null, 5, 'x', {}, { candidatesTokenCount: 5 }, { promptTokenCount: -1 }, { promptTokenCount: '5' }])(
+    'has nothing for %o',
+    (value) => expect(parseGeminiUsage(value)).toBeUndefined(),
+  );
+
+  it('takes nonsense for nothing', () => {
+    const value = {
+      promptTokenCount: 5,
+      candidatesTokensDetails: 'x',
+      promptTokensDetails: [null, 5, { modality: 'AUDIO', tokenCount: 'y' }],
+    };
+    expect(parseGeminiUsage(value)).toEqual({ ...none, inputTokens: 5, outputTokens: 0 });
+  });
+});
 
 describe('parseOpenAIUsage', () => {
   it('reads a chat completion', () => {

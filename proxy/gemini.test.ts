@@ -357,15 +357,22 @@ describe.each([
   });
 });
 
-it('a list that is cut within an element is cut for the client too', async () => {
-  const bytes = file('gemini-text-list.json').subarray(0, 60);
+it.each(['breaks off', 'ends without its bracket'])('a list that %s within an element ends as JSON', async (what) => {
+  const bytes = file('gemini-text-list.json');
+  const sent = bytes.subarray(0, bytes.indexOf('\n,\r\n') + 60);
   const { proxy } = await start({
     answer: (_request, response) => {
-      response.writeHead(200, inJson).write(bytes, () => setTimeout(() => response.destroy(), 50));
+      response
+        .writeHead(200, inJson)
+        .write(sent, () => setTimeout(() => (what === 'breaks off' ? response.destroy() : response.end()), 50));
     },
   });
   const response = await post(proxy, streamPath);
-  await expect(response.text()).rejects.toThrow('terminated');
+  expect(await response.json()).toEqual([
+    expect.objectContaining({ responseId: 'made-up-1' }),
+    { error: expect.objectContaining({ code: 503 }) as object },
+  ]);
+  expect(proxy.counters.settlements).toEqual([expect.objectContaining({ tokens: expect.any(Number) as number })]);
 });
 
 describe('the list of models', () => {
@@ -404,4 +411,16 @@ describe('the list of models', () => {
     expect(await (await get(proxy, '/v1beta/models/gemini-3-pro')).json()).toMatchObject({ name: 'models/gemini-3-pro' });
     expect(await refused(await get(proxy, '/gemini/v1/models/gemini-9'))).toEqual([404, 'MODEL_NOT_FOUND']);
   });
+});
+
+it('searches are reserved however long the list of tools is', async () => {
+  const models = [{ name: 'm', upstreamName: 'gemini-3-pro-preview', price: { input: 0, output: 0 } }];
+  const { proxy } = await start({
+    channel: { models },
+    key: { budgets: [{ period: 'Daily', limitNanoUsd: 1e9, mode: 'Enforce', warnAt: [] }] },
+  });
+  const functionDeclarations = [{ name: 'f', description: 'x'.repeat(5000) }];
+  await post(proxy, '/v1beta/models/m:generateContent', { ...hello, tools: [{ functionDeclarations }, { googleSearch: {} }] });
+  expect(proxy.counters.admissions[0]?.money?.boundNanoUsd).toBe(140_000_000);
+  expect(proxy.counters.settlements[0]?.money?.costNanoUsd).toBe(28_000_000);
 });

@@ -117,7 +117,7 @@ export interface Meter {
   push(chunk: Buffer): readonly Buffer[];
   /** Only when the provider ended the answer properly: gives what was still held. */
   end(): readonly Buffer[];
-  /** Of a list whose elements come one by one: what to write behind the bytes so far, so that it ends with this element. Undefined within an element. */
+  /** Of a list whose elements come one by one: what to write behind what has passed, so that it ends with this element. Undefined where half an element has passed. */
   endWith?(element: string): string | undefined;
   /** The best known so far, at any time; `exact` once the provider has told it. Undefined for what is not metered. */
   usage(): Metered | undefined;

@@ -41,6 +41,22 @@ describe('findBuiltInPrice', () => {
     expect(findBuiltInPrice(openai, 'gpt-5.5', atMs)?.serviceTiers['ultrafast']).toBe(6000);
   });
 
+  it('knows what the list does not of Google’s models: fees of searches, images, speech, the dearer tier', () => {
+    const gemini = { provider: 'Gemini', baseUrl: 'https://generativelanguage.googleapis.com' } as const;
+    const of = (model: string): ReturnType<typeof findBuiltInPrice> => findBuiltInPrice(gemini, model, atMs);
+    expect(of('gemini-2.5-pro')?.rates).toEqual({
+      input: { nanoUsd: 1_250_000_000, steps: [{ aboveInputTokens: 200_000, nanoUsd: 2_500_000_000 }] },
+      cachedInput: { nanoUsd: 125_000_000, steps: [{ aboveInputTokens: 200_000, nanoUsd: 250_000_000 }] },
+      output: { nanoUsd: 10_000_000_000, steps: [{ aboveInputTokens: 200_000, nanoUsd: 15_000_000_000 }] },
+      webSearch: { nanoUsd: 35_000_000 },
+    });
+    expect(of('gemini-3-pro-preview')?.rates.webSearch).toEqual({ nanoUsd: 14_000_000 });
+    expect(of('gemini-2.5-flash-image')?.rates.imageOutput).toEqual({ nanoUsd: 30_000_000_000 });
+    expect(of('gemini-2.5-flash-preview-tts')?.rates.audioOutput).toEqual({ nanoUsd: 10_000_000_000 });
+    expect(of('gemini-2.5-flash')?.rates.audioOutput).toBeUndefined();
+    expect(of('gemini-2.5-flash')?.serviceTiers).toEqual({ priority: 2000 });
+  });
+
   it('counts audio by the second', () => {
     expect(findBuiltInPrice(openai, 'whisper-1', atMs)?.rates).toEqual({ second: { nanoUsd: 100_000 } });
   });

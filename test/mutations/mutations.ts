@@ -2345,4 +2345,121 @@ export const mutations: readonly Mutation[] = [
       name: 'Redis counters when Redis fails > let a Redis that was silent for a moment decide, so that several proxies hold the limit together',
     },
   },
+
+  // Gemini
+  {
+    id: 'gemini-thoughts-free',
+    bug: 'the thoughts of a Gemini model are not charged',
+    edits: [{ file: 'core/usage.ts', find: 'Math.max(candidates + thoughts, (toCount', replace: 'Math.min(candidates, (toCount' }],
+    test: { file: 'core/usage.test.ts', name: 'parseGeminiUsage > reads thoughts, which stand beside the candidates' },
+  },
+  {
+    id: 'gemini-other-model',
+    bug: 'a body may name another model than the path, which alone was found allowed',
+    edits: [
+      { file: 'proxy/dialects/gemini/fields.ts', find: 'return other === undefined ? { model }', replace: 'return true ? { model }' },
+    ],
+    test: { file: 'proxy/gemini.test.ts', name: 'a call is refused > for another model in a batch' },
+  },
+  {
+    id: 'gemini-two-spellings',
+    bug: 'a bound of the output that the provider reads in snake case stands unseen beside the one in camel case',
+    edits: [{ file: 'proxy/dialects/gemini/body-rules.ts', find: '(seen.has(name) ?', replace: '(seen.has(member.name) ?' }],
+    test: { file: 'proxy/gemini.test.ts', name: 'a call is refused > for both spellings within' },
+  },
+  {
+    id: 'gemini-first-of-two-files',
+    bug: 'a file of the account passes where a second member of that name hides it from a parser',
+    edits: [
+      {
+        file: 'proxy/dialects/gemini/body-rules.ts',
+        find: 'start = bytes.indexOf(0x22, end + 1);',
+        replace: 'start = name === undefined ? bytes.indexOf(0x22, end + 1) : -1;',
+      },
+      {
+        file: 'proxy/dialects/gemini/body-rules.ts',
+        find: 'for (let start = bytes.indexOf(0x22); start',
+        replace: "for (let start = bytes.lastIndexOf('fileUri') - 1; start",
+      },
+    ],
+    test: { file: 'proxy/gemini.test.ts', name: 'a call is refused > for a file behind another' },
+  },
+  {
+    id: 'gemini-list-unmetered',
+    bug: 'a stream that comes as a list has no usage',
+    edits: [
+      {
+        file: 'proxy/dialects/gemini/elements.ts',
+        find: '} else if (byte === 0x7b) {',
+        replace: "} else if (byte === 0x7b && state === 'before') {",
+      },
+    ],
+    test: { file: 'proxy/gemini.test.ts', name: 'a stream of a list > begins at once, leaves when it arrives, and is booked as it ends' },
+  },
+  {
+    id: 'gemini-list-cut',
+    bug: 'a list that breaks off is left without its end',
+    edits: [
+      {
+        file: 'proxy/dialects/gemini/whole-elements.ts',
+        find: 'return inPieces\n',
+        replace: "return element !== ''\n",
+      },
+    ],
+    test: {
+      file: 'proxy/gemini.test.ts',
+      name: 'a stream of a list > that is broken off says so in its own form, and is booked as far as it came',
+    },
+  },
+  {
+    id: 'gemini-field-mask',
+    bug: 'a client masks the fields of the answer, so that its usage is not told',
+    edits: [{ file: 'proxy/headers.ts', find: "name.startsWith('x-goog-') &&", replace: "name.startsWith('x-goog-user') &&" }],
+    test: {
+      file: 'proxy/gemini.test.ts',
+      name: 'a call > carries the Channel’s credential and none of the client’s; of Google’s headers only that of the SDK',
+    },
+  },
+  {
+    id: 'gemini-answer-in-protobuf',
+    bug: 'a client asks for its answer in a form that cannot be metered',
+    edits: [
+      {
+        file: 'proxy/stages/authorize.ts',
+        find: 'values.every((value) => allowed.includes(value))',
+        replace: 'values.every((value) => value !== undefined)',
+      },
+    ],
+    test: {
+      file: 'proxy/gemini.test.ts',
+      name: 'a call is refused > POST /v1beta/models/m:generateContent?alt=proto: 400 INVALID_REQUEST',
+    },
+  },
+  {
+    id: 'gemini-first-colon',
+    bug: 'the name of a model ends at its first colon',
+    edits: [{ file: 'proxy/find-endpoint.ts', find: '/^(.*):([A-Za-z]+)$/s', replace: '/^([^:]*):([A-Za-z]+)$/s' }],
+    test: {
+      file: 'proxy/gemini.test.ts',
+      name: 'a call > /v1beta/models/a:b:generateContent reaches /v1beta/models/a%3Ab:generateContent with the bytes of the client, and is booked',
+    },
+  },
+  {
+    id: 'gemini-image-as-text',
+    bug: 'images of an answer are charged as text, a twelfth of what they cost',
+    edits: [{ file: 'core/price.ts', find: "['imageOutput', imageOutput],", replace: "['output', imageOutput]," }],
+    test: { file: 'core/price.test.ts', name: 'costOf > images of an answer at their own rate' },
+  },
+  {
+    id: 'tools-beyond-kept',
+    bug: 'searches are not reserved where the list of tools is long',
+    edits: [
+      {
+        file: 'proxy/stages/authorize.ts',
+        find: 'driver.toPriceFields(opened.value, parsed.shape);\n  exchange.body = opened.keep();',
+        replace: 'driver.toPriceFields(opened.keep().value, parsed.shape);\n  exchange.body = opened.keep();',
+      },
+    ],
+    test: { file: 'proxy/gemini.test.ts', name: 'searches are reserved however long the list of tools is' },
+  },
 ];

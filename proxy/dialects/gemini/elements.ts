@@ -10,8 +10,8 @@ export interface Element {
   readonly bytes: number;
 }
 
-/** Where a list of elements stands that comes bit by bit. */
-export type ListState = 'before' | 'open' | 'afterElement' | 'inside' | 'closed';
+/** Where a list of elements stood when its last complete element, or what stands between two, had come. */
+export type ListState = 'before' | 'open' | 'afterElement' | 'closed';
 
 export interface ElementSplitter {
   /** Takes the next bytes and gives the objects that are complete now. */
@@ -19,14 +19,14 @@ export interface ElementSplitter {
   /** bytes of the object under way */
   pendingBytes(): number;
   state(): ListState;
-  /** a list has begun and is not closed */
+  /** a list has begun and is not closed; within an element, as if that had not begun */
   isOpenList(): boolean;
 }
 
 const quote = 0x22;
 const backslash = 0x5c;
 /** An image comes as one element of some megabytes: what a provider sends is not held beyond this. */
-const mostHeldBytes = 1024 * 1024;
+export const mostHeldBytes = 1024 * 1024;
 /** what is looked for in a longer one */
 const membersOfLong = ['usageMetadata', 'modelVersion'] as const;
 
@@ -101,7 +101,6 @@ export function makeElementSplitter(): ElementSplitter {
           elements.push(finish());
         } else if (byte === 0x7b) {
           depth = 1;
-          state = 'inside';
           start = index;
         } else {
           between(byte);

@@ -52,19 +52,28 @@ const answers = [
 describe.each(answers)('%s', (name, surface, usage, exact) => {
   const bytes = file(name);
 
-  it('cut at every byte: the usage is found and every chunk passes at once', () => {
+  const isStream = name.endsWith('.sse');
+
+  /** What has passed after each chunk. */
+  function play(chunks: readonly Buffer[]): { readonly meter: Meter; readonly passed: readonly Buffer[] } {
+    const meter = meterOf(surface, { stream: isStream });
+    const passed = chunks.map((chunk) => Buffer.concat(meter.push(chunk)));
+    return { meter, passed: [...passed, Buffer.concat(meter.end())] };
+  }
+
+  it('cut at every byte: the usage is found and every chunk passes at once, of a list with its element', () => {
     for (let place = 0; place < bytes.length; place += 1) {
-      const meter = meterOf(surface, { stream: name.endsWith('.sse') });
-      for (const chunk of [bytes.subarray(0, place), bytes.subarray(place)]) expect(meter.push(chunk)).toEqual([chunk]);
-      expect(meter.end()).toEqual([]);
+      const chunks = [bytes.subarray(0, place), bytes.subarray(place)];
+      const { meter, passed } = play(chunks);
+      expect(Buffer.concat(passed).equals(bytes)).toBe(true);
+      if (!name.endsWith('-list.json')) expect(passed[0]?.length).toBe(place);
       expect(meter.usage()).toMatchObject({ usage, exact });
     }
   });
 
   it('byte by byte as well', () => {
-    const meter = meterOf(surface, { stream: name.endsWith('.sse') });
-    for (const byte of bytes) meter.push(Buffer.of(byte));
-    meter.end();
+    const { meter, passed } = play([...bytes].map((byte) => Buffer.of(byte)));
+    expect(Buffer.concat(passed).equals(bytes)).toBe(true);
     expect(meter.usage()).toMatchObject({ usage, exact });
   });
 });
@@ -184,21 +193,49 @@ it('the tier is what the usage says, else what the headers say', () => {
 describe('a list that has begun', () => {
   const error = '{"error":{"code":503}}';
 
-  it('cut at every byte ends as JSON, but within an element', () => {
+  it('cut at every byte ends as JSON, with the error as its last element', () => {
     const bytes = file('gemini-text-list.json');
-    let ends = 0;
     for (let place = 0; place <= bytes.length; place += 1) {
       const meter = meterOf(stream);
-      const sent = bytes.subarray(0, place);
-      meter.push(sent);
-      const rest = meter.endWith?.(error);
-      if (rest === undefined) continue;
-      ends += 1;
-      const list = JSON.parse(sent.toString() + rest) as unknown[];
+      const sent = Buffer.concat(meter.push(bytes.subarray(0, place)));
+      const list = JSON.parse(sent.toString() + (meter.endWith?.(error) ?? '')) as unknown[];
       const isClosed = place >= bytes.length - 1;
       expect(list.at(-1)).toEqual(isClosed ? expect.objectContaining({ responseId: 'made-up-1' }) : JSON.parse(error));
+      const elements = (
+        bytes
+          .subarray(0, place)
+          .toString()
+          .match(/made-up-1"\s*\}/g) ?? []
+      ).length;
+      expect(list).toHaveLength(isClosed ? 3 : elements + 1);
     }
-    expect(ends).toBeGreaterThan(10);
+  });
+
+  it('lets an element of megabytes through in pieces, and cannot end within it', () => {
+    const image = JSON.stringify(saying('A'.repeat(3_000_000)));
+    const text = Buffer.from(`[${JSON.stringify(saying('a'))},${image},${JSON.stringify(saying('b'))}]`);
+    const meter = meterOf(stream);
+    const passed: Buffer[] = [];
+    const ends: (string | undefined)[] = [];
+    for (let place = 0; place < text.length; place += 100_000) {
+      passed.push(...meter.push(text.subarray(place, place + 100_000)));
+      ends.push(meter.endWith?.(error));
+      const held = Math.min(text.length, place + 100_000) - Buffer.concat(passed).length;
+      expect(held).toBeLessThanOrEqual(1_048_576);
+    }
+    expect(Buffer.concat(passed).equals(text)).toBe(true);
+    expect([ends[0], ends[15], ends.at(-1)]).toEqual([`${error}]`, undefined, '']);
+  });
+
+  it('goes on in any cuts as the bytes that came, also around an element of megabytes', () => {
+    const image = JSON.stringify(saying('A'.repeat(2_200_000)));
+    const text = Buffer.from(`[${image},\n${image},${JSON.stringify(saying('b'))},${image}]`);
+    for (const size of [777_777, 1_100_001, 2_200_050, 10_000_000]) {
+      const meter = meterOf(stream);
+      const passed: Buffer[] = [];
+      for (let place = 0; place < text.length; place += size) passed.push(...meter.push(text.subarray(place, place + size)));
+      expect(Buffer.concat([...passed, ...meter.end()]).equals(text)).toBe(true);
+    }
   });
 
   it('is cut short until it is closed', () => {

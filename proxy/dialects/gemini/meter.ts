@@ -3,20 +3,22 @@ import { firstValue } from '../../headers.ts';
 import type { Body, Meter, MeterOptions } from '../dialect.ts';
 import { makeOutputCount } from '../output-count.ts';
 import { isObject } from '../request-fields.ts';
-import { type Element, type ElementSplitter, type ListState, makeElementSplitter } from './elements.ts';
+import { type Element, makeElementSplitter } from './elements.ts';
 import { toTier } from './price-fields.ts';
 import { countSearches, isSearchedByPrompt } from './searches.ts';
+import { makeWholeElements } from './whole-elements.ts';
 
 const bytesPerToken = 4;
 /** What is longer and cannot be looked into is an image, and no text of so many tokens. */
 const mostCountedBytes = 65_536;
 
 /**
- * Meter of an answer of any form: one object, a list of them, events. Each element may tell the usage until then, and the last one that does is right; every byte passes as it came.
+ * Meter of an answer of any form: one object, a list of them, events. Each element may tell the usage until then, and the last one that does is right; every byte passes as it came, of a list with its element.
  * Source: Gemini API reference, "GenerateContentResponse", "EmbedContentResponse".
  */
 export function makeGeminiMeter({ surface, stream, headers, estimatedInputTokens }: MeterOptions): Meter {
   const elements = makeElementSplitter();
+  const list = surface.streamsList === true && !stream ? makeWholeElements(elements) : undefined;
   const output = makeOutputCount();
   /** by the index of the candidate; told once or again and again */
   const searches = new Map<unknown, number>();
@@ -64,13 +66,13 @@ export function makeGeminiMeter({ surface, stream, headers, estimatedInputTokens
   return {
     push(chunk) {
       elements.push(chunk).forEach(inspect);
-      return [chunk];
+      return list === undefined ? [chunk] : list.push(chunk);
     },
     end() {
       ended = true;
-      return [];
+      return list?.rest() ?? [];
     },
-    ...(surface.streamsList === true && !stream ? toListEnds(elements) : {}),
+    ...(list === undefined ? {} : { endWith: list.endWith, isCutShort: list.isCutShort }),
     usage() {
       const named = tier === undefined ? {} : { tiers: [tier] };
       const counted = countOutput();
@@ -102,14 +104,4 @@ function toTexts(part: Body): readonly unknown[] {
   const code = isObject(executableCode) ? executableCode['code'] : undefined;
   const media = isObject(inlineData) ? ' '.repeat(imageTokens * bytesPerToken) : undefined;
   return [text, call, code, media];
-}
-
-function toListEnds(elements: ElementSplitter): Pick<Meter, 'endWith' | 'isCutShort'> {
-  return { endWith: (element) => endList(elements.state(), element), isCutShort: () => elements.isOpenList() };
-}
-
-/** How a list ends behind what was sent of it; undefined where that is no place for an element. */
-function endList(state: ListState, element: string): string | undefined {
-  if (state === 'inside') return undefined;
-  return { before: `[${element}]`, open: `${element}]`, afterElement: `,${element}]`, closed: '' }[state];
 }

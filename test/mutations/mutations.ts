@@ -450,6 +450,61 @@ export const mutations: readonly Mutation[] = [
     },
   },
 
+  // Bodies
+  {
+    id: 'form-second-model',
+    bug: 'a second part "model" of a form is accepted, of which the provider may read the other one',
+    edits: [{ file: 'proxy/bodies/multipart-scan.ts', find: 'if (seen.has(name)) return', replace: 'if (false) return' }],
+    test: { file: 'proxy/bodies/multipart-scan.test.ts', name: 'scanMultipart > refuses a second model and names the param' },
+  },
+  {
+    id: 'form-model-file',
+    bug: 'a part "model" with a file name counts as a text, which other readers take for a file',
+    edits: [
+      { file: 'proxy/bodies/multipart-scan.ts', find: 'if (fileName !== undefined) return fault', replace: 'if (false) return fault' },
+    ],
+    test: { file: 'proxy/bodies/multipart-scan.test.ts', name: 'scanMultipart > refuses a model with a file name and names the param' },
+  },
+  {
+    id: 'form-hidden-name',
+    bug: 'a quote that a backslash hides ends the file name, and what follows it is read as the name',
+    edits: [{ file: 'proxy/bodies/part-headers.ts', find: "if (quoted?.endsWith('\\\\') === true) return", replace: 'if (false) return' }],
+    test: { file: 'proxy/bodies/multipart-scan.test.ts', name: 'scanMultipart > refuses a name hidden behind an escaped quote' },
+  },
+  {
+    id: 'form-loose-boundary',
+    bug: 'a boundary after a bare line feed is taken for text, where other readers begin a part',
+    edits: [{ file: 'proxy/bodies/multipart-scan.ts', find: "toString('latin1') === lineBreak;", replace: "toString('latin1') !== '';" }],
+    test: { file: 'proxy/bodies/multipart-scan.test.ts', name: 'scanMultipart > refuses a boundary after a bare line feed' },
+  },
+  {
+    id: 'form-splice-boundary',
+    bug: 'the splice of the model swallows the line break before the next boundary',
+    edits: [{ file: 'proxy/bodies/multipart-scan.ts', find: 'to: part.valueEnd, text }', replace: 'to: part.valueEnd + 2, text }' }],
+    test: {
+      file: 'proxy/bodies/multipart-scan.test.ts',
+      name: 'spliceMultipart > replaces the part and leaves every other byte as it is',
+    },
+  },
+  {
+    id: 'body-room-kept',
+    bug: 'a body that was refused or forwarded keeps its room for ever',
+    edits: [{ file: 'proxy/read-body.ts', find: '      budget.give(taken);\n', replace: '' }],
+    test: {
+      file: 'proxy/intake.test.ts',
+      name: 'bodies > that do not fit into the process together are refused for a while, and leave their room',
+    },
+  },
+  {
+    id: 'body-block-kept',
+    bug: 'a few bytes of a body keep the block alive in which they came, which no bound counts',
+    edits: [{ file: 'proxy/read-body.ts', find: 'chunks.push(toOwn(chunk));', replace: 'chunks.push(chunk);' }],
+    test: {
+      file: 'proxy/read-body.test.ts',
+      name: 'a few bytes out of a large block are kept without the block, which the bounds do not count',
+    },
+  },
+
   // What a client may see
   {
     id: 'usage-shown',

@@ -2428,12 +2428,12 @@ export const mutations: readonly Mutation[] = [
     edits: [
       {
         file: 'proxy/dialects/gemini/body-rules.ts',
-        find: 'start = bytes.indexOf(0x22, end + 1);',
-        replace: 'start = name === undefined ? bytes.indexOf(0x22, end + 1) : -1;',
+        find: 'start = bytes.indexOf(quote, end + 1);',
+        replace: 'start = name === undefined ? bytes.indexOf(quote, end + 1) : -1;',
       },
       {
         file: 'proxy/dialects/gemini/body-rules.ts',
-        find: 'for (let start = bytes.indexOf(0x22); start',
+        find: 'for (let start = bytes.indexOf(quote); start',
         replace: "for (let start = bytes.lastIndexOf('fileUri') - 1; start",
       },
     ],

@@ -2,6 +2,8 @@ import type { Refusal } from '../../../core/refusals.ts';
 import { findClosingQuote, type JsonBody, type JsonMember, mostMembers, readMembers, skipSpace, skipValue } from '../../json-scan.ts';
 import { toSnakeCase } from './fields.ts';
 
+const quote = 0x22;
+
 /** Members of an object that decide what a request does or costs, and those among them whose value, an object or a list of objects, has such members itself. */
 interface Rules {
   readonly names: readonly string[];
@@ -102,7 +104,7 @@ function ambiguous(param: string, what: string): Refusal {
   return { code: 'invalid_request', message: `the key '${param}' ${what}`, param };
 }
 
-/** Names of what is stored in an account: whoever else has a key of this gateway would see it too. */
+/** Members that may name what is stored in an account, where whoever else has a key of this gateway would see it too; and which of their texts do. */
 const references: ReadonlyMap<string, RegExp> = new Map([
   ['cachedcontent', /^(?:.*\/)?cachedContents\/|^projects\//i],
   // the Files API by its address, and whatever is no address of anything else; gs:// and https:// of others is read by the provider with rights of its own
@@ -119,12 +121,12 @@ const longestName = 32;
 function findReference({ bytes, members }: JsonBody): Refusal | undefined {
   const own = members.find(({ name }) => fold(name) === 'cachedcontent');
   if (own !== undefined && !isEmpty(bytes.toString('utf8', own.valueStart, own.valueEnd))) return unsupported('cachedContent');
-  for (let start = bytes.indexOf(0x22); start >= 0;) {
+  for (let start = bytes.indexOf(quote); start >= 0;) {
     const end = findClosingQuote(bytes, start) ?? bytes.length;
     const colon = skipSpace(bytes, end + 1);
     const name = bytes[colon] === 0x3a ? toReferenceName(bytes, start, end) : undefined;
     if (name !== undefined && refersToAccount(bytes, skipSpace(bytes, colon + 1), name)) return unsupported(name);
-    start = bytes.indexOf(0x22, end + 1);
+    start = bytes.indexOf(quote, end + 1);
   }
   return undefined;
 }
@@ -138,10 +140,12 @@ function toReferenceName(bytes: Buffer, start: number, end: number): string | un
   return references.has(fold(name)) ? name : undefined;
 }
 
+/** Texts and lists of them; what is nested deeper is the schema of a tool, say, and is not parsed again and again. */
 function refersToAccount(bytes: Buffer, valueStart: number, name: string): boolean {
-  const value = JSON.parse(bytes.toString('utf8', valueStart, skipValue(bytes, valueStart))) as unknown;
-  const texts = Array.isArray(value) ? value : [value];
-  return texts.some((text) => typeof text === 'string' && references.get(fold(name))?.test(text) === true);
+  if (bytes[valueStart] === 0x5b) return bytes[skipSpace(bytes, valueStart + 1)] === quote;
+  if (bytes[valueStart] !== quote) return false;
+  const text = JSON.parse(bytes.toString('utf8', valueStart, skipValue(bytes, valueStart))) as string;
+  return references.get(fold(name))?.test(text) === true;
 }
 
 function isEmpty(json: string): boolean {

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type RefusalCode, refusals } from '../../../core/refusals.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { untilHolds } from '../../support/eventually.ts';
 import { clients } from './clients.ts';
 import { toPages, writePage } from './clients-table.ts';
 import { type Gateways, startGateways } from './gateways.ts';
@@ -23,9 +25,18 @@ beforeAll(async () => {
   const direct = cells
     .filter(({ refusal, method }) => refusal === undefined && method.by === 'provider')
     .map((cell) => [cell.client, toDirectCall(cell, provider)] as const);
-  const outcomes = await makeCalls([...direct, ...through], python);
+  const [outcomes] = await Promise.all([makeCalls([...direct, ...through], python), endHangingStreams()]);
   results = cells.map((cell) => judge(cell, outcomes, gateways));
 }, 300_000);
+
+/** Once all of them are there, their key is revoked. */
+async function endHangingStreams(): Promise<void> {
+  const count = cells.filter(({ refusal }) => refusal?.key === 'ending').length;
+  await untilHolds(() => expect(provider.hanging()).toBe(count), { withinMs: 120_000 });
+  // what was sent has to have arrived
+  await sleep(1_000);
+  gateways.end();
+}
 
 afterAll(async () => {
   await gateways?.stop();

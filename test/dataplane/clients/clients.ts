@@ -20,7 +20,7 @@ export interface Client {
   /** the class of the exception that it raises for a status */
   toException(status: number): string;
   /** the class that it raises for an error inside a stream */
-  readonly streamException: string;
+  toStreamException(status: number): string;
   /** whether it tries again by itself what may be tried again */
   readonly retries: boolean;
 }
@@ -61,7 +61,7 @@ const openaiNode = {
   dialect: 'OpenAI',
   base: '/v1',
   toException: byStatus(common, 'APIError'),
-  streamException: 'APIError',
+  toStreamException: () => 'APIError',
   retries: true,
 } as const;
 const openaiPython = {
@@ -77,7 +77,7 @@ const anthropicNode = {
   dialect: 'Anthropic',
   base: '',
   toException: byStatus(common, 'APIError'),
-  streamException: 'APIError',
+  toStreamException: () => 'APIError',
   retries: true,
 } as const;
 
@@ -89,16 +89,17 @@ const genaiNode = {
   dialect: 'Gemini',
   base: '',
   toException: () => 'ApiError',
-  streamException: 'ApiError',
+  toStreamException: () => 'ApiError',
   retries: false,
 } as const;
+const toGenaiException = (status: number): string => (status >= 500 ? 'ServerError' : 'ClientError');
 const genaiPython = {
   ...genaiNode,
   language: 'Python',
   sdk: 'google-genai',
   version: versionOf('google-genai', 'Python'),
-  toException: (status: number) => (status >= 500 ? 'ServerError' : 'ClientError'),
-  streamException: 'ServerError',
+  toException: toGenaiException,
+  toStreamException: toGenaiException,
 } as const;
 
 export const clients: readonly Client[] = [
@@ -118,7 +119,7 @@ export const clients: readonly Client[] = [
     sdk: 'anthropic',
     version: versionOf('anthropic', 'Python'),
     toException: byStatus(anthropicClasses, 'APIStatusError'),
-    streamException: 'APIStatusError',
+    toStreamException: () => 'APIStatusError',
   },
   ...['v1beta', 'v1'].flatMap((apiVersion): Client[] => [
     { ...genaiNode, id: `Gemini ${apiVersion} (Node)`, apiVersion },

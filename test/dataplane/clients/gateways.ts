@@ -9,7 +9,7 @@ import { freePort } from '../../support/free-port.ts';
 import type { LogLine } from '../../support/process.ts';
 import { startRedis } from '../../support/redis.ts';
 import { type Gateway, startGateway } from '../gateway.ts';
-import { textOf, toManifests, toRevokedKey } from './keys.ts';
+import { textOf, toManifests, toRevocableKey } from './keys.ts';
 import type { ReplayingProvider } from './provider.ts';
 import { type GatewayName, tiresomeNetwork } from './refusal-cases.ts';
 
@@ -20,6 +20,8 @@ export interface Gateways {
   /** what the gateways wrote about the requests of a client address */
   linesOf(clientAddress: string): readonly LogLine[];
   connectionsOf(clientAddress: string): number;
+  /** revokes the key whose streams hang */
+  end(): void;
   stop(): Promise<void>;
 }
 
@@ -39,6 +41,7 @@ export async function startGateways(provider: ReplayingProvider): Promise<Gatewa
     startGateway({ manifests, environment: { ...trusting, KEYWRIGHT_REDIS_FAILURE_POLICY: 'Closed' }, redisUrl: redis.url }),
   ]);
   await redis.kill();
+  usual.write('ending.yaml', toRevocableKey('ending', false));
   await revoke(usual);
   const release = await fill(full);
   const [starting, broken, stopped] = await Promise.all([startStarting(), startBroken(), startStopped()]);
@@ -54,6 +57,7 @@ export async function startGateways(provider: ReplayingProvider): Promise<Gatewa
       return lines.filter((line) => line['event'] === 'access' && line['client_address'] === clientAddress);
     },
     connectionsOf: (clientAddress) => tap.connections.get(clientAddress) ?? 0,
+    end: () => usual.write('ending.yaml', toRevocableKey('ending', true)),
     async stop() {
       release();
       await tap.close();
@@ -68,7 +72,7 @@ async function revoke(gateway: Gateway): Promise<void> {
     [false, 200],
     [true, 403],
   ] as const) {
-    gateway.write('revoked.yaml', toRevokedKey(isRevoked));
+    gateway.write('revoked.yaml', toRevocableKey('revoked', isRevoked));
     await untilHolds(async () => {
       if ((await listModels(gateway, 'revoked')) !== status) throw new Error('the manifest does not count yet');
     });

@@ -156,11 +156,15 @@ function toExpected(client: Client, method: Method, refusal: RefusalCase): Expec
 function toBrokenStream(client: Client, method: Method, refusal: RefusalCase): Expected {
   const own = method.errorEvents === true ? { type: 'error' } : {};
   return {
-    fields: { exception: client.streamException, ...toFields(client, refusal), ...own },
+    fields: {
+      exception: client.toStreamException(toRefusalStatus({ code: refusal.code, message: '' }, client.dialect)),
+      ...toFields(client, refusal),
+      ...own,
+    },
     says: toSaid(client, refusal),
     requests: 1,
     hasRequestId: false,
-    written: { field: 'aborted_by', value: 'upstream' },
+    written: refusal.code === 'key_revoked' ? { field: 'refusal', value: refusal.code } : { field: 'aborted_by', value: 'upstream' },
   };
 }
 

@@ -50,9 +50,9 @@ export const pricedModels = [
   'gemini-model',
 ];
 
-/** A key that was accepted first and revoked then: `toManifests` holds neither. */
-export function toRevokedKey(isRevoked: boolean): string {
-  return toVirtualKey(['revoked', `${access('well')}, revoked: ${isRevoked}`]);
+/** Keys that are accepted first and revoked then: one before its calls and one, whose provider falls silent, in the middle of them. `toManifests` holds neither. */
+export function toRevocableKey(name: 'revoked' | 'ending', isRevoked: boolean): string {
+  return toVirtualKey([name, `${access(name === 'ending' ? 'hanging' : 'well')}, revoked: ${isRevoked}`]);
 }
 
 /** Everything that a gateway of the run reads. `deadUrl`: where nobody listens. */

@@ -10,11 +10,13 @@ const dialects = join(import.meta.dirname, '../../../proxy/dialects/testdata');
 const own = join(import.meta.dirname, 'testdata');
 
 /** How a provider behaves whose base URL ends so; the error bodies are recorded ones. */
-export const behaviours = ['well', 'throttled', 'silent', 'breaking', 'choosy'] as const;
+export const behaviours = ['well', 'throttled', 'silent', 'breaking', 'hanging', 'choosy'] as const;
 export type Behaviour = (typeof behaviours)[number];
 
 export interface ReplayingProvider {
   url(behaviour: Behaviour): string;
+  /** streams that have been sent half and are open */
+  readonly hanging: () => number;
   /** paths that were asked for and that nobody has recorded */
   readonly unknown: readonly string[];
   close(): Promise<void>;
@@ -23,8 +25,9 @@ export interface ReplayingProvider {
 /** A provider that answers with recorded bytes, in pieces as a network would cut them. */
 export async function startReplayingProvider(): Promise<ReplayingProvider> {
   const unknown: string[] = [];
+  const hanging = new Set<ServerResponse>();
   const server = createServer((request, response) => {
-    void serve(request, response, unknown).catch(() => response.destroy());
+    void serve(request, response, { unknown, hanging }).catch(() => response.destroy());
   });
   server.keepAliveTimeout = 75_000;
   server.listen(0, '127.0.0.1');
@@ -33,6 +36,7 @@ export async function startReplayingProvider(): Promise<ReplayingProvider> {
   return {
     url: (behaviour) => `http://127.0.0.1:${port}/${behaviour}`,
     unknown,
+    hanging: () => hanging.size,
     async close() {
       const closed = once(server, 'close');
       server.close();
@@ -42,7 +46,12 @@ export async function startReplayingProvider(): Promise<ReplayingProvider> {
   };
 }
 
-async function serve(request: IncomingMessage, response: ServerResponse, unknown: string[]): Promise<void> {
+interface Notes {
+  readonly unknown: string[];
+  readonly hanging: Set<ServerResponse>;
+}
+
+async function serve(request: IncomingMessage, response: ServerResponse, { unknown, hanging }: Notes): Promise<void> {
   const parts: Buffer[] = [];
   for await (const part of request) parts.push(part as Buffer);
   const target = new URL(request.url ?? '/', 'http://provider');
@@ -58,7 +67,12 @@ async function serve(request: IncomingMessage, response: ServerResponse, unknown
     return sendError(response, 404, `${family}-400.json`);
   }
   const recording = route.answer({ query: target.searchParams, json: parseJson(Buffer.concat(parts).toString()) });
-  await send(response, recording, behaviour === 'breaking');
+  const isCut = behaviour === 'breaking' || behaviour === 'hanging';
+  await send(response, recording, isCut);
+  if (!isCut) return void response.end();
+  // what was written has to have left before the connection breaks
+  if (behaviour === 'breaking') await sleep(50).then(() => response.destroy());
+  else hanging.add(response);
 }
 
 function toFamily(path: string): string {
@@ -71,20 +85,16 @@ function sendError(response: ServerResponse, status: number, file: string): void
   response.writeHead(status, { 'content-type': 'application/json', ...limited }).end(read(file));
 }
 
-async function send(response: ServerResponse, { file, type }: Recording, breaks: boolean): Promise<void> {
+async function send(response: ServerResponse, { file, type }: Recording, isCut: boolean): Promise<void> {
   const bytes = read(file);
   const isStream = type !== 'application/json';
   response.writeHead(200, { 'content-type': type, ...(isStream ? {} : { 'content-length': bytes.length }) });
   response.on('error', () => {});
-  const end = breaks ? bytes.length / 2 : bytes.length;
+  const end = isCut ? bytes.length / 2 : bytes.length;
   for (let from = 0; from < end; from += pieceBytes) {
     response.write(bytes.subarray(from, Math.min(from + pieceBytes, end)));
     await turn();
   }
-  if (!breaks) return void response.end();
-  // what was written has to have left before the connection breaks
-  await sleep(50);
-  response.destroy();
 }
 
 /** A prime, so that it cuts lines, numbers and characters anywhere. */

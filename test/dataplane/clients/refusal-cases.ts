@@ -35,6 +35,7 @@ export interface RefusalCase {
 const always = ({ by }: Method): boolean => by !== 'nobody';
 const namesModel = (method: Method): boolean => method.model !== undefined;
 const byProvider = (method: Method): boolean => method.by === 'provider';
+const isStream = ({ answer, by }: Method): boolean => answer === 'stream' && by === 'provider';
 const hasBody = (method: Method): boolean => method.body;
 const isMetered = (method: Method): boolean => method.metered;
 /** a model that may not be used does not exist for whoever asks what there is */
@@ -48,6 +49,7 @@ export const refusalCases: readonly RefusalCase[] = [
   { code: 'invalid_api_key', key: 'unknown', applies: always },
   { code: 'key_expired', key: 'expired', applies: always },
   { code: 'key_revoked', key: 'revoked', applies: always },
+  { code: 'key_revoked', variant: 'in the stream', key: 'ending', inStream: true, applies: isStream },
   { code: 'key_suspended', key: 'suspended', applies: always },
   { code: 'key_not_ready', key: 'never-accepted', mayRetry: true, applies: always },
   { code: 'ip_not_allowed', key: 'elsewhere', applies: always },
@@ -86,7 +88,7 @@ export const refusalCases: readonly RefusalCase[] = [
     variant: 'in the stream',
     key: 'to-breaking',
     inStream: true,
-    applies: ({ answer, by }) => answer === 'stream' && by === 'provider',
+    applies: isStream,
   },
   { code: 'upstream_timeout', key: 'to-silent', mayRetry: true, applies: byProvider },
   { code: 'limiter_unavailable', key: 'limited', gateway: 'withoutRedis', mayRetry: true, applies: byProvider },

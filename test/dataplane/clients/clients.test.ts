@@ -6,7 +6,7 @@ import { clients } from './clients.ts';
 import { toPages, writePage } from './clients-table.ts';
 import { type Gateways, startGateways } from './gateways.ts';
 import { judge, type Result } from './judge.ts';
-import { toCall, toCells, toDirectCall } from './matrix.ts';
+import { makeObjects, toCall, toCells, toDirectCall } from './matrix.ts';
 import { nameOf } from './methods.ts';
 import { type ReplayingProvider, startReplayingProvider } from './provider.ts';
 import { elsewhere, refusalCases } from './refusal-cases.ts';
@@ -21,6 +21,7 @@ beforeAll(async () => {
   const python = findPython();
   provider = await startReplayingProvider();
   gateways = await startGateways(provider);
+  await makeObjects(cells, gateways.address('usual'));
   const through = cells.map((cell) => [cell.client, toCall(cell, gateways)] as const);
   const direct = cells
     .filter(({ refusal, method }) => refusal === undefined && method.by === 'provider')

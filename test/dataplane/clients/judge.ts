@@ -51,14 +51,14 @@ function findServedProblems(
 ): string[] {
   if (!outcome.answered) return [`${outcome.exception}: ${outcome.message}`];
   const problems: string[] = [];
-  const value = JSON.stringify(withoutEnvelope(outcome.value));
+  const value = JSON.stringify(withoutEnvelope(outcome.value) ?? null);
   if (!value.includes(method.expected)) problems.push(`"${method.expected}" is not in ${value.slice(0, 500)}`);
   if (lines.length !== 1) problems.push(`${lines.length} requests instead of 1`);
   if (outcome.requestId !== undefined && outcome.requestId !== lines[0]?.['request_id'])
     problems.push(`the request id ${outcome.requestId} is not the gateway's`);
   if (method.by === 'gateway') return problems;
   if (direct?.answered !== true) return [...problems, `${client.id} fails at the provider itself: ${JSON.stringify(direct)}`];
-  const own = JSON.stringify(withoutEnvelope(direct.value));
+  const own = JSON.stringify(withoutEnvelope(direct.value) ?? null);
   if (own !== value) problems.push(`the provider itself gives ${own.slice(0, 2000)}, through the gateway it is ${value.slice(0, 2000)}`);
   return problems;
 }

@@ -14,6 +14,8 @@ export interface Cell {
   readonly refusal: RefusalCase | undefined;
   /** where it seems to come from; the gateways' lines are found by it */
   readonly address: string;
+  /** the object that it asks for, if it is one that does */
+  readonly objectId: string;
 }
 
 export function toCells(): Cell[] {
@@ -31,6 +33,7 @@ export function toCells(): Cell[] {
     ...cell,
     id: `${cell.client.id} ${nameOf(cell.method)} ${toWhat(cell)}`,
     address: toAddress(cell.refusal, index),
+    objectId: cell.refusal === undefined ? `resp_of_cell_${index}` : 'resp_of_somebody_else',
   }));
 }
 
@@ -42,10 +45,10 @@ function toAddress(refusal: RefusalCase | undefined, index: number): string {
   return `10.${(index >> 16) & 255}.${(index >> 8) & 255}.${index & 255}`;
 }
 
-export function toCall({ id, client, method, refusal, address }: Cell, gateways: Gateways): Call {
+export function toCall({ id, client, method, refusal, address, objectId }: Cell, gateways: Gateways): Call {
   const key = typeof refusal?.key === 'function' ? refusal.key(method) : (refusal?.key ?? 'open');
   const headers = { 'x-forwarded-for': address, ...refusal?.headers?.(client) };
-  return makeCall({ id, client, method }, { url: toUrl(refusal, gateways), key: textOf(key), headers, refusal });
+  return makeCall({ id, client, method, objectId }, { url: toUrl(refusal, gateways), key: textOf(key), headers, refusal });
 }
 
 function toUrl(refusal: RefusalCase | undefined, gateways: Gateways): string {
@@ -54,8 +57,11 @@ function toUrl(refusal: RefusalCase | undefined, gateways: Gateways): string {
 }
 
 /** The same call without a gateway: what it gives is what a program has a right to. */
-export function toDirectCall({ id, client, method }: Cell, provider: ReplayingProvider): Call {
-  return makeCall({ id: directId(id), client, method }, { url: provider.url('well'), key: 'any', headers: {}, refusal: undefined });
+export function toDirectCall({ id, client, method, objectId }: Cell, provider: ReplayingProvider): Call {
+  return makeCall(
+    { id: directId(id), client, method, objectId },
+    { url: provider.url('well'), key: 'any', headers: {}, refusal: undefined },
+  );
 }
 
 export const directId = (id: string): string => `${id} without a gateway`;
@@ -67,7 +73,10 @@ interface Where {
   readonly refusal: RefusalCase | undefined;
 }
 
-function makeCall({ id, client, method }: Pick<Cell, 'id' | 'client' | 'method'>, { url, key, headers, refusal }: Where): Call {
+function makeCall(
+  { id, client, method, objectId }: Pick<Cell, 'id' | 'client' | 'method' | 'objectId'>,
+  { url, key, headers, refusal }: Where,
+): Call {
   const isNode = client.language === 'Node';
   return {
     id,
@@ -75,12 +84,27 @@ function makeCall({ id, client, method }: Pick<Cell, 'id' | 'client' | 'method'>
     method: isNode ? method.node : (method.python ?? method.node),
     answer: method.answer,
     final: isNode ? method.final?.node : method.final?.python,
-    ...toArguments(method, refusal),
+    ...toArguments(method, refusal, objectId),
   };
 }
 
-function toArguments(method: Method, refusal: RefusalCase | undefined): Arguments {
+function toArguments(method: Method, refusal: RefusalCase | undefined, objectId: string): Arguments {
   const text = refusal?.textBytes === undefined ? 'Hello' : 'x'.repeat(refusal.textBytes);
-  const said = method.call({ model: refusal?.model ?? method.model ?? '', text });
+  const said = method.call({ model: refusal?.model ?? method.model ?? '', text, id: refusal?.id ?? objectId });
   return refusal?.refers === true ? { ...said, parameters: { ...said.parameters, ...method.reference } } : said;
+}
+
+/** Makes the objects that are asked for, all of them for the one key that may have them. */
+export async function makeObjects(cells: readonly Cell[], gateway: string): Promise<void> {
+  const ids = new Set(cells.filter(({ method }) => method.stored).map(({ objectId }) => objectId));
+  const made = [...ids].map(async (id) => {
+    const answer = await fetch(`${gateway}/v1/responses`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${textOf('open')}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ model: 'gpt-5-mini', input: 'Hello', metadata: { id } }),
+    });
+    const text = await answer.text();
+    if (!text.includes(id)) throw new Error(`${answer.status} ${text}`);
+  });
+  await Promise.all(made);
 }

@@ -4,6 +4,8 @@ const responses = { families: ['openai'], by: 'provider', metered: true, body: t
 /** What only the account knows whose it is. */
 const reference = { conversation: 'conv_1' };
 
+const stored = { ...responses, metered: false, body: false, model: undefined, stored: true } as const;
+
 /** The Responses API of `openai` for Node and Python. */
 export const responsesMethods: readonly Method[] = [
   {
@@ -31,5 +33,23 @@ export const responsesMethods: readonly Method[] = [
     call: ({ model, text }) => ({ parameters: { model, input: text } }),
     expected: 'output_text',
     reference,
+  },
+  { ...stored, node: 'responses.retrieve', answer: 'value', call: ({ id }) => ({ positional: [id] }), expected: 'output_text' },
+  {
+    ...stored,
+    node: 'responses.retrieve',
+    answer: 'stream',
+    call: ({ id }) => ({ positional: [id], parameters: { stream: true } }),
+    expected: 'response.completed',
+  },
+  { ...stored, node: 'responses.cancel', answer: 'value', call: ({ id }) => ({ positional: [id] }), expected: 'output_text' },
+  { ...stored, node: 'responses.delete', answer: 'value', call: ({ id }) => ({ positional: [id] }), expected: '' },
+  {
+    ...stored,
+    node: 'responses.inputItems.list',
+    python: 'responses.input_items.list',
+    answer: 'list',
+    call: ({ id }) => ({ positional: [id] }),
+    expected: 'input_text',
   },
 ];

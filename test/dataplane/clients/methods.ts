@@ -10,6 +10,8 @@ import { unsupportedMethods } from './methods-unsupported.ts';
 export interface Said {
   readonly model: string;
   readonly text: string;
+  /** of an object that was made before */
+  readonly id: string;
 }
 
 /** The arguments of one call; `parameters` is an object in Node and keywords in Python. `{ $file }` stands for an upload. */
@@ -34,6 +36,8 @@ export interface Method {
   readonly metered: boolean;
   /** it names a model; what is called when nothing else is asked for */
   readonly model: string | undefined;
+  /** it asks for an object that the account keeps: its provider is the one that made it */
+  readonly stored?: true;
   /** it has a body whose size a program decides */
   readonly body: boolean;
   call(said: Said): Arguments;

@@ -85,8 +85,9 @@ function sendError(response: ServerResponse, status: number, file: string): void
   response.writeHead(status, { 'content-type': 'application/json', ...limited }).end(read(file));
 }
 
-async function send(response: ServerResponse, { file, type }: Recording, isCut: boolean): Promise<void> {
-  const bytes = read(file);
+async function send(response: ServerResponse, { file, type, id }: Recording, isCut: boolean): Promise<void> {
+  const recorded = read(file);
+  const bytes = id === undefined ? recorded : Buffer.from(recorded.toString().replace(/"resp_[^"]*"/, `"${id}"`));
   const isStream = type !== 'application/json';
   response.writeHead(200, { 'content-type': type, ...(isStream ? {} : { 'content-length': bytes.length }) });
   response.on('error', () => {});

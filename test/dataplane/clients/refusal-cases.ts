@@ -15,6 +15,8 @@ export interface RefusalCase {
   readonly gateway?: GatewayName;
   /** asked for instead of the method's own model */
   readonly model?: string;
+  /** instead of the id of an object */
+  readonly id?: string;
   readonly textBytes?: number;
   readonly headers?: (client: Client) => Readonly<Record<string, string>>;
   /** in front of the client's own path */
@@ -35,7 +37,10 @@ export interface RefusalCase {
 const always = ({ by }: Method): boolean => by !== 'nobody';
 const namesModel = (method: Method): boolean => method.model !== undefined;
 const byProvider = (method: Method): boolean => method.by === 'provider';
-const isStream = ({ answer, by }: Method): boolean => answer === 'stream' && by === 'provider';
+const isStored = ({ stored }: Method): boolean => stored === true;
+/** at a provider that the key chooses */
+const asksProvider = (method: Method): boolean => byProvider(method) && !isStored(method);
+const isStream = (method: Method): boolean => method.answer === 'stream' && asksProvider(method);
 const hasBody = (method: Method): boolean => method.body;
 const isMetered = (method: Method): boolean => method.metered;
 /** a model that may not be used does not exist for whoever asks what there is */
@@ -62,16 +67,17 @@ export const refusalCases: readonly RefusalCase[] = [
     applies: (method) => callsModel(method) && isMetered(method),
   },
   { code: 'model_not_found', key: 'few-models', applies: namesModel },
-  { code: 'channel_not_found', key: 'no-channel', applies: callsModel },
+  { code: 'channel_not_found', key: 'no-channel', applies: (method) => callsModel(method) || isStored(method) },
   { code: 'endpoint_not_supported', key: 'open', applies: ({ by }) => by === 'nobody' },
   { code: 'not_found', key: 'open', path: '/no/such/path', applies: always },
-  { code: 'invalid_request', variant: "the provider's own", key: 'to-choosy', isProviders: true, applies: byProvider },
-  { code: 'rate_limit_exceeded', variant: 'requests', key: 'no-requests', applies: byProvider },
+  { code: 'not_found', variant: 'an object of another key', key: 'limited', applies: isStored },
+  { code: 'invalid_request', variant: "the provider's own", key: 'to-choosy', isProviders: true, applies: asksProvider },
+  { code: 'rate_limit_exceeded', variant: 'requests', key: 'no-requests', applies: asksProvider },
   { code: 'rate_limit_exceeded', variant: 'tokens', key: 'no-tokens', unit: 'tokens', applies: isMetered },
   { code: 'insufficient_quota', key: 'no-money', applies: isMetered },
-  { code: 'upstream_rate_limited', key: 'to-throttled', mayRetry: true, applies: byProvider },
+  { code: 'upstream_rate_limited', key: 'to-throttled', mayRetry: true, applies: asksProvider },
   { code: 'too_many_attempts', key: 'unknown', gateway: 'stopped clock', applies: always },
-  { code: 'invalid_request', key: 'open', model: 'no model', applies: namesModel },
+  { code: 'invalid_request', key: 'open', model: 'no model', id: 'no id', applies: (method) => namesModel(method) || isStored(method) },
   {
     code: 'conflicting_keys',
     key: 'open',
@@ -82,7 +88,7 @@ export const refusalCases: readonly RefusalCase[] = [
   { code: 'request_too_large', key: 'open', textBytes: 200_000, applies: hasBody },
   { code: 'unsupported_encoding', key: 'open', headers: () => ({ 'content-encoding': 'compress' }), applies: hasBody },
   { code: 'headers_too_large', key: 'open', headers: () => ({ 'x-long': 'x'.repeat(17_000) }), applies: always },
-  { code: 'upstream_unavailable', key: 'to-dead', mayRetry: true, applies: byProvider },
+  { code: 'upstream_unavailable', key: 'to-dead', mayRetry: true, applies: asksProvider },
   {
     code: 'upstream_unavailable',
     variant: 'in the stream',
@@ -90,7 +96,7 @@ export const refusalCases: readonly RefusalCase[] = [
     inStream: true,
     applies: isStream,
   },
-  { code: 'upstream_timeout', key: 'to-silent', mayRetry: true, applies: byProvider },
+  { code: 'upstream_timeout', key: 'to-silent', mayRetry: true, applies: asksProvider },
   { code: 'limiter_unavailable', key: 'limited', gateway: 'withoutRedis', mayRetry: true, applies: byProvider },
   { code: 'overloaded', key: 'open', gateway: 'full', mayRetry: true, applies: always },
   { code: 'not_ready', key: 'open', gateway: 'starting', mayRetry: true, applies: always },

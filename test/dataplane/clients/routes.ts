@@ -2,6 +2,8 @@
 export interface Recording {
   readonly file: string;
   readonly type: string;
+  /** stands in for the recorded id of a response */
+  readonly id?: string;
 }
 
 interface Route {
@@ -41,7 +43,23 @@ export const routes: readonly Route[] = [
   {
     method: 'POST',
     path: /^\/v1\/responses$/,
-    answer: ({ json: body }) => (body?.['stream'] === true ? events('responses-text.sse') : json('responses-text.json')),
+    answer: ({ json: body }) => {
+      if (body?.['stream'] === true) return events('responses-text.sse');
+      const id = (body?.['metadata'] as { id?: string } | undefined)?.id;
+      return { ...json('responses-text.json'), ...(id === undefined ? {} : { id }) };
+    },
+  },
+  {
+    method: 'GET',
+    path: /^\/v1\/responses\/[^/]+$/,
+    answer: ({ query }) => (query.get('stream') === 'true' ? events('responses-text.sse') : json('responses-text.json')),
+  },
+  { method: 'DELETE', path: /^\/v1\/responses\/[^/]+$/, answer: () => json('responses-deleted.json') },
+  { method: 'POST', path: /^\/v1\/responses\/[^/]+\/cancel$/, answer: () => json('responses-text.json') },
+  {
+    method: 'GET',
+    path: /^\/v1\/responses\/[^/]+\/input_items$/,
+    answer: () => json('responses-input-items.json'),
   },
   { method: 'POST', path: /^\/v1\/embeddings$/, answer: () => json('openai-embeddings.json') },
   {

@@ -51,20 +51,25 @@ function findServedProblems(
 ): string[] {
   if (!outcome.answered) return [`${outcome.exception}: ${outcome.message}`];
   const problems: string[] = [];
-  const value = JSON.stringify(withoutEnvelope(outcome.value) ?? null);
+  const value = toComparable(outcome.value);
   if (!value.includes(method.expected)) problems.push(`"${method.expected}" is not in ${value.slice(0, 500)}`);
   if (lines.length !== 1) problems.push(`${lines.length} requests instead of 1`);
   if (outcome.requestId !== undefined && outcome.requestId !== lines[0]?.['request_id'])
     problems.push(`the request id ${outcome.requestId} is not the gateway's`);
   if (method.by === 'gateway') return problems;
   if (direct?.answered !== true) return [...problems, `${client.id} fails at the provider itself: ${JSON.stringify(direct)}`];
-  const own = JSON.stringify(withoutEnvelope(direct.value) ?? null);
+  const own = toComparable(direct.value);
   if (own !== value) problems.push(`the provider itself gives ${own.slice(0, 2000)}, through the gateway it is ${value.slice(0, 2000)}`);
   return problems;
 }
 
 /** Names under which SDKs put headers and ids of the one answer; and `usage: null`, which streams have only where the gateway has asked for usage. */
 const envelope: ReadonlySet<string> = new Set(['sdkHttpResponse', 'sdk_http_response', '_request_id']);
+
+/** A method that gives nothing gives undefined or null. */
+function toComparable(value: unknown): string {
+  return JSON.stringify(withoutEnvelope(value) ?? null);
+}
 
 function withoutEnvelope(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutEnvelope);

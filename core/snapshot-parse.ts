@@ -108,6 +108,9 @@ const channelRecord = object<ChannelRecord>({
     attempts: integer(),
     on: list(oneOf('ConnectFailure', 'Reset', 'RateLimited', 'ServerError', 'Timeout')),
   }),
+  circuitBreaker: optional(
+    object<NonNullable<ChannelRecord['circuitBreaker']>>({ consecutiveFailures: optional(integer(1)), openMs: optional(integer()) }),
+  ),
   headers: map(text()),
   tls: object<ChannelRecord['tls']>({ serverName: optional(text()), ca: optional(text()) }),
   limits: optional(

@@ -145,6 +145,8 @@ export interface ChannelRecord {
     readonly attempts: number;
     readonly on: readonly ('ConnectFailure' | 'Reset' | 'RateLimited' | 'ServerError' | 'Timeout')[];
   };
+  /** absent or a part of it absent = the defaults of the proxy */
+  readonly circuitBreaker?: { readonly consecutiveFailures?: number; readonly openMs?: number };
   readonly headers: Readonly<Record<string, string>>;
   readonly tls: { readonly serverName?: string; readonly ca?: string };
   readonly limits?: { readonly rpm?: number; readonly tpm?: number; readonly concurrency?: number };

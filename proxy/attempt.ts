@@ -11,7 +11,7 @@ import { floorAt } from './prices/price-request.ts';
 import { type Coding, makeDecoder, parseCoding } from './read-body.ts';
 import type { AnswerKeeper, Kept } from './stored-objects/answer-keeper.ts';
 import type { KeeperOpener } from './stored-objects/keep-answers.ts';
-import { maxErrorBytes, parseRetryAfterMs, toUpstreamVerdict, type UpstreamVerdict } from './upstream-failure.ts';
+import { maxErrorBytes, parseRetryAfterMs, toUpstreamFailure, type UpstreamFailure, type UpstreamVerdict } from './upstream-failure.ts';
 
 export type FailureReason =
   | 'ConnectFailure'
@@ -26,15 +26,22 @@ export interface FailedAttempt {
   readonly outcome: 'failed';
   readonly reason: FailureReason;
   readonly retryAfterMs: number | undefined;
+  /** brought about by this request alone; default: no */
+  readonly ofRequest?: boolean;
+  /** no connection came about, whatever the request is; default: no */
+  readonly isNobodysFault?: boolean;
 }
+
+/** How an answer ended: whole, as an answer or as an error that is the client's; broken off by the provider; cut by the client, the gateway, or the time that is allowed to it. */
+export type AnswerEnd = 'well' | 'requestFault' | 'broken' | 'cut';
 
 export type AttemptOutcome =
   /** the client has the answer, or as much of it as there was; nothing can be tried again */
-  | { readonly outcome: 'answered' }
+  | { readonly outcome: 'answered'; readonly end: AnswerEnd }
   /** the client went away or the gateway ended the request before there was an answer */
   | { readonly outcome: 'interrupted' }
   /** the answer broke off before a byte of it reached the client; the provider may bill it, so it is not tried again */
-  | { readonly outcome: 'refused'; readonly refusal: Refusal }
+  | { readonly outcome: 'refused'; readonly refusal: Refusal; readonly end: AnswerEnd }
   /** no byte has reached the client */
   | FailedAttempt;
 
@@ -47,6 +54,8 @@ export interface AttemptOptions {
   readonly request: Dispatcher.DispatchOptions;
   /** a usage chunk was asked for that the client does not expect */
   readonly withholdUsage: boolean;
+  /** called when the head of a good answer is here */
+  readonly onHeard: () => void;
   /** called with every piece of a stream */
   readonly onProgress: () => void;
   /** the provider has the whole request, and its answer goes to the client: it will not be sent again */
@@ -163,6 +172,8 @@ class Attempt implements Dispatcher.DispatchHandler {
     const isTimeout = error.code === 'UND_ERR_HEADERS_TIMEOUT' || error.code === 'UND_ERR_BODY_TIMEOUT';
     // behind what is held of the answer, which may hold its usage
     if (this.#phase === 'passing') return this.#passOn({ pieces: [] }, () => this.#breakOff(isTimeout ? timedOut : brokenOff));
+    // its status says more than that its body was cut
+    if (this.#phase === 'collecting') return this.#judge({ isCut: true });
     if (isTimeout) return this.#fail('Timeout');
     this.#fail(this.#sent ? 'Reset' : 'ConnectFailure');
   }
@@ -185,23 +196,25 @@ class Attempt implements Dispatcher.DispatchHandler {
     if (this.#answer?.isCutShort === true) return this.#breakOff(brokenOff);
     this.#answer?.end();
     this.#count('ok');
-    this.#close({ outcome: 'answered' });
+    this.#close({ outcome: 'answered', end: this.#status < 300 ? 'well' : 'requestFault' });
   }
 
   /** An error answer: does it go to the client, or is it about us? */
-  #judge(): void {
+  #judge({ isCut = false } = {}): void {
     const body = Buffer.concat(this.#collected);
     this.#collected = [];
-    const verdict = toUpstreamVerdict(this.#options.channel.provider, this.#status, body);
-    if (verdict !== 'requestFault') return this.#fail(verdict);
+    const { verdict, ...told } = toUpstreamFailure(this.#options.channel.provider, this.#status, body);
+    if (verdict !== 'requestFault') return this.#fail(verdict, told);
+    if (isCut) return this.#fail('Reset');
     this.#begin();
     this.#pass(body);
   }
 
   /** From here on the client has an answer of this channel. */
   #begin(): void {
-    const { exchange, channel, credential, withholdUsage, openKeeper } = this.#options;
+    const { exchange, channel, credential, withholdUsage, onHeard, openKeeper } = this.#options;
     this.#phase = 'passing';
+    if (this.#status < 300) onHeard();
     exchange.channel = channel;
     if (this.#sent) this.#options.onTaken();
     this.#answer = new ClientAnswer({
@@ -270,7 +283,7 @@ class Attempt implements Dispatcher.DispatchHandler {
   /** The total time is over. */
   #timeOut(): void {
     if (this.#phase === 'over') return;
-    if (this.#phase === 'passing') this.#breakOff(timedOut);
+    if (this.#phase === 'passing') this.#breakOff(timedOut, 'time');
     else this.#fail('Timeout');
     this.#abort();
   }
@@ -280,7 +293,7 @@ class Attempt implements Dispatcher.DispatchHandler {
     if (this.#phase === 'over') return;
     const { ended } = this.#exchange;
     if (this.#phase === 'passing') {
-      if (this.#exchange.gone || ended === undefined) this.#close({ outcome: 'answered' });
+      if (this.#exchange.gone || ended === undefined) this.#close({ outcome: 'answered', end: 'cut' });
       else this.#breakOff(ended, 'gateway');
     } else {
       this.#chargeInput();
@@ -291,22 +304,29 @@ class Attempt implements Dispatcher.DispatchHandler {
   }
 
   /** Of an answer that has begun the client hears why it ends; of any other it gets a refusal. */
-  #breakOff(refusal: Refusal, side: 'upstream' | 'gateway' = 'upstream'): void {
-    this.#exchange.abortedBy ??= side;
-    if (side === 'upstream') this.#count(refusal === timedOut ? 'timeout' : 'broken');
-    if (this.#answer?.hasBegun !== true) return this.#close({ outcome: 'refused', refusal });
+  #breakOff(refusal: Refusal, by: 'upstream' | 'gateway' | 'time' = 'upstream'): void {
+    this.#exchange.abortedBy ??= by === 'gateway' ? 'gateway' : 'upstream';
+    if (by !== 'gateway') this.#count(refusal === timedOut ? 'timeout' : 'broken');
+    const end = by === 'upstream' ? 'broken' : 'cut';
+    if (this.#answer?.hasBegun !== true) return this.#close({ outcome: 'refused', refusal, end });
     this.#answer.breakOff(refusal);
-    this.#close({ outcome: 'answered' });
+    this.#close({ outcome: 'answered', end });
   }
 
-  #fail(reason: FailureReason): void {
+  #fail(reason: FailureReason, told: Partial<UpstreamFailure> = {}): void {
     if (reason === 'Timeout' || reason === 'Reset') this.#chargeInput();
     this.#count(reason);
     const retryAfterMs = parseRetryAfterMs(
       { retryAfter: firstValue(this.#headers['retry-after']), retryAfterMs: firstValue(this.#headers['retry-after-ms']) },
       this.#options.parts.clock.now(),
     );
-    this.#close({ outcome: 'failed', reason, retryAfterMs });
+    this.#close({
+      outcome: 'failed',
+      reason,
+      retryAfterMs: retryAfterMs ?? told.retryAfterMs,
+      ofRequest: told.ofRequest === true,
+      isNobodysFault: this.#controller === undefined,
+    });
     this.#abort();
   }
 

@@ -3,6 +3,7 @@ import type { ChannelRecord, CredentialEntry } from '../core/snapshot.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import type { AttemptLimit } from './attempt-limit.ts';
+import type { ChannelHealth } from './channel-health.ts';
 import type { Counters } from './counters/counters.ts';
 import type { LastUsed } from './last-used.ts';
 import type { LearntOutputs } from './learnt-outputs.ts';
@@ -18,6 +19,8 @@ import type { Upstreams } from './upstream.ts';
 export interface KeyIndex {
   find(hashHex: string): { readonly key: CompiledKey; readonly credential: CredentialEntry } | undefined;
   channelsFor(namespace: string): readonly ChannelRecord[];
+  /** all of them */
+  readonly channels: readonly ChannelRecord[];
   readonly ready: boolean;
   missing(): readonly string[];
   disconnectedMs(): number;
@@ -35,6 +38,7 @@ export interface Parts {
   readonly learntOutputs: LearntOutputs;
   readonly storedObjects: StoredObjects;
   readonly upstreams: Upstreams;
+  readonly health: ChannelHealth;
   readonly prices: PriceBook;
   readonly unpricedModels: UnpricedModels;
   readonly metrics: ProxyMetrics;

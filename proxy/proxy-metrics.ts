@@ -17,6 +17,7 @@ export interface ProxyMetrics {
   readonly authFailures: Counter<'reason'>;
   readonly upstreamRequests: Counter<'channel' | 'credential' | 'outcome'>;
   readonly upstreamRetries: Counter<'channel'>;
+  readonly upstreamRetriesWithheld: Counter<'channel'>;
   readonly usageEstimated: Counter<'reason'>;
   readonly streamsAborted: Counter<'side'>;
   readonly reservationOvershoot: Histogram<string>;
@@ -107,6 +108,11 @@ export function makeProxyMetrics({ metrics, maxKeys, now, inFlight }: ProxyMetri
     upstreamRetries: metrics.counter({
       name: 'upstream_retries_total',
       help: 'Attempts after the first one of a request.',
+      labels: ['channel'],
+    }),
+    upstreamRetriesWithheld: metrics.counter({
+      name: 'upstream_retries_withheld_total',
+      help: 'Repetitions that were not made because a Channel gets them for at most a fifth of its requests.',
       labels: ['channel'],
     }),
     usageEstimated: metrics.counter({ name: 'usage_estimated_total', help: 'Requests whose usage no provider told.', labels: ['reason'] }),

@@ -8,6 +8,8 @@ import type { Log } from '../runtime/log.ts';
 import type { Metrics } from '../runtime/metrics.ts';
 import { makeAttemptLimit } from './attempt-limit.ts';
 import { makeBodyBudget } from './body-budget.ts';
+import { makeChannelHealth, type ChannelHealthView } from './channel-health.ts';
+import { addChannelMetrics } from './channel-metrics.ts';
 import { answerParserError } from './client-error.ts';
 import type { Counters } from './counters/counters.ts';
 import { endExchange } from './exchange.ts';
@@ -70,6 +72,8 @@ export interface Proxy {
   readonly address: string;
   /** why it should get no traffic; empty = ready */
   readiness(): readonly string[];
+  /** what this proxy has seen of the channels; may be shown to whoever runs the gateway */
+  channelHealth(): readonly ChannelHealthView[];
   /** Stops: no longer ready, running requests end by themselves within the drain time, then by us; usage is flushed; the port closes last. */
   drain(): Promise<void>;
 }
@@ -100,6 +104,9 @@ export async function startProxy({
   random,
 }: ProxyOptions): Promise<Proxy> {
   const inFlight = makeInFlight();
+  // a clock that nobody sets back, or a cooldown would last for hours
+  const health = makeChannelHealth({ now: () => performance.now() });
+  addChannelMetrics(metrics, () => health.describe(index.channels));
   const upstreams = makeUpstreams({ now: clock.now, allowLinkLocal: settings.allowLinkLocal === true });
   const parts: Parts = {
     index,
@@ -109,6 +116,7 @@ export async function startProxy({
     learntOutputs: makeLearntOutputs(),
     storedObjects: storedObjects ?? makeMemoryStoredObjects({ now: clock.now }),
     upstreams,
+    health,
     prices: makePriceBook({ now: clock.now, unpricedPrice: settings.unpriced?.price }),
     unpricedModels: settings.unpriced?.models ?? 'Deny',
     metrics: makeProxyMetrics({ metrics, maxKeys: settings.maxKeySeries, now: clock.now, inFlight: () => inFlight.count }),
@@ -180,6 +188,7 @@ export async function startProxy({
   return {
     address: `${settings.tls === undefined ? 'http' : 'https'}://${host}:${bound.port}`,
     readiness: () => (draining ? ['stopping'] : index.missing()),
+    channelHealth: () => health.describe(index.channels),
     drain() {
       drained ??= drain();
       return drained;

@@ -89,6 +89,11 @@ export class SnapshotIndex implements SnapshotSink {
     return this.#tables.key(keyId)?.record;
   }
 
+  /** All Channels, by id. */
+  get channels(): readonly ChannelRecord[] {
+    return this.#tables.channels;
+  }
+
   /** The Channels that admit keys of this namespace, by id; the same array until Channels change. */
   channelsFor(namespace: string): readonly ChannelRecord[] {
     return this.#tables.channelsFor(namespace);
@@ -252,7 +257,8 @@ export class SnapshotIndex implements SnapshotSink {
     this.#held.set(held.name, after);
     const keysBefore = before?.keys ?? [];
     this.#tables.replaceKeys(keysBefore, after.keys);
-    if (after.channels.length > 0 || (before !== undefined && before.channels.length > 0)) this.#tables.setChannels(this.#servedChannels());
+    if (after.channels.length > 0 || (before !== undefined && before.channels.length > 0))
+      this.#tables.setChannels(this.#servedShards().flatMap(({ channels }) => channels));
     const nowMs = this.#clock.now();
     this.#listeners.tell(keysBefore.flatMap((key) => this.#compare(key, this.#tables, nowMs)));
     this.onApplied();
@@ -284,16 +290,9 @@ export class SnapshotIndex implements SnapshotSink {
     for (const [name, shard] of current) this.#held.set(name, shard);
     this.#tables = tables;
     this.#served = announced;
-    this.#log.info(
-      {
-        event: 'snapshot_epoch',
-        epoch: announced.epoch,
-        keys: tables.keyCount,
-        channels: tables.channels.length,
-        buildMs: Math.round(performance.now() - started),
-      },
-      'snapshot in force',
-    );
+    const { keyCount: keys, channels } = tables;
+    const buildMs = Math.round(performance.now() - started);
+    this.#log.info({ event: 'snapshot_epoch', epoch: announced.epoch, keys, channels: channels.length, buildMs }, 'snapshot in force');
     this.#listeners.tell(ended);
     this.onApplied();
   }
@@ -357,9 +356,5 @@ export class SnapshotIndex implements SnapshotSink {
 
   #servedShards(): HeldShard[] {
     return this.#served === undefined ? [] : shardNames(this.#served).flatMap((name) => this.#held.get(name) ?? []);
-  }
-
-  #servedChannels(): ChannelRecord[] {
-    return this.#servedShards().flatMap(({ channels }) => channels);
   }
 }

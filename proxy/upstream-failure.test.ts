@@ -1,30 +1,54 @@
-import { expect, it } from 'vitest';
-import { parseRetryAfterMs, toUpstreamVerdict } from './upstream-failure.ts';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { Provider } from '../core/snapshot.ts';
+import { parseRetryAfterMs, toUpstreamFailure } from './upstream-failure.ts';
+
+interface Recorded {
+  readonly source: string;
+  readonly provider: Provider;
+  readonly status: number;
+  readonly verdict: string;
+  readonly ofRequest?: boolean;
+  readonly retryAfterMs?: number;
+  readonly body: unknown;
+}
+
+const root = join(import.meta.dirname, 'testdata/failures');
+const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.json'));
+
+describe('a recorded error body', () => {
+  it('is there for every provider', () => {
+    expect(new Set(files.map((file) => file.split('/')[0]))).toEqual(new Set(['anthropic', 'azure', 'compatible', 'gemini', 'openai']));
+  });
+
+  it.each(files)('%s', (file) => {
+    const recorded = JSON.parse(readFileSync(join(root, file), 'utf8')) as Recorded;
+    expect(recorded.source).not.toBe('');
+    const body = Buffer.from(typeof recorded.body === 'string' ? recorded.body : JSON.stringify(recorded.body));
+    expect(toUpstreamFailure(recorded.provider, recorded.status, body)).toEqual({
+      verdict: recorded.verdict,
+      ofRequest: recorded.ofRequest ?? false,
+      retryAfterMs: recorded.retryAfterMs,
+    });
+  });
+});
 
 it.each([
-  ['OpenAI', 401, '{"error":{"code":"invalid_api_key"}}', 'credentialDead'],
-  ['OpenAI', 403, '{"error":{"code":"unsupported_country_region_territory"}}', 'modelForbidden'],
-  ['OpenAI', 429, '{"error":{"code":"rate_limit_exceeded","type":"requests"}}', 'throttled'],
-  ['OpenAI', 429, '{"error":{"code":"insufficient_quota","type":"insufficient_quota"}}', 'accountBroke'],
-  ['OpenAI', 429, 'no JSON', 'throttled'],
-  ['OpenAI', 400, '{"error":{"message":"Your credit balance is too low"}}', 'requestFault'],
-  [
-    'Anthropic',
-    400,
-    '{"type":"error","error":{"type":"invalid_request_error","message":"Your credit balance is too low to access the Anthropic API."}}',
-    'accountBroke',
-  ],
-  ['Anthropic', 400, '{"type":"error","error":{"type":"invalid_request_error","message":"max_tokens: required"}}', 'requestFault'],
-  ['Anthropic', 402, '{"type":"error","error":{"type":"billing_error"}}', 'accountBroke'],
-  ['Anthropic', 529, '{"type":"error","error":{"type":"overloaded_error"}}', 'serverError'],
   ['OpenAI', 302, '', 'serverError'],
+  ['OpenAI', 407, '', 'credentialDead'],
   ['OpenAI', 408, '', 'serverError'],
   ['OpenAI', 409, '', 'serverError'],
   ['OpenAI', 404, '', 'requestFault'],
   ['OpenAI', 413, '', 'requestFault'],
   ['OpenAI', 422, 'null', 'requestFault'],
+  ['OpenAI', 429, 'no JSON', 'throttled'],
+  ['OpenAI', 400, '[null]', 'requestFault'],
+  ['OpenAI', 400, '{"error":{"code":["insufficient_quota"],"message":7,"details":[null,{"retryDelay":5}]}}', 'requestFault'],
+  // what one provider says of its accounts means nothing with another
+  ['OpenAI', 400, '{"error":{"message":"Your credit balance is too low"}}', 'requestFault'],
 ] as const)('%s %i %s is %s', (provider, status, body, verdict) => {
-  expect(toUpstreamVerdict(provider, status, Buffer.from(body))).toBe(verdict);
+  expect(toUpstreamFailure(provider, status, Buffer.from(body)).verdict).toBe(verdict);
 });
 
 it.each([

@@ -1,4 +1,6 @@
 import type { Provider } from '../core/snapshot.ts';
+import { readFailureBody } from './failure-body.ts';
+import { failureRules } from './failure-rules.ts';
 
 /**
  * What an error answer of a provider means for us. Only a `requestFault` is the client's business; the other bodies speak of an account and its keys, which are not the
@@ -11,6 +13,8 @@ export type UpstreamVerdict =
   | 'accountBroke'
   /** this credential may not use this model, or this region may not use the provider */
   | 'modelForbidden'
+  /** the provider does not know this model, for this account at least: another channel may */
+  | 'modelUnknown'
   | 'throttled'
   | 'serverError'
   | 'requestFault';
@@ -18,9 +22,27 @@ export type UpstreamVerdict =
 /** Beginning of an error body that is looked at; errors are small. */
 export const maxErrorBytes = 65_536;
 
-/** Takes an answer's status (≥ 300) and the beginning of its body. Sources: OpenAI "Error codes", Anthropic "Errors". */
-export function toUpstreamVerdict(provider: Provider, status: number, body: Buffer): UpstreamVerdict {
-  if ((status === 429 || (status === 400 && provider === 'Anthropic')) && isBroke(body)) return 'accountBroke';
+/** What is to be done about an error answer. */
+export interface UpstreamFailure {
+  readonly verdict: UpstreamVerdict;
+  /** the request alone is the reason: no credential or model cools down for it */
+  readonly ofRequest: boolean;
+  /** how long the provider wants to be left alone, as far as its body says */
+  readonly retryAfterMs: number | undefined;
+}
+
+/** Takes an answer's status (≥ 300) and the beginning of its body. The first rule of the provider that fits decides; without one the status does. */
+export function toUpstreamFailure(provider: Provider, status: number, body: Buffer): UpstreamFailure {
+  const { codes, message, retryAfterMs } = readFailureBody(body);
+  const rule = failureRules[provider].find(
+    (candidate) =>
+      candidate.statuses.includes(status) &&
+      (candidate.codes?.some((code) => codes.has(code)) === true || candidate.message?.test(message) === true),
+  );
+  return { verdict: rule?.verdict ?? verdictOfStatus(status), ofRequest: rule?.ofRequest === true, retryAfterMs };
+}
+
+function verdictOfStatus(status: number): UpstreamVerdict {
   // redirects are not followed: they would carry the credential to another place
   return byStatus[status] ?? (status >= 500 || status < 400 ? 'serverError' : 'requestFault');
 }
@@ -35,29 +57,6 @@ const byStatus: Readonly<Record<number, UpstreamVerdict>> = {
   409: 'serverError',
   429: 'throttled',
 };
-
-const brokeCodes: ReadonlySet<unknown> = new Set([
-  'insufficient_quota',
-  'billing_hard_limit_reached',
-  'billing_not_active',
-  'billing_error',
-]);
-
-function isBroke(body: Buffer): boolean {
-  const error = parseError(body);
-  if (error === undefined) return false;
-  const message = typeof error.message === 'string' ? error.message : '';
-  return brokeCodes.has(error.code) || brokeCodes.has(error.type) || /credit balance is too low/i.test(message);
-}
-
-function parseError(body: Buffer): { readonly code?: unknown; readonly type?: unknown; readonly message?: unknown } | undefined {
-  try {
-    const { error } = JSON.parse(body.toString('utf8')) as { error?: unknown };
-    return typeof error === 'object' && error !== null ? error : undefined;
-  } catch {
-    return undefined;
-  }
-}
 
 /** When a throttled provider wants to be asked again; undefined when it does not say. RFC 9110 section 10.2.3; `retry-after-ms` is OpenAI's. */
 export function parseRetryAfterMs(

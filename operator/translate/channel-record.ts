@@ -65,6 +65,7 @@ export function toChannelRecord({ channel, provider, baseUrl, credentials, ca, n
     namespaces,
     timeouts: toTimeouts(spec.timeouts ?? {}),
     retries: { attempts: spec.retries?.attempts ?? 1, on: spec.retries?.on ?? worthRetrying },
+    circuitBreaker: toCircuitBreaker(spec.circuitBreaker),
     headers,
     tls: compact({ serverName: spec.tls?.serverName, ca }),
     limits: spec.limits,
@@ -84,6 +85,12 @@ function toTimeouts({ connect, firstByte, idle, total }: NonNullable<ChannelSpec
     idleMs: toMs(idle, timeoutDefaultsMs.idle),
     totalMs: toMs(total, timeoutDefaultsMs.total),
   };
+}
+
+function toCircuitBreaker(breaker: ChannelSpec['circuitBreaker']): ChannelRecord['circuitBreaker'] {
+  if (breaker === undefined) return undefined;
+  const { consecutiveFailures, openFor } = breaker;
+  return compact({ consecutiveFailures, openMs: openFor === undefined ? undefined : parseDurationMs(openFor) });
 }
 
 /** The record as something that can be compared and shown: a credential is what `show` makes of it. */

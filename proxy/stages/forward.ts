@@ -1,63 +1,49 @@
 import type { Dispatcher } from 'undici';
 import type { Refusal } from '../../core/refusals.ts';
-import { type Candidate, chooseCredential } from '../../core/route.ts';
-import type { ChannelCredential, ChannelRecord } from '../../core/snapshot.ts';
+import type { Candidate } from '../../core/route.ts';
+import type { ChannelCredential } from '../../core/snapshot.ts';
 import { maxAttempts } from '../attempts.ts';
 import { makeOutgoingBody, type OutgoingBody, toDispatched } from '../bodies/outgoing-body.ts';
-import { type AttemptOutcome, type FailedAttempt, type FailureReason, runAttempt } from '../attempt.ts';
-import { withinChannelLimits } from '../channel-limits.ts';
+import { type AttemptOutcome, type FailedAttempt, runAttempt } from '../attempt.ts';
 import { type Exchange, required } from '../exchange.ts';
 import { toUpstreamHeaders } from '../headers.ts';
+import { toNoAnswer } from '../no-answer.ts';
 import type { Parts } from '../parts.ts';
 import { renewWhenDue } from '../renewal.ts';
 import { forgetDeleted, toKeeperOpener } from '../stored-objects/keep-answers.ts';
+import { mayMoveOn, tryChannel } from '../try-channel.ts';
 import type { Upstream } from '../upstream.ts';
 import { toUpstreamPath } from '../upstream-path.ts';
-
-/** A throttle that does not say for how long. */
-const unknownThrottleMs = 1000;
 
 /**
  * Stage 5: sends the client's own bytes, spliced only where needed, to one channel after another until one answers. Another attempt is made only while nothing has
  * reached the client. Refuses when every channel failed.
  */
 export async function forward(exchange: Exchange, parts: Parts): Promise<Refusal | undefined> {
-  const failures: FailedAttempt[] = [];
+  const failures = new Map<Candidate, FailedAttempt>();
   for (const candidate of exchange.plan) {
-    const outcome = await tryChannel(exchange, parts, candidate);
+    const outcome = await sendTo(exchange, parts, candidate);
     if (outcome === undefined) continue;
     if (outcome.outcome === 'answered') return forgetDeleted(exchange, parts);
     if (outcome.outcome === 'interrupted') return exchange.ended;
     if (outcome.outcome === 'refused') return outcome.refusal;
-    failures.push(outcome);
+    failures.set(candidate, outcome);
     if (exchange.attempts >= maxAttempts || !mayMoveOn(outcome, candidate.channel)) break;
   }
-  return toRefusal(failures);
+  return toNoAnswer(exchange, parts, failures);
 }
 
-/** The channel's last outcome; undefined if there was no attempt (its pool of credentials has none to use). */
-async function tryChannel(exchange: Exchange, parts: Parts, candidate: Candidate): Promise<AttemptOutcome | undefined> {
-  const { channel } = candidate;
-  const upstream = parts.upstreams.find(channel);
+/** The channel's last outcome; undefined if there was no attempt. */
+async function sendTo(exchange: Exchange, parts: Parts, candidate: Candidate): Promise<AttemptOutcome | undefined> {
+  const upstream = parts.upstreams.find(candidate.channel);
   if (upstream === undefined) return { outcome: 'failed', reason: 'ConnectFailure', retryAfterMs: undefined };
   const body = toBody(exchange, candidate);
-  let unused: readonly ChannelCredential[] = toUsable(exchange, channel);
-  let last: AttemptOutcome | undefined;
-  for (let left = channel.retries.attempts; left >= 0 && exchange.attempts < maxAttempts; left -= 1) {
-    const credential = chooseCredential(unused, parts.random);
-    if (credential === undefined && channel.credentials.length > 0) return last;
-    last = await withinChannelLimits(exchange, parts, channel, () => attempt(exchange, parts, candidate, { upstream, credential, body }));
-    if (last.outcome !== 'failed' || !isWorthAnother(last, channel)) return last;
-    // what is wrong with a credential is not better a moment later
-    if (isAboutCredential(last.reason)) unused = unused.filter((other) => other !== credential);
-  }
-  return last;
-}
-
-/** What an account keeps is with that account alone, also when no new work is given to it (a weight of 0). */
-function toUsable({ pinnedCredential }: Exchange, { credentials }: ChannelRecord): readonly ChannelCredential[] {
-  if (pinnedCredential === undefined) return credentials;
-  return credentials.filter(({ name }) => name === pinnedCredential).map((credential) => ({ ...credential, weight: 1 }));
+  return tryChannel({
+    exchange,
+    parts,
+    candidate,
+    send: (credential, onHeard) => attempt(exchange, parts, candidate, { upstream, credential, body, onHeard }),
+  });
 }
 
 function attempt(exchange: Exchange, parts: Parts, candidate: Candidate, ready: Ready): Promise<AttemptOutcome> {
@@ -72,6 +58,7 @@ function attempt(exchange: Exchange, parts: Parts, candidate: Candidate, ready: 
     pool: ready.upstream.pool,
     request: toRequest(exchange, candidate, ready),
     withholdUsage: required(exchange.driver).withholdsUsage(exchange.surface, required(exchange.shape)),
+    onHeard: ready.onHeard,
     onProgress: () => renewWhenDue(exchange, parts, performance.now()),
     openKeeper: toKeeperOpener(exchange, parts, { channelId: channel.id, credential: ready.credential?.name ?? '' }),
     onTaken: () => letGo(exchange, ready.body),
@@ -99,6 +86,7 @@ interface Ready {
   readonly upstream: Upstream;
   readonly credential: ChannelCredential | undefined;
   readonly body: OutgoingBody | undefined;
+  readonly onHeard: () => void;
 }
 
 function toRequest(
@@ -139,44 +127,4 @@ function toRequest(
 function withLength(body: OutgoingBody | undefined, headers: string[]): string[] {
   if (body !== undefined) headers.push('content-length', String(body.length));
   return headers;
-}
-
-const retryNames: Partial<Record<FailureReason, ChannelRecord['retries']['on'][number]>> = {
-  ConnectFailure: 'ConnectFailure',
-  Reset: 'Reset',
-  Timeout: 'Timeout',
-  throttled: 'RateLimited',
-  serverError: 'ServerError',
-};
-
-/** Another attempt at the same channel: what its Channel lists, or with another of its credentials when one is the trouble. */
-function isWorthAnother({ reason }: FailedAttempt, channel: ChannelRecord): boolean {
-  const name = retryNames[reason];
-  return name === undefined ? isAboutCredential(reason) : channel.retries.on.includes(name);
-}
-
-/** A request that ran into a time-out may still be running at the provider: it is sent again only where the Channel says so. */
-function mayMoveOn({ reason }: FailedAttempt, channel: ChannelRecord): boolean {
-  return reason !== 'Timeout' || channel.retries.on.includes('Timeout');
-}
-
-function isAboutCredential(reason: FailureReason): boolean {
-  return reason === 'credentialDead' || reason === 'accountBroke' || reason === 'modelForbidden' || reason === 'throttled';
-}
-
-/** `failures` holds the last outcome of each channel that was tried. */
-function toRefusal(failures: readonly FailedAttempt[]): Refusal {
-  if (failures.length > 0 && failures.every(({ reason }) => reason === 'throttled' || reason === 'channelFull')) {
-    const retryAfterMs = Math.min(...failures.map((failure) => failure.retryAfterMs ?? unknownThrottleMs));
-    return {
-      code: 'upstream_rate_limited',
-      message: 'The providers of this model are rate limited. Try again later.',
-      unit: 'requests',
-      retryAfterMs,
-    };
-  }
-  if (failures.length > 0 && failures.every(({ reason }) => reason === 'limiterAway'))
-    return { code: 'limiter_unavailable', message: 'The limits of the Channels cannot be checked at this moment.', retryAfterMs: 1000 };
-  if (failures.at(-1)?.reason === 'Timeout') return { code: 'upstream_timeout', message: 'The provider did not answer in time.' };
-  return { code: 'upstream_unavailable', message: 'No provider of this model can be reached at this moment.' };
 }

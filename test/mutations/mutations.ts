@@ -539,8 +539,8 @@ export const mutations: readonly Mutation[] = [
     edits: [
       {
         file: 'proxy/attempt.ts',
-        find: "if (this.#phase === 'passing') return this.#breakOff(isTimeout",
-        replace: 'if (false) return this.#breakOff(isTimeout',
+        find: "if (this.#phase === 'passing') return this.#passOn({ pieces: [] }, () => this.#breakOff(isTimeout",
+        replace: 'if (false) return this.#passOn({ pieces: [] }, () => this.#breakOff(isTimeout',
       },
     ],
     test: { file: 'proxy/stream.test.ts', name: 'of which a byte has reached the client goes on at no other channel, however it ends' },

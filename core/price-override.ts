@@ -9,6 +9,7 @@ const relations = [
   ['audioInput', 'input'],
   ['audioOutput', 'output'],
   ['imageOutput', 'output'],
+  ['imageInput', 'input'],
 ] as const;
 
 /**

@@ -275,6 +275,36 @@ function spread(total: number, shares: readonly number[]): number[] {
   return [left, ...given];
 }
 
+describe('what is measured twice, in tokens and otherwise,', () => {
+  const drawn: Usage = { ...emptyUsage, inputTokens: 10, outputTokens: 100, images: 2 };
+  it.each<[string, Price, number, readonly PricedUnit[]]>([
+    ['by the image', priceOf({ image: 40_000_000 }), 80_000_000, []],
+    ['by the token', priceOf({ input: 1e9, output: 10e9 }), 10_000 + 1_000_000, []],
+    ['by both, where both have a price', priceOf({ input: 1e9, output: 10e9, image: 5 }), 1_010_010, []],
+    ['by nothing', priceOf({}), 0, ['input', 'output', 'image']],
+    ['by half of the tokens', priceOf({ input: 1e9 }), 10_000, ['output', 'image']],
+  ])('is priced %s', (_what, price, nanoUsd, unpriced) => {
+    expect(costOf(price, drawn)).toEqual({ nanoUsd, unpriced });
+    expect(findUnpriced(price, { promptBytes: 10, counts: { images: 2 } })).toEqual(unpriced);
+  });
+
+  it.each<[string, Parameters<typeof boundOf>[1]['counts'] & object, number]>([
+    ['images', { images: 3 }, 3 * 7],
+    ['characters', { characters: 2_000_000 }, 2 * 11],
+    ['sound', { audioMilliseconds: 4500 }, Math.ceil(4.5 * 13)],
+  ])('is bounded by its %s', (_what, counts, nanoUsd) => {
+    const price = priceOf({ image: 7, character: 11, second: 13 });
+    expect(boundOf(price, { promptBytes: 0, maxOutputTokens: 0, counts })).toBe(nanoUsd);
+    expect(costOf(price, { ...emptyUsage, ...counts }).nanoUsd).toBe(nanoUsd);
+  });
+
+  it('has input of images at their own rate, else at that of text', () => {
+    const shown: Usage = { ...emptyUsage, inputTokens: 100, imageInputTokens: 90, cachedInputTokens: 50 };
+    expect(costOf(priceOf({ input: 1e9, imageInput: 2e9, cachedInput: 0 }), shown).nanoUsd).toBe(180_000);
+    expect(costOf(priceOf({ input: 1e9 }), shown)).toEqual({ nanoUsd: 100_000, unpriced: [] });
+  });
+});
+
 describe('boundOf', () => {
   it('takes the dearest rate that the input can come to', () => {
     expect(boundOf(sonnet, { promptBytes: 936, maxOutputTokens: 100 })).toBe(1000 * 6000 + 1_500_000);

@@ -1,8 +1,17 @@
-import type { Usage } from './usage.ts';
+import { emptyUsage, type MediaCounts, type Usage } from './usage.ts';
 
 /** What a provider takes money for. Tokens and characters are priced per million, the others (image, second, request, webSearch) each. */
 export type PricedUnit = TokenUnit | 'character' | 'image' | 'second' | 'request' | 'webSearch';
-type TokenUnit = 'input' | 'cachedInput' | 'cacheWrite' | 'cacheWrite1h' | 'output' | 'audioInput' | 'audioOutput' | 'imageOutput';
+type TokenUnit =
+  | 'input'
+  | 'cachedInput'
+  | 'cacheWrite'
+  | 'cacheWrite1h'
+  | 'output'
+  | 'audioInput'
+  | 'audioOutput'
+  | 'imageInput'
+  | 'imageOutput';
 
 /** Integer nano-dollars per million or for each, by the unit. */
 export interface Rate {
@@ -23,7 +32,7 @@ export interface Price {
 export interface Cost {
   /** integer, rounded up once for the whole; never more than `maximumNanoUsd` */
   readonly nanoUsd: number;
-  /** units that were used and have no price of their own: audio counted as text, the others as nothing */
+  /** units that were used and have no price: audio counted as text, the others as nothing */
   readonly unpriced: readonly PricedUnit[];
 }
 
@@ -39,13 +48,36 @@ export function costOf(price: Price, usage: Usage, tiers: readonly string[] = []
   const used = toParts(usage).filter(([, count]) => count > 0);
   const tokens = used.reduce((sum, [unit, count]) => sum + BigInt(count) * BigInt(nanoUsdFor(price, unit, usage.inputTokens)), 0n);
   const others = toOthers(usage).filter(({ count }) => count > 0);
+  const fees = toFees(price, usage);
+  const unpriced = findLack(price, [...used.map(([unit]) => unit), ...others.map(({ unit }) => unit)]);
+  return { nanoUsd: toNanoUsd(tokens, toFactor(tiers.map((tier) => toThousandths(price, tier))), fees), unpriced };
+}
+
+/** Two measures of one thing, images or sound: whoever sells them by the one has no price for the other. */
+const mediaUnits: readonly PricedUnit[] = ['image', 'second', 'character'];
+
+/** Those of the units of a request that have no price and need one. */
+function findLack(price: Price, units: readonly PricedUnit[]): readonly PricedUnit[] {
+  const lacking = units.filter((unit) => !isPriced(price, unit));
+  const media = units.filter((unit) => mediaUnits.includes(unit));
+  if (media.length === 0) return lacking;
+  const tokens = units.filter((unit) => isTokenUnit(unit));
+  if (media.every((unit) => isPriced(price, unit))) return lacking.filter((unit) => !isTokenUnit(unit));
+  if (tokens.length > 0 && tokens.every((unit) => isPriced(price, unit))) return lacking.filter((unit) => !mediaUnits.includes(unit));
+  return lacking;
+}
+
+function isTokenUnit(unit: PricedUnit): boolean {
+  return !mediaUnits.includes(unit) && unit !== 'request' && unit !== 'webSearch';
+}
+
+/** What is charged beside tokens, in millionths. */
+function toFees(price: Price, usage: Usage): bigint {
   const request = BigInt(price.rates.request?.nanoUsd ?? 0) * million;
-  const fees = others.reduce(
+  return toOthers(usage).reduce(
     (sum, { unit, count, millionths }) => sum + BigInt(count) * BigInt(price.rates[unit]?.nanoUsd ?? 0) * millionths,
     request,
   );
-  const unpriced = [...used.map(([unit]) => unit), ...others.map(({ unit }) => unit)].filter((unit) => !isPriced(price, unit));
-  return { nanoUsd: toNanoUsd(tokens, toFactor(tiers.map((tier) => toThousandths(price, tier))), fees), unpriced };
 }
 
 /** What is counted beside tokens, and what one of each is in millionths of what has a price. */
@@ -61,17 +93,20 @@ function toOthers({ characters = 0, images = 0, webSearches = 0, audioMillisecon
 /** Disjoint parts that together are all tokens, however little sense an upstream's numbers make. */
 function toParts(usage: Usage): readonly (readonly [TokenUnit, number])[] {
   const audioInput = Math.min(usage.audioInputTokens ?? 0, usage.inputTokens);
-  const cached = Math.min(usage.cachedInputTokens, usage.inputTokens - audioInput);
-  const written = Math.min(usage.cacheWriteTokens, usage.inputTokens - audioInput - cached);
+  const imageInput = Math.min(usage.imageInputTokens ?? 0, usage.inputTokens - audioInput);
+  const textInput = usage.inputTokens - audioInput - imageInput;
+  const cached = Math.min(usage.cachedInputTokens, textInput);
+  const written = Math.min(usage.cacheWriteTokens, textInput - cached);
   const written1h = Math.min(usage.cacheWrite1hTokens ?? 0, written);
   const audioOutput = Math.min(usage.audioOutputTokens ?? 0, usage.outputTokens);
   const imageOutput = Math.min(usage.imageOutputTokens ?? 0, usage.outputTokens - audioOutput);
   return [
     ['audioInput', audioInput],
+    ['imageInput', imageInput],
     ['cachedInput', cached],
     ['cacheWrite1h', written1h],
     ['cacheWrite', written - written1h],
-    ['input', usage.inputTokens - audioInput - cached - written],
+    ['input', textInput - cached - written],
     ['audioOutput', audioOutput],
     ['imageOutput', imageOutput],
     ['output', usage.outputTokens - audioOutput - imageOutput],
@@ -92,7 +127,9 @@ export interface CostShape {
   readonly choices?: number | undefined;
   /** learnt output of this key and model, all choices: stands in where the request sets no bound; absent = nothing learnt yet */
   readonly learntOutputTokens?: number | undefined;
-  /** what may be used beside text: audioInput, audioOutput, imageOutput */
+  /** what it may use that is counted otherwise than in tokens, at most */
+  readonly counts?: MediaCounts | undefined;
+  /** what may be used beside text: audioInput, audioOutput, imageInput, imageOutput */
   readonly units?: readonly PricedUnit[] | undefined;
   /** `service_tier` as the request names it; absent = the account's own */
   readonly serviceTier?: string | undefined;
@@ -120,13 +157,15 @@ export function boundOf(price: Price, shape: CostShape): number {
     shape.maxOutputTokens === undefined ? (shape.learntOutputTokens ?? assumedOutputTokens * choices) : shape.maxOutputTokens * choices;
   const units = shape.units ?? [];
   const inputUnits: TokenUnit[] = ['input', 'cachedInput', 'cacheWrite', 'cacheWrite1h'];
-  if (units.includes('audioInput')) inputUnits.push('audioInput');
+  inputUnits.push(...(['audioInput', 'imageInput'] as const).filter((unit) => units.includes(unit)));
   const outputUnits: TokenUnit[] = ['output', ...(['audioOutput', 'imageOutput'] as const).filter((unit) => units.includes(unit))];
   const tokens =
     BigInt(inputTokens) * dearest(price, inputUnits, inputTokens) + BigInt(outputTokens) * dearest(price, outputUnits, inputTokens);
-  const fees =
-    (BigInt(price.rates.request?.nanoUsd ?? 0) + BigInt(shape.webSearches ?? 0) * BigInt(price.rates.webSearch?.nanoUsd ?? 0)) * million;
-  return toNanoUsd(tokens, toDearestFactor(price, shape), fees);
+  return toNanoUsd(
+    tokens,
+    toDearestFactor(price, shape),
+    toFees(price, { ...emptyUsage, ...shape.counts, webSearches: shape.webSearches ?? 0 }),
+  );
 }
 
 /** The most input tokens that a request can have. */
@@ -134,16 +173,17 @@ export function toMostInput({ promptBytes, mediaTokens = 0, hasTools = false }: 
   return promptBytes + mediaTokens + templateTokens + (hasTools ? toolsTemplateTokens : 0);
 }
 
-/** What so many input tokens cost at least, nobody knowing better: of a request whose answer was given up or never settled. Integer nano-dollars. */
-export function floorOf(price: Price, inputTokens: number): number {
-  return costOf(price, { inputTokens, cachedInputTokens: 0, cacheWriteTokens: 0, outputTokens: 0, reasoningTokens: 0 }).nanoUsd;
+/** What so much input costs at least, nobody knowing better: of a request whose answer was given up or never settled. Integer nano-dollars. */
+export function floorOf(price: Price, inputTokens: number, characters = 0): number {
+  return costOf(price, { ...emptyUsage, inputTokens, characters }).nanoUsd;
 }
 
 /** The units of a request that have no price. Cached input and cache writes are input, and priced with it. */
 export function findUnpriced(price: Price | undefined, shape: CostShape): readonly PricedUnit[] {
   const used: PricedUnit[] = ['input', ...(shape.maxOutputTokens === 0 ? [] : (['output'] as const)), ...(shape.units ?? [])];
-  if ((shape.webSearches ?? 0) > 0) used.push('webSearch');
-  return price === undefined ? used : used.filter((unit) => !isPriced(price, unit));
+  const others = toOthers({ ...emptyUsage, ...shape.counts, webSearches: shape.webSearches ?? 0 }).filter(({ count }) => count > 0);
+  used.push(...others.map(({ unit }) => unit));
+  return price === undefined ? used : findLack(price, used);
 }
 
 /** Where a kind of token has no rate of its own, it costs what it is a kind of. */
@@ -154,6 +194,7 @@ const kindOf: Readonly<Partial<Record<PricedUnit, TokenUnit>>> = {
   audioInput: 'input',
   audioOutput: 'output',
   imageOutput: 'output',
+  imageInput: 'input',
 };
 
 /** Cached input and cache writes are input; audio is another thing than text. */

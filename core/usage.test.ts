@@ -1,6 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { billedTokens, emptyUsage, parseAnthropicUsage, parseGeminiUsage, parseOpenAIUsage, parseTiers } from './usage.ts';
+import {
+  billedTokens,
+  emptyUsage,
+  parseAnthropicUsage,
+  parseGeminiUsage,
+  parseOpenAIMediaUsage,
+  parseOpenAIUsage,
+  parseTiers,
+} from './usage.ts';
 
 describe('parseGeminiUsage', () => {
   const none = { cachedInputTokens: 0, cacheWriteTokens: 0, reasoningTokens: 0 };
@@ -66,6 +74,30 @@ describe('parseGeminiUsage', () => {
     };
     expect(parseGeminiUsage(value)).toEqual({ ...none, inputTokens: 5, outputTokens: 0 });
   });
+});
+
+describe('parseOpenAIMediaUsage', () => {
+  it.each<[string, unknown, object | undefined]>([
+    [
+      'images',
+      { total_tokens: 150, input_tokens: 50, output_tokens: 100, input_tokens_details: { text_tokens: 10, image_tokens: 40 } },
+      { ...emptyUsage, inputTokens: 50, outputTokens: 100, imageInputTokens: 40 },
+    ],
+    [
+      'a transcription',
+      { type: 'tokens', total_tokens: 101, input_tokens: 14, output_tokens: 87, input_token_details: { text_tokens: 0, audio_tokens: 14 } },
+      { ...emptyUsage, inputTokens: 14, outputTokens: 87, audioInputTokens: 14 },
+    ],
+    ['the length of a recording', { type: 'duration', seconds: 8.4705 }, { ...emptyUsage, audioMilliseconds: 8471 }],
+    [
+      'details that are more than all',
+      { input_tokens: 5, output_tokens: 1, input_tokens_details: { image_tokens: 9 } },
+      { ...emptyUsage, inputTokens: 5, outputTokens: 1, imageInputTokens: 5 },
+    ],
+    ['half of it', { input_tokens: 5 }, undefined],
+    ['no numbers', { input_tokens: '5', output_tokens: null, seconds: -1 }, undefined],
+    ['nothing', null, undefined],
+  ])('reads %s', (_what, value, expected) => expect(parseOpenAIMediaUsage(value)).toEqual(expected));
 });
 
 describe('parseOpenAIUsage', () => {

@@ -18,12 +18,17 @@ export interface Usage {
   readonly audioOutputTokens?: number;
   /** of outputTokens, those that images are made of */
   readonly imageOutputTokens?: number;
+  /** of inputTokens, those of images */
+  readonly imageInputTokens?: number;
   /** searches that the provider made on its side */
   readonly webSearches?: number;
   readonly images?: number;
   readonly audioMilliseconds?: number;
   readonly characters?: number;
 }
+
+/** What images and sound are counted in beside tokens: which of the two is paid for depends on the model. */
+export type MediaCounts = Pick<Usage, 'images' | 'audioMilliseconds' | 'characters'>;
 
 export const emptyUsage: Usage = { inputTokens: 0, cachedInputTokens: 0, cacheWriteTokens: 0, outputTokens: 0, reasoningTokens: 0 };
 
@@ -84,6 +89,26 @@ export function parseResponsesUsage(value: unknown): Usage | undefined {
 /** DeepSeek and Moonshot have names of their own for it. Sources: DeepSeek API docs, "Context Caching"; Moonshot API docs, "Chat". */
 function toCachedElsewhere(value: unknown): number | undefined {
   return toCount(member(value, 'prompt_cache_hit_tokens')) ?? toCount(member(value, 'cached_tokens'));
+}
+
+/**
+ * Reads `usage` of OpenAI's answers about images and sound: tokens, or the seconds of a recording (`type: "duration"`). Undefined when it tells neither.
+ * Sources: OpenAI API reference, "ImagesResponse", "Create transcription" (TranscriptTextUsageTokens, TranscriptTextUsageDuration), "speech.audio.done".
+ */
+export function parseOpenAIMediaUsage(value: unknown): Usage | undefined {
+  const seconds = member(value, 'seconds');
+  if (typeof seconds === 'number' && seconds >= 0 && seconds <= maximumTokens)
+    return { ...emptyUsage, audioMilliseconds: Math.ceil(seconds * 1000) };
+  const input = toCount(member(value, 'input_tokens'));
+  const output = toCount(member(value, 'output_tokens'));
+  if (input === undefined || output === undefined) return undefined;
+  // images have `details`, transcriptions have `detail`
+  const details = member(value, 'input_tokens_details') ?? member(value, 'input_token_details');
+  const audioInputTokens = Math.min(toCount(member(details, 'audio_tokens')) ?? 0, input);
+  const imageInputTokens = Math.min(toCount(member(details, 'image_tokens')) ?? 0, input - audioInputTokens);
+  const cachedInputTokens = Math.min(toCount(member(details, 'cached_tokens')) ?? 0, input);
+  const parts = toParts({ audioInputTokens, imageInputTokens });
+  return { ...emptyUsage, inputTokens: input, cachedInputTokens, outputTokens: output, ...parts };
 }
 
 /**

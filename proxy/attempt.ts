@@ -333,9 +333,9 @@ class Attempt implements Dispatcher.DispatchHandler {
   /** The provider has the request and may bill it, although its answer is given up. */
   #chargeInput(): void {
     if (!this.#sent) return;
-    const { prices, estimatedInputTokens } = this.#exchange;
+    const { prices, estimatedInputTokens, shape } = this.#exchange;
     this.#exchange.abandonedTokens += estimatedInputTokens;
-    this.#exchange.abandonedNanoUsd += floorAt(prices, this.#options.channel.id, estimatedInputTokens);
+    this.#exchange.abandonedNanoUsd += floorAt(prices, this.#options.channel.id, estimatedInputTokens, shape?.counts?.characters);
   }
 
   #close(outcome: AttemptOutcome): void {

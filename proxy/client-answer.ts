@@ -123,6 +123,7 @@ export class ClientAnswer {
       headers,
       estimatedInputTokens: exchange.estimatedInputTokens,
       unseenOutputTokens: exchange.shape?.runsOn === true ? toOutputBound(exchange) : undefined,
+      ...(exchange.shape === undefined ? {} : { shape: exchange.shape }),
     });
     exchange.meter = meter;
     return meter;

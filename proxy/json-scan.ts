@@ -62,6 +62,15 @@ const decidingNames: ReadonlySet<string> = new Set([
   'prompt_cache_key',
   'prompt_cache_options',
   'safety_identifier',
+  'size',
+  'quality',
+  'partial_images',
+  'output_format',
+  'frame_count',
+  'svg',
+  'prompt_rewriter',
+  'speed',
+  'stream_format',
 ]);
 const modelNames: ReadonlySet<string> = new Set(['model', 'models']);
 

@@ -1,14 +1,14 @@
 import type { Prompt } from '../../core/estimate.ts';
 import type { Dialect, Refusal } from '../../core/refusals.ts';
 import type { Scope } from '../../core/snapshot.ts';
-import type { Usage } from '../../core/usage.ts';
+import type { MediaCounts, Usage } from '../../core/usage.ts';
 import type { MultipartBody } from '../bodies/multipart-scan.ts';
 import type { ReceivedHeaders } from '../headers.ts';
 import type { JsonBody, JsonMember } from '../json-scan.ts';
 import type { PriceFields } from './price-fields.ts';
 
 /** What a call does, whatever the dialect calls it: it decides which stages a request goes through and how its answer is charged. */
-export type Operation = 'chat' | 'stored' | 'count_tokens' | 'embeddings' | 'models' | 'model' | 'key';
+export type Operation = 'chat' | 'stored' | 'count_tokens' | 'embeddings' | 'moderations' | 'images' | 'audio' | 'models' | 'model' | 'key';
 
 /** Parts of the path that a surface names (`:model`), percent-decoded. */
 export type PathParameters = Readonly<Record<string, string>>;
@@ -61,6 +61,10 @@ export interface RequestShape {
   readonly references?: readonly Reference[];
   /** the provider keeps what it answers, so that its ids are noted; absent = no */
   readonly keepsAnswer?: boolean;
+  /** what images and sound are counted in beside tokens, at most, all choices together; absent for text */
+  readonly counts?: MediaCounts;
+  /** of all choices, where the answer is no text: stands in for the tokens that the provider does not tell; absent for text */
+  readonly estimatedOutputTokens?: number;
 }
 
 /** An id that a client sends for an object that a provider keeps. */
@@ -102,6 +106,8 @@ export interface MeterOptions {
   readonly unseenOutputTokens?: number | undefined;
   /** of the answer */
   readonly headers?: ReceivedHeaders;
+  /** of the request; only what is no text needs it */
+  readonly shape?: RequestShape;
 }
 
 export interface Metered {

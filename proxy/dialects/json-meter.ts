@@ -22,7 +22,7 @@ export function makeJsonMeter({ surface, estimatedInputTokens }: MeterOptions, p
       const named = tiers === undefined ? {} : { tiers };
       if (usage !== undefined) return { usage, exact: true, ...named };
       // The frame of the answer is counted with its text: too much by some dozen tokens, never nothing.
-      const outputTokens = surface.operation === 'embeddings' ? 0 : Math.ceil(bytes / bytesPerToken);
+      const outputTokens = surface.operation === 'chat' ? Math.ceil(bytes / bytesPerToken) : 0;
       return { usage: { ...emptyUsage, inputTokens: estimatedInputTokens, outputTokens }, exact: false, ...named };
     },
   };

@@ -3,6 +3,8 @@ export interface MemberScan {
   push(chunk: Buffer): void;
   /** the parsed value of the last complete top-level member of that name, one of those looked for */
   value(name: string): unknown;
+  /** how many objects have begun in the list that the member of that name is */
+  items(name: string): number;
 }
 
 const quote = 0x22;
@@ -33,6 +35,7 @@ export function makeMemberScan(...names: readonly string[]): MemberScan {
   let parts: Buffer[] = [];
   let partsBytes = 0;
   const found = new Map<string, unknown>();
+  const items = new Map<string, number>();
 
   function inside(byte: number): void {
     if (escaped) {
@@ -61,11 +64,23 @@ export function makeMemberScan(...names: readonly string[]): MemberScan {
     if (opening.has(byte)) {
       depth += 1;
       if (depth === 1) expectsName = byte === openingBrace;
+      if (depth === 3) countItem();
       return false;
     }
     if (closing.has(byte)) depth -= 1;
     if (byte === comma && depth === 1) expectsName = true;
     return capturing !== undefined && (depth === 0 || (byte === comma && depth === 1));
+  }
+
+  function countItem(): void {
+    if (capturing !== undefined) items.set(capturing, (items.get(capturing) ?? 0) + 1);
+  }
+
+  /** Gives the last byte of the string that was looked at. */
+  function goInside(chunk: Buffer, index: number): number {
+    const end = expectsName || escaped ? index : skipPlain(chunk, index);
+    inside(chunk[end] ?? 0);
+    return end;
   }
 
   function keep(part: Buffer): void {
@@ -88,7 +103,7 @@ export function makeMemberScan(...names: readonly string[]): MemberScan {
       for (let index = 0; index < chunk.length; index += 1) {
         const byte = chunk[index] ?? 0;
         if (inString) {
-          inside(byte);
+          index = goInside(chunk, index);
         } else if (byte === colon && depth === 1 && expectsName) {
           expectsName = false;
           capturing = possible.find(({ bytes }) => bytes.length === nameLength)?.name;
@@ -100,7 +115,15 @@ export function makeMemberScan(...names: readonly string[]): MemberScan {
       if (capturing !== undefined) keep(chunk.subarray(start));
     },
     value: (name) => found.get(name),
+    items: (name) => items.get(name) ?? 0,
   };
+}
+
+/** To the quote that ends a string, where nothing in it is escaped: pictures are strings of megabytes. Else to the next byte, the last one at most. */
+function skipPlain(chunk: Buffer, index: number): number {
+  const found = chunk.indexOf(quote, index);
+  const end = found === -1 ? chunk.length - 1 : found;
+  return chunk.subarray(index, end + 1).includes(backslash) ? index : end;
 }
 
 /** undefined for what is no JSON; an upstream may send anything. */

@@ -23,6 +23,7 @@ const units: readonly (readonly [listed: string, unit: PricedUnit, count: number
   ['input_audio_mtok', 'audioInput', 1],
   ['output_audio_mtok', 'audioOutput', 1],
   ['output_image_mtok', 'imageOutput', 1],
+  ['input_image_mtok', 'imageInput', 1],
   ['input_audio_hours', 'second', 3600],
   ['requests_kcount', 'request', 1000],
   ['web_searches_kcount', 'webSearch', 1000],
@@ -41,6 +42,18 @@ const modes: Readonly<Partial<Record<string, Price['serviceTiers']>>> = {
   google: { priority: 2000 },
 };
 
+/** What the list lacks, in nano-dollars. Sources: OpenAI pricing, text to speech by the million characters; "moderation endpoints are free of charge". */
+const unlisted: readonly (readonly [name: RegExp, rates: Price['rates']])[] = [
+  [/^tts-1-hd(-|$)/, { character: { nanoUsd: 30_000_000_000 } }],
+  [/^tts-1(-|$)/, { character: { nanoUsd: 15_000_000_000 } }],
+  [/^(omni|text)-moderation-/, { input: { nanoUsd: 0 } }],
+];
+
+function findUnlisted(providerId: string, model: string): Price['rates'] {
+  if (providerId !== 'openai' && providerId !== 'azure') return {};
+  return unlisted.find(([name]) => name.test(model))?.[1] ?? {};
+}
+
 /**
  * What the built-in list says of a model at a moment (some prices depend on the day or its hours). Undefined for a provider or a model that it does not know, and for one of whose prices
  * none is more than 0: the list has zeros where a price is not known.
@@ -53,7 +66,7 @@ export function findBuiltInPrice(
   const providerId = provider === 'OpenAICompatible' ? findProvider({ providerApiUrl: baseUrl })?.id : providerIds[provider];
   if (providerId === undefined) return undefined;
   const found = calcPrice({}, model, { providerId, timestamp: new Date(atMs) });
-  const rates = found === null ? {} : toRates(found.model_price);
+  const rates = { ...findUnlisted(providerId, model), ...(found === null ? {} : toRates(found.model_price)) };
   if (Object.keys(rates).length === 0) return undefined;
   return {
     rates: providerId === 'google' ? addGoogleRates(rates, model) : rates,

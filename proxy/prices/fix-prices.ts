@@ -44,6 +44,7 @@ function toCostShape(exchange: Exchange, learntOutputTokens: number | undefined)
     mediaTokens: measured.tokens + estimateMediaTokens(measured),
     maxOutputTokens: toOutputBound(exchange),
     choices: required(shape).choices,
+    counts: required(shape).counts,
     learntOutputTokens,
   };
 }

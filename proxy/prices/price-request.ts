@@ -44,7 +44,7 @@ export function priceRequest(request: RequestToPrice): PricedRequest | { readonl
   if (candidates.length > 0 && usable.length === 0) return { refusal: toRefusal(request.model, priced[0]?.unpriced ?? []) };
   const prices = usable.flatMap((each) => each.prices);
   const boundNanoUsd = Math.max(0, ...prices.map((price) => boundOf(price, shape)));
-  const floorNanoUsd = Math.max(0, ...prices.map((price) => floorOf(price, estimatedInputTokens)));
+  const floorNanoUsd = Math.max(0, ...prices.map((price) => floorOf(price, estimatedInputTokens, shape.counts?.characters)));
   return {
     candidates: usable.map(({ candidate }) => candidate),
     prices: new Map(usable.map(({ candidate, prices }) => [candidate.channel.id, prices])),
@@ -63,8 +63,8 @@ export function costAt(prices: RequestPrices, channelId: string, usage: Usage, t
 }
 
 /** What an attempt that was given up is charged: its input, at the plain rate. */
-export function floorAt(prices: RequestPrices, channelId: string, inputTokens: number): number {
-  return Math.max(0, ...(prices.get(channelId) ?? []).map((price) => floorOf(price, inputTokens)));
+export function floorAt(prices: RequestPrices, channelId: string, inputTokens: number, characters?: number): number {
+  return Math.max(0, ...(prices.get(channelId) ?? []).map((price) => floorOf(price, inputTokens, characters)));
 }
 
 interface PricedCandidate {

@@ -62,13 +62,13 @@ function toMoney({ key, costBounds, candidates }: Exchange): MoneyReservation | 
 function toTokens(exchange: Exchange, { learntOutputs }: Parts): number {
   if (!exchange.surface.metered) return 0;
   exchange.estimatedInputTokens = estimateInputTokens(required(exchange.prompt));
-  const { model, choices } = required(exchange.shape);
+  const { model, choices, estimatedOutputTokens } = required(exchange.shape);
   const learntOutputTokens = model === undefined ? undefined : learntOutputs.of(required(exchange.key).record.id, model);
   return estimateTokens({
     inputTokens: exchange.estimatedInputTokens,
     maxOutputTokens: toOutputBound(exchange),
     choices,
-    learntOutputTokens,
+    learntOutputTokens: estimatedOutputTokens ?? learntOutputTokens,
   });
 }
 

@@ -641,6 +641,54 @@ export const mutations: readonly Mutation[] = [
       name: 'POST /v1/completions > reserves the sixteen tokens that OpenAI stops at, and no such thing where the server keeps its own bound',
     },
   },
+  {
+    id: 'images-counted-zero',
+    bug: 'images are counted as none',
+    edits: [{ file: 'proxy/dialects/openai/media-meter.ts', find: '{ ...counts, images: made }', replace: '{ ...counts, images: 0 }' }],
+    test: {
+      file: 'proxy/dialects/openai/images.test.ts',
+      name: 'POST /v1/images/generations > costs its images where the Channel prices those, its tokens where those have a price, and never nothing',
+    },
+  },
+  {
+    id: 'images-unreserved',
+    bug: 'a budget is asked for no room for the images of a request',
+    edits: [{ file: 'proxy/prices/fix-prices.ts', find: '    counts: required(shape).counts,\n', replace: '' }],
+    test: {
+      file: 'proxy/dialects/openai/images.test.ts',
+      name: 'POST /v1/images/generations > is refused while a budget does not hold all images that are asked for',
+    },
+  },
+  {
+    id: 'nested-model-unchecked',
+    bug: 'the model that draws an SVG is not checked against the key',
+    edits: [
+      {
+        file: 'proxy/dialects/openai/images.ts',
+        find: "const parts = ['svg', 'prompt_rewriter'];",
+        replace: 'const parts: string[] = [];',
+      },
+    ],
+    test: {
+      file: 'proxy/dialects/openai/images.test.ts',
+      name: 'POST /v1/images/generations > needs the scope, and a model that the key may use, in every place that names one',
+    },
+  },
+  {
+    id: 'default-model-unsent',
+    bug: 'a moderation that names no model is checked for one and answered by whichever the provider takes',
+    edits: [
+      {
+        file: 'proxy/dialects/openai/moderations.ts',
+        find: "return model === body['model'] ?",
+        replace: "return model === (body['model'] ?? shape.model) ?",
+      },
+    ],
+    test: {
+      file: 'proxy/dialects/openai/moderations.test.ts',
+      name: 'POST /v1/moderations > that names no model asks for the default: a key without a list',
+    },
+  },
 
   // Secrets
   {
@@ -2086,7 +2134,7 @@ export const mutations: readonly Mutation[] = [
     edits: [
       {
         file: 'core/price.ts',
-        find: "['input', usage.inputTokens - audioInput - cached - written],",
+        find: "['input', textInput - cached - written],",
         replace: "['input', usage.inputTokens - audioInput - written],",
       },
     ],

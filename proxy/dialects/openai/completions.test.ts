@@ -1,17 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { ChannelRecord } from '../../../core/snapshot.ts';
-import {
-  answerJson,
-  keyText,
-  makeChannelRecord,
-  makeKeyRecord,
-  startTestProxy,
-  startUpstream,
-  type TestProxy,
-  type TestUpstream,
-  type UpstreamHandler,
-} from '../../../test/support/data-plane.ts';
+import { answerJson, type UpstreamHandler } from '../../../test/support/data-plane.ts';
+import { useOneChannel } from '../../../test/support/one-channel.ts';
 import { scanJson } from '../../json-scan.ts';
 import type { Body, RequestShape, Surface } from '../dialect.ts';
 import { completionsDriver } from './completions.ts';
@@ -72,31 +63,8 @@ describe('what is measured of a completion', () => {
   });
 });
 
-const ends: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const end of ends.splice(0).toReversed()) await end();
-});
-
-async function start(
-  answer: UpstreamHandler,
-  channel: Partial<ChannelRecord> = {},
-): Promise<{ readonly proxy: TestProxy; readonly upstream: TestUpstream }> {
-  const upstream = await startUpstream(answer);
-  ends.push(() => upstream.close());
-  const proxy = await startTestProxy({
-    channels: [makeChannelRecord(upstream.url, channel)],
-    keys: [makeKeyRecord({ limits: { tpm: 1_000_000 } })],
-  });
-  ends.push(() => proxy.stop());
-  return { proxy, upstream };
-}
-
-const post = (proxy: TestProxy, body: object): Promise<Response> =>
-  fetch(`${proxy.url}/v1/completions`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${keyText}`, 'content-type': 'application/json' },
-    body: JSON.stringify({ model: 'gpt-3.5-turbo-instruct', ...body }),
-  });
+const start = useOneChannel();
+const completion = (body: object): object => ({ model: 'gpt-3.5-turbo-instruct', ...body });
 
 describe('POST /v1/completions', () => {
   const streaming: UpstreamHandler = (_request, response) => {
@@ -105,18 +73,18 @@ describe('POST /v1/completions', () => {
 
   it('passes an answer byte for byte and books its usage', async () => {
     const bytes = file('openai-completions.json');
-    const { proxy, upstream } = await start((_request, response) =>
+    const { proxy, upstream, post } = await start((_request, response) =>
       response.writeHead(200, { 'content-type': 'application/json' }).end(bytes),
     );
-    const response = await post(proxy, { prompt: 'Say this is a test' });
+    const response = await post('/v1/completions', completion({ prompt: 'Say this is a test' }));
     expect(await response.text()).toBe(String(bytes));
     expect(upstream.requests[0]?.url).toBe('/v1/completions');
     expect(proxy.counters.settlements).toEqual([expect.objectContaining({ tokens: 12 })]);
   });
 
   it('asks for the usage of a stream and keeps from the client what it did not ask for', async () => {
-    const { proxy, upstream } = await start(streaming);
-    const text = await (await post(proxy, { prompt: 'x', stream: true })).text();
+    const { proxy, upstream, post } = await start(streaming);
+    const text = await (await post('/v1/completions', completion({ prompt: 'x', stream: true }))).text();
     expect(JSON.parse(upstream.requests[0]?.body ?? '')).toMatchObject({ stream_options: { include_usage: true } });
     expect(text).toContain('"text":"."');
     expect(text).not.toContain('"choices":[]');
@@ -125,8 +93,10 @@ describe('POST /v1/completions', () => {
   });
 
   it('shows the usage to a client that asked for it', async () => {
-    const { proxy } = await start(streaming);
-    const text = await (await post(proxy, { prompt: 'x', stream: true, stream_options: { include_usage: true } })).text();
+    const { post } = await start(streaming);
+    const text = await (
+      await post('/v1/completions', completion({ prompt: 'x', stream: true, stream_options: { include_usage: true } }))
+    ).text();
     expect(text).toBe(String(file('openai-completions-usage.sse')));
   });
 
@@ -134,8 +104,8 @@ describe('POST /v1/completions', () => {
     const answer: UpstreamHandler = (_request, response) =>
       answerJson(response, { choices: [], usage: { prompt_tokens: 1, completion_tokens: 1 } });
     const reserve = async (channel: Partial<ChannelRecord>, body: object): Promise<number> => {
-      const { proxy } = await start(answer, channel);
-      expect((await post(proxy, { prompt: 'x', ...body })).status).toBe(200);
+      const { proxy, post } = await start(answer, { channel });
+      expect((await post('/v1/completions', completion({ prompt: 'x', ...body }))).status).toBe(200);
       return proxy.counters.admissions[0]?.tokens ?? Number.NaN;
     };
     const one = await reserve({}, {});

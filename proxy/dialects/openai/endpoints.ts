@@ -3,6 +3,9 @@ import { chatCompletionsDriver } from './chat-completions.ts';
 import { completionsDriver } from './completions.ts';
 import { embeddingsDriver } from './embeddings.ts';
 import { responsesDriver } from './responses.ts';
+import { imagesDriver } from './images.ts';
+import { moderationsDriver } from './moderations.ts';
+import { speechDriver } from './speech.ts';
 
 const read = { dialect: 'OpenAI', method: 'GET', scope: 'read', upstreamPath: '', body: 'none', metered: false, allowedQuery: [] } as const;
 
@@ -12,6 +15,9 @@ export const openaiEndpoints: readonly Endpoint[] = [
   ...toEndpoints(completionsDriver),
   ...toEndpoints(responsesDriver),
   ...toEndpoints(embeddingsDriver),
+  ...toEndpoints(moderationsDriver),
+  ...toEndpoints(imagesDriver),
+  ...toEndpoints(speechDriver),
   { surface: { ...read, name: 'models', path: '/v1/models', operation: 'models' }, driver: undefined },
   { surface: { ...read, name: 'model', path: '/v1/models/:model', operation: 'model' }, driver: undefined },
 ];

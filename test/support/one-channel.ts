@@ -1,0 +1,55 @@
+import { afterEach } from 'vitest';
+import type { ChannelRecord, KeyRecord } from '../../core/snapshot.ts';
+import {
+  keyText,
+  makeChannelRecord,
+  makeKeyRecord,
+  startTestProxy,
+  startUpstream,
+  type TestProxy,
+  type TestUpstream,
+  type UpstreamHandler,
+} from './data-plane.ts';
+
+export interface OneChannel {
+  readonly proxy: TestProxy;
+  readonly upstream: TestUpstream;
+  /** with the key of the tests, as JSON */
+  post(path: string, body: object, headers?: Record<string, string>): Promise<Response>;
+  get(path: string): Promise<Response>;
+}
+
+export interface OneChannelOptions {
+  readonly channel?: Partial<ChannelRecord>;
+  readonly key?: Partial<KeyRecord>;
+  /** of the base URL */
+  readonly basePath?: string;
+}
+
+/** Starts a proxy in front of one upstream for a test; the file that calls `useOneChannel` sees both closed after each. */
+export function useOneChannel(): (answer: UpstreamHandler, options?: OneChannelOptions) => Promise<OneChannel> {
+  const ends: (() => Promise<void>)[] = [];
+  afterEach(async () => {
+    for (const end of ends.splice(0).toReversed()) await end();
+  });
+  return async (answer, { channel = {}, key = {}, basePath = '' } = {}) => {
+    const upstream = await startUpstream(answer);
+    ends.push(() => upstream.close());
+    const proxy = await startTestProxy({
+      channels: [makeChannelRecord(`${upstream.url}${basePath}`, channel)],
+      keys: [makeKeyRecord({ limits: { tpm: 1_000_000 }, ...key })],
+    });
+    ends.push(() => proxy.stop());
+    const send = (path: string, init: RequestInit, headers: Record<string, string> = {}): Promise<Response> =>
+      fetch(`${proxy.url}${path}`, {
+        ...init,
+        headers: { authorization: `Bearer ${keyText}`, 'content-type': 'application/json', ...headers },
+      });
+    return {
+      proxy,
+      upstream,
+      post: (path, body, headers) => send(path, { method: 'POST', body: JSON.stringify(body) }, headers),
+      get: (path) => send(path, { method: 'GET' }),
+    };
+  };
+}

@@ -1,6 +1,7 @@
 import type { Check } from '../../core/decision.ts';
 import type { Refusal } from '../../core/refusals.ts';
 import { virtualKeyPattern } from '../../core/virtual-key.ts';
+import { type DeepMember, visitMembers } from './deep-members.ts';
 import type { Body, RequestShape, Splice } from './dialect.ts';
 
 /** The CRDs' pattern without the wildcards: a client names one model. */
@@ -23,21 +24,38 @@ export function checkModel(body: Body): Refusal | undefined {
   return isModelName(body['model']) ? undefined : invalid('model', 'the name of a model');
 }
 
-/** `models`, which some providers fall back to, is a list of model names. */
-export function checkModels({ models }: Body): Refusal | undefined {
+/** `models`, which some providers fall back to, is a list of model names, and `moderation` names one, if any. Source of the second: OpenAI API reference, "Responses". */
+export function checkModels(body: Body): Refusal | undefined {
+  const { models, moderation } = body;
+  if (findLookalikes(body, ['moderation']).length > 0) return invalid('moderation', 'written in lower case');
+  if (!isAbsent(moderation) && !isModeration(moderation)) return invalid('moderation', 'an object whose model is the name of a model');
   if (isAbsent(models) || (Array.isArray(models) && models.every(isModelName))) return undefined;
   return invalid('models', 'a list of names of models');
 }
 
-/** `tools` is a list of objects, and where one names a model, it is a model name. */
+function isModeration(value: unknown): boolean {
+  return isObject(value) && findLookalikes(value, ['model']).length === 0 && (isAbsent(value['model']) || isModelName(value['model']));
+}
+
+/** `tools` is a list of objects, and where one, or one in it, names a model, it is a model name. */
 export function checkTools({ tools }: Body): Refusal | undefined {
   if (isAbsent(tools)) return undefined;
   if (!Array.isArray(tools) || !tools.every(isObject)) return invalid('tools', 'a list of objects');
-  const lookalike = tools.flatMap((tool) => findLookalikes(tool, ['model']))[0];
-  if (lookalike !== undefined) return invalid('tools', `without the field "${lookalike}"`);
-  return tools.every((tool) => isAbsent(tool['model']) || isModelName(tool['model']))
+  const named = toToolMembers(tools);
+  const lookalike = named.find(({ name }) => name !== 'model');
+  if (lookalike !== undefined) return invalid('tools', `without the field "${lookalike.name}"`);
+  return named.every(({ value }) => isAbsent(value) || isModelName(value))
     ? undefined
     : invalid('tools', 'without a model that is no name');
+}
+
+/** Members of tools, and of tools in them, that name a model or seem to. */
+function toToolMembers(tools: unknown): readonly DeepMember[] {
+  const found: DeepMember[] = [];
+  visitMembers(tools, 'tools', (member) => {
+    if (fold(member.name) === 'model') found.push(member);
+  });
+  return found;
 }
 
 /** true, false, null or absent */
@@ -69,8 +87,9 @@ export function checkLookalikes(fields: readonly string[]): Check<Body> {
 /** Every further model that a checked body names. */
 export function toOtherModels(body: Body): string[] {
   const models = Array.isArray(body['models']) ? body['models'] : [];
-  const tools = Array.isArray(body['tools']) ? body['tools'].map((tool: Body) => tool['model']) : [];
-  return [...new Set([...models, ...tools].filter((model) => typeof model === 'string'))];
+  const tools = toToolMembers(body['tools']).map(({ value }) => value);
+  const moderation = isObject(body['moderation']) ? [body['moderation']['model']] : [];
+  return [...new Set([...models, ...tools, ...moderation].filter((model) => typeof model === 'string'))];
 }
 
 /** The model's name as the provider knows it, where it is another. */

@@ -2565,4 +2565,135 @@ export const mutations: readonly Mutation[] = [
     ],
     test: { file: 'proxy/gemini.test.ts', name: 'searches are reserved however long the list of tools is' },
   },
+
+  // Stored objects
+  {
+    id: 'shown-before-noted',
+    bug: 'an event that shows the id of a response goes on while it is not yet noted whose it is',
+    edits: [
+      {
+        file: 'proxy/stored-objects/answer-keeper.ts',
+        find: 'take: (chunk) => ({ pieces: [chunk], ...note(splitter.push(chunk).map(({ data }) => data)) }),',
+        replace: 'take: (chunk) => (note(splitter.push(chunk).map(({ data }) => data)), { pieces: [chunk] }),',
+      },
+    ],
+    test: {
+      file: 'proxy/stored-objects/responses-life.test.ts',
+      name: 'what is noted when > of a stream no event that shows an id comes before it is noted, and nothing is lost or out of order',
+    },
+  },
+  {
+    id: 'whole-before-noted',
+    bug: 'a whole response goes on while it is not yet noted whose it is',
+    edits: [
+      {
+        file: 'proxy/stored-objects/answer-keeper.ts',
+        find: 'return { pieces, ...note([text]) };',
+        replace: 'note([text]); return { pieces };',
+      },
+    ],
+    test: {
+      file: 'proxy/stored-objects/responses-life.test.ts',
+      name: 'what is noted when > a whole answer waits until its ids are noted, and is the same then',
+    },
+  },
+  {
+    id: 'owner-not-compared',
+    bug: 'a response is found by its id alone, whoever asks',
+    edits: [{ file: 'proxy/stored-objects/shared.ts', find: '.update(`${uid}\\n${id}`)', replace: '.update(`${uid === id}\\n${id}`)' }],
+    test: {
+      file: 'test/redis/tenants.test.ts',
+      name: 'another tenant of the same account > reads a response, and the provider never hears of it',
+    },
+  },
+  {
+    id: 'previous-unchecked',
+    bug: 'whoever knows the id of a response can go on with it',
+    edits: [
+      {
+        file: 'proxy/dialects/openai/stored-responses.ts',
+        find: "{ id: previous, what: 'response', param: 'previous_response_id' }",
+        replace: "{ id: previous === 0 ? 0 : undefined, what: 'response', param: 'previous_response_id' }",
+      },
+    ],
+    test: {
+      file: 'test/redis/tenants.test.ts',
+      name: 'another tenant of the same account > goes on with it, and the provider never hears of it',
+    },
+  },
+  {
+    id: 'lookup-failure-unknown',
+    bug: 'while Redis is away a response is said not to exist',
+    edits: [
+      {
+        file: 'proxy/stages/locate.ts',
+        find: "if (answer.outcome === 'unavailable') return cannotFind;",
+        replace: "if (answer.outcome === 'unavailable') return toUnknown({ what: 'response', id: '' });",
+      },
+    ],
+    test: {
+      file: 'proxy/stored-objects/responses-life.test.ts',
+      name: 'while the store is away > a look-up is no 404, and a new response is refused before anything is paid for',
+    },
+  },
+  {
+    id: 'kept-elsewhere-asked',
+    bug: 'a response is looked for with any credential of the pool',
+    edits: [
+      {
+        file: 'proxy/stages/locate.ts',
+        find: '  exchange.pinnedCredential = place.credential;',
+        replace: '',
+      },
+    ],
+    test: {
+      file: 'proxy/stored-objects/responses-life.test.ts',
+      name: 'a response that the provider keeps > can be read, listed, cancelled, continued and deleted, always with the credential that made it',
+    },
+  },
+  {
+    id: 'tools-in-tools',
+    bug: 'a tool inside of a tool may name any model',
+    edits: [
+      {
+        file: 'proxy/dialects/request-fields.ts',
+        find: "if (fold(member.name) === 'model') found.push(member);",
+        replace: "if (fold(member.name) === 'model' && !member.path.includes('.tools[')) found.push(member);",
+      },
+    ],
+    test: {
+      file: 'test/redis/tenants.test.ts',
+      name: 'another tenant of the same account > names a model that it may not use in a tool in a tool, and the provider never hears of it',
+    },
+  },
+  {
+    id: 'stream-without-end',
+    bug: 'a stream of the Responses API that just ends is taken for whole',
+    edits: [
+      {
+        file: 'proxy/attempt.ts',
+        find: 'if (this.#answer?.isCutShort === true) return',
+        replace: 'if (this.#answer?.isCutShort === undefined) return',
+      },
+    ],
+    test: {
+      file: 'proxy/stored-objects/responses-life.test.ts',
+      name: 'a stream > that ends without its last event was broken off, which the official SDK throws',
+    },
+  },
+  {
+    id: 'background-for-free',
+    bug: 'what runs in the background is charged what its first answer shows',
+    edits: [
+      {
+        file: 'proxy/client-answer.ts',
+        find: 'unseenOutputTokens: exchange.shape?.runsOn === true ? toOutputBound(exchange) : undefined,',
+        replace: 'unseenOutputTokens: exchange.shape?.runsOn === undefined ? toOutputBound(exchange) : undefined,',
+      },
+    ],
+    test: {
+      file: 'proxy/stored-objects/responses-life.test.ts',
+      name: 'what is charged > the usage of an answer; of what runs on in the background all that it may use; of a retrieval a request',
+    },
+  },
 ];

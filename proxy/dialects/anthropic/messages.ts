@@ -4,6 +4,7 @@ import { parseAnthropicUsage } from '../../../core/usage.ts';
 import { makeAnthropicStreamMeter } from './stream-meter.ts';
 import type { Body, SurfaceDriver, Meter, MeterOptions, RequestShape, Surface } from '../dialect.ts';
 import { makeFreeMeter, makeJsonMeter } from '../json-meter.ts';
+import { checkReferences } from '../kept-references.ts';
 import { type Media, measurePrompt } from '../measure-prompt.ts';
 import { toAnthropicPriceFields } from './price-fields.ts';
 import {
@@ -60,6 +61,7 @@ const checks: readonly Check<Body>[] = [
   checkTools,
   checkBoolean('stream'),
   checkInteger('max_tokens', 0),
+  (body) => checkReferences(body),
 ];
 
 /** Source: Anthropic API reference, "Messages", "Count Message tokens". */

@@ -1,5 +1,6 @@
 import { type Check, firstRefusal } from '../../../core/decision.ts';
 import type { Body, RequestShape, Surface, SurfaceDriver } from '../dialect.ts';
+import { checkReferences } from '../kept-references.ts';
 import { type Media, measurePrompt, toEmbedded } from '../measure-prompt.ts';
 import {
   checkBoolean,
@@ -40,6 +41,7 @@ const checks: readonly Check<Body>[] = [
   checkInteger('n', 1, 128),
   checkInteger('max_tokens', 0),
   checkInteger('max_completion_tokens', 0),
+  (body) => checkReferences(body),
 ];
 
 /** Source: OpenAI API reference, "Chat Completions". */

@@ -33,7 +33,7 @@ describe('the shape of a Responses request', () => {
         ],
         moderation: { model: 'omni-moderation' },
       },
-      { otherModels: ['o9', 'gpt-image-1', 'deep', 'omni-moderation'] },
+      { otherModels: expect.toSatisfy((given: string[]) => given.toSorted().join() === 'deep,gpt-image-1,o9,omni-moderation') },
     ],
   ])('with %s', (_what, body, shape) => expect(parse(body)).toMatchObject({ shape }));
 
@@ -46,6 +46,9 @@ describe('the shape of a Responses request', () => {
     [{ background: true }, 'max_output_tokens'],
     [{ background: true, max_output_tokens: 0 }, 'max_output_tokens'],
     [{ moderation: { model: 'a/../b' } }, 'moderation'],
+    [{ moderation: { MODEL: 'a' } }, 'moderation'],
+    [{ Moderation: { model: 'a' } }, 'moderation'],
+    [{ tools: [{ type: 'namespace', tools: [{ MODEL: 'x' }] }] }, 'tools'],
     [{ tools: [{ type: 'namespace', tools: [{ model: '..' }] }] }, 'tools'],
   ])('%j is refused', (body, param) => expect(parse(body)).toMatchObject({ refusal: { code: 'invalid_request', param } }));
 });

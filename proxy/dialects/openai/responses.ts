@@ -2,6 +2,7 @@ import { type Check, firstRefusal } from '../../../core/decision.ts';
 import type { Refusal } from '../../../core/refusals.ts';
 import { parseResponsesUsage } from '../../../core/usage.ts';
 import type { Body, Meter, MeterOptions, RequestShape, Surface, SurfaceDriver } from '../dialect.ts';
+import { checkReferences, unsupportedReference } from '../kept-references.ts';
 import { makeFreeMeter, makeJsonMeter } from '../json-meter.ts';
 import { type Media, measurePrompt, toEmbedded } from '../measure-prompt.ts';
 import {
@@ -13,13 +14,11 @@ import {
   checkTools,
   invalid,
   isAbsent,
-  isModelName,
   isObject,
   spliceModel,
   toNumber,
   toOtherModels,
 } from '../request-fields.ts';
-import { checkReferences, checkToolModels, toToolModels } from './responses-fields.ts';
 import { checkStoredIds, idsOfResponse, isStoredId, toStoredReferences } from './stored-responses.ts';
 import { toResponsesPriceFields } from './responses-price-fields.ts';
 import { makeResponsesStreamMeter } from './responses-stream-meter.ts';
@@ -71,6 +70,9 @@ export function toResponsesSurfaces(prefix: string): readonly Surface[] {
   ];
 }
 
+/** Of what the account keeps that which is known whose it is (stored-responses.ts). */
+const lookedUp = ['previous_response_id', 'comparison_response_id'];
+
 const checks: readonly Check<Body>[] = [
   checkLookalikes([
     'model',
@@ -85,20 +87,18 @@ const checks: readonly Check<Body>[] = [
     'previous_response_id',
     'conversation',
     'prompt',
-    'moderation',
     'prompt_cache_options',
   ]),
   checkModel,
   checkModels,
   checkTools,
-  checkToolModels,
-  checkModeration,
   checkBoolean('stream'),
   checkBoolean('store'),
   checkBoolean('background'),
   checkInteger('max_output_tokens', 0),
   checkBackground,
-  checkReferences,
+  checkPrompt,
+  (body) => checkReferences(body, lookedUp),
   checkStoredIds,
 ];
 
@@ -122,7 +122,7 @@ function toShape(body: Body): RequestShape {
   const maximum = toNumber(body, 'max_output_tokens');
   return {
     model: body['model'] as string,
-    otherModels: [...new Set([...toOtherModels(body), ...toToolModels(body), ...toModerationModels(body)])],
+    otherModels: toOtherModels(body),
     stream: body['stream'] === true,
     maxOutputTokens: maximum === 0 ? undefined : maximum,
     choices: 1,
@@ -151,15 +151,9 @@ function parseStoredShape({ method }: Surface, id: string | undefined): { shape:
   };
 }
 
-function checkModeration({ moderation }: Body): Refusal | undefined {
-  if (isAbsent(moderation)) return undefined;
-  const isRight = isObject(moderation) && (isAbsent(moderation['model']) || isModelName(moderation['model']));
-  return isRight ? undefined : invalid('moderation', 'an object whose model is the name of a model');
-}
-
-function toModerationModels({ moderation }: Body): string[] {
-  const model = isObject(moderation) ? moderation['model'] : undefined;
-  return typeof model === 'string' ? [model] : [];
+/** One that the account keeps; the Responses API knows no other. */
+function checkPrompt({ prompt }: Body): Refusal | undefined {
+  return isAbsent(prompt) ? undefined : unsupportedReference('prompt');
 }
 
 /** Its answer comes before its usage is known: only what it may use at most can be charged then. */

@@ -1,4 +1,5 @@
 import type { Refusal } from '../../../core/refusals.ts';
+import { visitMembers } from '../deep-members.ts';
 import type { Body, Reference } from '../dialect.ts';
 import { invalid, isAbsent, isObject } from '../request-fields.ts';
 
@@ -19,17 +20,23 @@ interface Pointer {
 
 /** What a request points to that was answered before. Source: OpenAI API reference, "Responses": previous_response_id, prompt_cache_options, input items. */
 function toPointers(body: Body): readonly Pointer[] {
-  const { previous_response_id: previous, prompt_cache_options: cacheOptions, input } = body;
+  const { previous_response_id: previous, prompt_cache_options: cacheOptions, input, instructions, messages } = body;
   const compared = isObject(cacheOptions) ? cacheOptions['comparison_response_id'] : undefined;
-  const items = [input, body['instructions']].flatMap((list) => (Array.isArray(list) ? list : []));
+  const items = [input, instructions, messages].flatMap(toList).filter(isObject).filter(isPointer);
   return [
     { id: previous, what: 'response', param: 'previous_response_id' },
     { id: compared, what: 'response', param: 'prompt_cache_options' },
-    ...items
-      .filter(isObject)
-      .filter(isPointer)
-      .map(({ id }) => ({ id, what: 'item', param: 'input' })),
+    ...[...items, ...toDeepPointers(body)].map(({ id }) => ({ id, what: 'item', param: 'input' })),
   ].filter(({ id }) => !isAbsent(id));
+}
+
+/** Wherever one stands. */
+function toDeepPointers(body: Body): readonly Body[] {
+  const found: Body[] = [];
+  visitMembers(body, '', ({ name, value, owner }) => {
+    if (name === 'type' && value === 'item_reference') found.push(owner);
+  });
+  return found;
 }
 
 /** Contents by which an item stands for itself, however its id reads. */

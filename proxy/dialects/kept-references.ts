@@ -1,0 +1,49 @@
+import type { Refusal } from '../../core/refusals.ts';
+import { type DeepMember, visitMembers } from './deep-members.ts';
+import type { Body } from './dialect.ts';
+import { isAbsent, isObject } from './request-fields.ts';
+
+/**
+ * Names of fields that point to something which an account keeps, and of which nobody here knows whose it is. Wherever they stand: an account is shared by tenants.
+ * Sources: OpenAI API reference, "Responses", "Chat Completions"; Anthropic API reference, "Files", "Containers", "Skills".
+ */
+const keptElsewhere: ReadonlySet<string> = new Set([
+  'previous_response_id',
+  'comparison_response_id',
+  'conversation',
+  'conversation_id',
+  'file_id',
+  'file_ids',
+  'vector_store_id',
+  'vector_store_ids',
+  'container_id',
+  'tunnel_id',
+  'assistant_id',
+  'thread_id',
+]);
+
+/** Refuses a body that points to what the account keeps, wherever it does; what can be looked up (responses, their items) has fields of its own. */
+export function checkReferences(body: Body, lookedUp: readonly string[] = []): Refusal | undefined {
+  let found: string | undefined;
+  visitMembers(body, '', (member) => {
+    if (!lookedUp.includes(member.name) && isReference(member)) found ??= member.path;
+  });
+  return found === undefined ? undefined : unsupportedReference(found);
+}
+
+export function unsupportedReference(param: string): Refusal {
+  return {
+    code: 'unsupported_reference',
+    message: `The field "${param}" points to an object that the provider keeps, and the gateway cannot tell whose it is.`,
+    param,
+  };
+}
+
+function isReference({ name, value, owner }: DeepMember): boolean {
+  if (isAbsent(value) || (Array.isArray(value) && value.length === 0)) return false;
+  // one that is to be made for this request is an object without an id
+  if (name === 'container') return !isObject(value) || !isAbsent(value['id']);
+  // Anthropic's own are everybody's
+  if (name === 'skill_id') return owner['type'] !== 'anthropic';
+  return keptElsewhere.has(name);
+}

@@ -2267,6 +2267,85 @@ export const mutations: readonly Mutation[] = [
     ],
     test: { file: 'proxy/channel-limits.test.ts', name: 'a full Channel > is passed over, and is no attempt' },
   },
+  // Health of channels
+  {
+    id: 'probe-for-all',
+    bug: 'a breaker whose time is over lets everybody through at once',
+    edits: [
+      {
+        file: 'core/circuit.ts',
+        find: "return probeUntilMs !== undefined && nowMs < probeUntilMs ? 'probing' : 'halfOpen';",
+        replace: "return probeUntilMs === -1 ? 'probing' : 'halfOpen';",
+      },
+    ],
+    test: {
+      file: 'proxy/channel-health.test.ts',
+      name: 'the breaker of a channel > opens by failures in a row, lets one request through, and closes when it is answered',
+    },
+  },
+  {
+    id: 'throttle-of-all',
+    bug: 'a throttle of one credential counts against the whole channel',
+    edits: [{ file: 'proxy/attempt-health.ts', find: '  throttled: answered,', replace: '  throttled: noAnswer,' }],
+    test: {
+      file: 'proxy/try-channel.test.ts',
+      name: 'a request > of a throttled account is told when to come back, and asks nobody until then',
+    },
+  },
+  {
+    id: 'retries-without-budget',
+    bug: 'repetitions are made without end',
+    edits: [
+      {
+        file: 'proxy/try-channel.ts',
+        find: 'if (isOtherCredential || parts.health.mayRepeat(channel)) return true;',
+        replace: 'if (isOtherCredential || parts.health.mayRepeat(channel) || last !== undefined) return true;',
+      },
+    ],
+    test: {
+      file: 'proxy/try-channel.test.ts',
+      name: 'a request > is repeated for at most a fifth of the requests of its channel, and a few in hand',
+    },
+  },
+  {
+    id: 'forbidden-model-ejects',
+    bug: 'a model that a credential may not use takes the credential from all models',
+    edits: [
+      {
+        file: 'core/credential-health.ts',
+        find: "if (verdict === 'modelForbidden' || verdict === 'modelUnknown') {",
+        replace: "if (verdict === 'modelUnknown') {",
+      },
+    ],
+    test: { file: 'proxy/channel-health.test.ts', name: 'a credential > that may not use a model goes on with every other' },
+  },
+  {
+    id: 'one-tenant-opens-for-all',
+    bug: 'failures of one tenant open the breaker for all',
+    edits: [
+      {
+        file: 'core/channel-breaker.ts',
+        find: '&& (culprit === undefined || culprit === tenant);',
+        replace: '&& (culprit === undefined || tenant !== undefined);',
+      },
+    ],
+    test: {
+      file: 'proxy/channel-health.test.ts',
+      name: 'the breaker of a channel > is open for the tenant whose requests fail, and shown as such',
+    },
+  },
+  {
+    id: 'quoted-phrase',
+    bug: 'a phrase that a client has placed in an error message takes the credential from everybody',
+    edits: [
+      {
+        file: 'proxy/failure-rules.ts',
+        find: 'message: /^Your credit balance is too low/',
+        replace: 'message: /Your credit balance is too low/',
+      },
+    ],
+    test: { file: 'proxy/upstream-failure.test.ts', name: 'a recorded error body > anthropic/quoted-phrase.json' },
+  },
   // Budgets in the store
   {
     id: 'money-settled-twice',

@@ -327,6 +327,19 @@ describe.each([
     expect(proxy.counters.settlements).toEqual([expect.objectContaining({ tokens: 46 })]);
   });
 
+  it('is booked as it goes', async () => {
+    const { proxy } = await start({
+      answer: (_request, response) => {
+        response.writeHead(200, headers).write(bytes.subarray(0, cut - 1));
+        setTimeout(() => response.write(bytes.subarray(cut - 1, cut + 1)), 1100);
+        setTimeout(() => response.end(bytes.subarray(cut + 1)), 1150);
+      },
+    });
+    await (await post(proxy, path)).text();
+    expect(proxy.counters.renewals[0]?.tokens).toBeGreaterThan(12);
+    expect(proxy.counters.settlements).toEqual([expect.objectContaining({ tokens: 58 })]);
+  });
+
   it('whose key is revoked ends with that', async () => {
     const { proxy, upstream } = await start({
       answer: (_request, response) => void response.writeHead(200, headers).write(bytes.subarray(0, cut)),

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
+import { GoogleGenAI } from '@google/genai';
 import Anthropic, { RateLimitError as AnthropicRateLimitError } from '@anthropic-ai/sdk';
 import OpenAI, { AuthenticationError, InternalServerError, RateLimitError } from 'openai';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -108,6 +109,49 @@ describe('OpenAI, read by the official SDK', () => {
     await expect(call()).rejects.toMatchObject({ headers: expect.objectContaining({}), code: 'rate_limit_exceeded' });
     answer = { status: 500, body: 'not json' };
     await expect(call()).rejects.toBeInstanceOf(InternalServerError);
+  });
+});
+
+describe('Gemini, read by the official SDK', () => {
+  const contents = 'Hello';
+  const makeClient = (fake: FakeProvider): GoogleGenAI => new GoogleGenAI({ apiKey: 'real', httpOptions: { baseUrl: fake.address } });
+
+  it('generates whole and in a stream, with thoughts beside the candidates', async () => {
+    const { provider: fake } = await start(() => ({
+      usage: { input: 100, output: 90, cachedInput: 60, reasoning: 50 },
+      chunks: ['a', 'b'],
+    }));
+    const expected = {
+      promptTokenCount: 100,
+      candidatesTokenCount: 40,
+      thoughtsTokenCount: 50,
+      cachedContentTokenCount: 60,
+      totalTokenCount: 190,
+    };
+    const whole = await makeClient(fake).models.generateContent({ model: 'gemini-2.5-flash', contents });
+    expect([whole.text, whole.usageMetadata]).toEqual(['ab', expect.objectContaining(expected)]);
+    const chunks = await Array.fromAsync(await makeClient(fake).models.generateContentStream({ model: 'gemini-2.5-flash', contents }));
+    expect(chunks.map(({ text }) => text)).toEqual(['a', 'b']);
+    expect(chunks.at(-1)?.usageMetadata).toMatchObject(expected);
+  });
+
+  it('streams a list without alt=sse', async () => {
+    const { provider: fake } = await start(() => ({ chunks: 3 }));
+    const response = await fetch(`${fake.address}/v1beta/models/m:streamGenerateContent`, { method: 'POST', body: '{}' });
+    expect(response.headers.get('content-type')).toMatch(/^application\/json/);
+    expect(await response.json()).toHaveLength(3);
+  });
+
+  it('refuses as told', async () => {
+    const { provider: full } = await start(() => ({ status: 429 }));
+    await expect(makeClient(full).models.generateContent({ model: 'm', contents })).rejects.toMatchObject({ status: 429 });
+  });
+
+  it('counts and embeds', async () => {
+    const { provider: fake } = await start();
+    const client = makeClient(fake);
+    expect((await client.models.countTokens({ model: 'm', contents })).totalTokens).toBe(fakeUsage.input);
+    expect((await client.models.embedContent({ model: 'gemini-embedding-001', contents: ['a', 'b'] })).embeddings).toHaveLength(2);
   });
 });
 

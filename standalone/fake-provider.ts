@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { answerAnthropic, toAnthropicError } from './fake-provider/anthropic.ts';
 import type { Answer, Behaviour, FakeAnswer, FakeRequest, RecordedRequest } from './fake-provider/behaviour.ts';
+import { answerGemini, isGeminiCall, toGeminiError } from './fake-provider/gemini.ts';
 import { answerOpenAI, toOpenAIError } from './fake-provider/openai.ts';
 
 export interface FakeProvider {
@@ -19,8 +20,8 @@ export interface FakeProvider {
 const keptRequests = 10_000;
 
 /**
- * An HTTP server that answers as OpenAI (`/v1/chat/completions`, `/v1/embeddings`, `/v1/models`) and Anthropic (`/v1/messages`, `/v1/messages/count_tokens`,
- * `/v1/models`) document it, with a fixed text and a fixed usage. `behaviour` sees each request and overrides parts of its answer; nothing in a request steers it.
+ * An HTTP server that answers as OpenAI (`/v1/chat/completions`, `/v1/embeddings`, `/v1/models`), Anthropic (`/v1/messages`, `/v1/messages/count_tokens`,
+ * `/v1/models`) and Google (`/v1beta/models/{model}:…`) document it, with a fixed text and a fixed usage. `behaviour` sees each request and overrides parts of its answer; nothing in a request steers it.
  * Shapes: OpenAI API reference "Chat", "Embeddings", "Models"; Anthropic API reference "Messages", "Streaming messages", "Count tokens", "Models".
  */
 export async function startFakeProvider({
@@ -66,7 +67,10 @@ async function serve({ request, response, behaviour, requests }: Exchange): Prom
   const override = (await behaviour?.(record)) ?? {};
   await wait(override.delayMs, gone);
   if (override.failAt === 'beforeHeaders') return void response.destroy();
-  const answer = toAnswer({ method: record.method, path, json: record.json, headers: record.headers }, override);
+  const answer = toAnswer(
+    { method: record.method, path, query: record.path.split('?')[1] ?? '', json: record.json, headers: record.headers },
+    override,
+  );
   response.on('error', () => {});
   if (answer.body !== undefined) return sendWhole(response, answer, override);
   await sendStream({ response, answer, override, gone });
@@ -98,10 +102,9 @@ async function recordRequest(
 }
 
 function toAnswer(request: FakeRequest, override: FakeAnswer): Answer {
-  const anthropic = request.path.startsWith('/v1/messages') || request.headers['anthropic-version'] !== undefined;
-  const toError = anthropic ? toAnthropicError : toOpenAIError;
+  const { answerAs, toError, identity } = toDialect(request);
   const refused = (status: number, message: string): Answer => toJsonAnswer(status, toError(status, message));
-  const own = (): Answer => (anthropic ? answerAnthropic(request, override) : answerOpenAI(request, override));
+  const own = (): Answer => answerAs(request, override);
   const answer =
     override.requireCredential !== undefined && presentedCredential(request) !== override.requireCredential
       ? refused(401, 'Incorrect API key provided.')
@@ -110,7 +113,6 @@ function toAnswer(request: FakeRequest, override: FakeAnswer): Answer {
         : override.status !== undefined && override.status >= 400
           ? refused(override.status, `The fake provider was told to answer ${override.status}.`)
           : own();
-  const identity = anthropic ? 'request-id' : 'x-request-id';
   return {
     ...answer,
     status: answer.status === 200 ? (override.status ?? 200) : answer.status,
@@ -118,9 +120,23 @@ function toAnswer(request: FakeRequest, override: FakeAnswer): Answer {
   };
 }
 
-/** Where official clients put it: `Authorization: Bearer`, or Anthropic's `x-api-key`. */
+interface FakeDialect {
+  readonly answerAs: (request: FakeRequest, override: FakeAnswer) => Answer;
+  readonly toError: (status: number, message: string) => object;
+  readonly identity: string;
+}
+
+function toDialect({ path, headers }: FakeRequest): FakeDialect {
+  if (isGeminiCall(path)) return { answerAs: answerGemini, toError: toGeminiError, identity: 'x-request-id' };
+  const isAnthropic = path.startsWith('/v1/messages') || headers['anthropic-version'] !== undefined;
+  if (isAnthropic) return { answerAs: answerAnthropic, toError: toAnthropicError, identity: 'request-id' };
+  return { answerAs: answerOpenAI, toError: toOpenAIError, identity: 'x-request-id' };
+}
+
+/** Where official clients put it: `Authorization: Bearer`, Anthropic's `x-api-key`, or Google's `x-goog-api-key`. */
 function presentedCredential({ headers }: FakeRequest): string | undefined {
-  const { authorization, 'x-api-key': apiKey } = headers;
+  const { authorization, 'x-api-key': anthropicKey, 'x-goog-api-key': googleKey } = headers;
+  const apiKey = anthropicKey ?? googleKey;
   if (typeof apiKey === 'string') return apiKey;
   return authorization?.startsWith('Bearer ') ? authorization.slice('Bearer '.length) : undefined;
 }

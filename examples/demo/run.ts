@@ -55,6 +55,10 @@ Keywright is running at ${address} (metrics: http://${admin}/metrics)
     curl -s ${address}/v1/messages -H "x-api-key: $KEY" -H "anthropic-version: 2023-06-01" -H "Content-Type: application/json" \\
       -d '{"model":"claude-sonnet-4-5","max_tokens":64,"messages":[{"role":"user","content":"Hello"}]}'
 
+  Google's shape:
+    curl -s ${address}/v1beta/models/gemini-2.5-flash:generateContent -H "x-goog-api-key: $KEY" -H "Content-Type: application/json" \\
+      -d '{"contents":[{"parts":[{"text":"Hello"}]}]}'
+
   With an SDK: new OpenAI({ baseURL: '${address}/v1', apiKey: process.env.KEY })
 
   Edit a file in examples/demo/manifests (limits, models, revoked: true) and call again.

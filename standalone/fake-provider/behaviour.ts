@@ -52,11 +52,12 @@ export interface FakeRequest {
   readonly method: string;
   /** without query */
   readonly path: string;
+  readonly query: string;
   readonly json: unknown;
   readonly headers: IncomingHttpHeaders;
 }
 
-/** `body` for a whole answer, `events` (server-sent events, each with its blank line) for a stream. */
+/** `body` for a whole answer, `events` (server-sent events, each with its blank line, or pieces of a list) for a stream. */
 export interface Answer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;

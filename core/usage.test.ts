@@ -81,18 +81,23 @@ describe('parseOpenAIMediaUsage', () => {
     [
       'images',
       { total_tokens: 150, input_tokens: 50, output_tokens: 100, input_tokens_details: { text_tokens: 10, image_tokens: 40 } },
-      { ...emptyUsage, inputTokens: 50, outputTokens: 100, imageInputTokens: 40 },
+      { ...emptyUsage, inputTokens: 50, outputTokens: 100, imageInputTokens: 40, imageOutputTokens: 100 },
     ],
     [
       'a transcription',
       { type: 'tokens', total_tokens: 101, input_tokens: 14, output_tokens: 87, input_token_details: { text_tokens: 0, audio_tokens: 14 } },
       { ...emptyUsage, inputTokens: 14, outputTokens: 87, audioInputTokens: 14 },
     ],
+    [
+      'images beside what was thought about them',
+      { input_tokens: 5, output_tokens: 30, input_tokens_details: {}, output_tokens_details: { image_tokens: 20, text_tokens: 10 } },
+      { ...emptyUsage, inputTokens: 5, outputTokens: 30, imageOutputTokens: 20 },
+    ],
     ['the length of a recording', { type: 'duration', seconds: 8.4705 }, { ...emptyUsage, audioMilliseconds: 8471 }],
     [
       'details that are more than all',
       { input_tokens: 5, output_tokens: 1, input_tokens_details: { image_tokens: 9 } },
-      { ...emptyUsage, inputTokens: 5, outputTokens: 1, imageInputTokens: 5 },
+      { ...emptyUsage, inputTokens: 5, outputTokens: 1, imageInputTokens: 5, imageOutputTokens: 1 },
     ],
     ['half of it', { input_tokens: 5 }, undefined],
     ['no numbers', { input_tokens: '5', output_tokens: null, seconds: -1 }, undefined],

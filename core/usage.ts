@@ -107,8 +107,14 @@ export function parseOpenAIMediaUsage(value: unknown): Usage | undefined {
   const audioInputTokens = Math.min(toCount(member(details, 'audio_tokens')) ?? 0, input);
   const imageInputTokens = Math.min(toCount(member(details, 'image_tokens')) ?? 0, input - audioInputTokens);
   const cachedInputTokens = Math.min(toCount(member(details, 'cached_tokens')) ?? 0, input);
-  const parts = toParts({ audioInputTokens, imageInputTokens });
+  const parts = toParts({ audioInputTokens, imageInputTokens, imageOutputTokens: countImageOutput(value, output) });
   return { ...emptyUsage, inputTokens: input, cachedInputTokens, outputTokens: output, ...parts };
+}
+
+/** Answers that are images have parts of their input, and of their output only where not all of it is image. */
+function countImageOutput(value: unknown, output: number): number {
+  if (member(value, 'input_tokens_details') === undefined) return 0;
+  return Math.min(toCount(member(member(value, 'output_tokens_details'), 'image_tokens')) ?? output, output);
 }
 
 /**

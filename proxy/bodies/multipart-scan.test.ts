@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { makeByteList } from './byte-list.ts';
-import { mayHold, type MultipartBody, scanMultipart, spliceMultipart } from './multipart-scan.ts';
+import { filesOf, mayHold, type MultipartBody, scanMultipart, spliceMultipart } from './multipart-scan.ts';
 
 const boundary = '----b0undary';
 const disposition = (rest: string): string => `Content-Disposition: form-data; ${rest}`;
@@ -27,7 +27,8 @@ describe('scanMultipart', () => {
   it('reads the texts and finds the bytes of every part', () => {
     const text = file + model + field('timestamp_granularities[]', 'word') + field('timestamp_granularities[]', 'segment') + end;
     const { parts, value } = read(text);
-    expect(value).toEqual({ model: 'whisper-1', 'timestamp_granularities[]': 'word' });
+    expect(value).toMatchObject({ model: 'whisper-1', 'timestamp_granularities[]': 'word' });
+    expect([filesOf(value, 'file'), filesOf(value, 'model'), filesOf({ file: [{ bytes: 1 }] }, 'file')]).toEqual([[{ bytes: 12 }], [], []]);
     expect(parts.map(({ name, fileName, contentType }) => [name, fileName, contentType])).toEqual([
       ['file', 'a.mp3', 'audio/mpeg'],
       ['model', undefined, undefined],

@@ -19,8 +19,24 @@ export interface MultipartBody {
   readonly bytes: ByteList;
   readonly boundary: string;
   readonly parts: readonly FormPart[];
-  /** the short texts in it by name; of a name that stands in it several times the first */
+  /** by name: the first short text, or all files (`FormFile`) where one of that name is a file */
   readonly value: Body;
+}
+
+/** A file in a form; drivers need no more of it. */
+export interface FormFile {
+  readonly bytes: number;
+}
+
+/** The files of a field in `MultipartBody.value`; empty where there is none, and for JSON, in which nothing is a file. */
+export function filesOf(body: Body, name: string): readonly FormFile[] {
+  const value = body[name];
+  return value instanceof FileList ? value.files : [];
+}
+
+/** A type that no JSON can be taken for. */
+class FileList {
+  readonly files: FormFile[] = [];
 }
 
 export type MultipartScan = { readonly ok: true; readonly body: MultipartBody } | { readonly ok: false; readonly refusal: Refusal };
@@ -36,6 +52,7 @@ const decidingNames: ReadonlySet<string> = new Set([
   'model',
   'models',
   'svg[model]',
+  'prompt_rewriter[model]',
   'n',
   'stream',
   'response_format',
@@ -43,6 +60,7 @@ const decidingNames: ReadonlySet<string> = new Set([
   'quality',
   'partial_images',
   'output_format',
+  'frame_count',
   'service_tier',
   '_charset_',
 ]);
@@ -174,12 +192,19 @@ function findOddPart(bytes: ByteList, parts: readonly FormPart[]): Fault | undef
 }
 
 function toValue(bytes: ByteList, parts: readonly FormPart[]): Body {
-  const texts = new Map<string, string>();
+  const fields = new Map<string, string | FileList>();
   for (const { name, fileName, valueStart, valueEnd } of parts) {
-    if (fileName !== undefined || texts.has(name) || valueEnd - valueStart > mostKeptBytes) continue;
-    texts.set(name, bytes.read(valueStart, valueEnd).toString('utf8'));
+    const length = valueEnd - valueStart;
+    const known = fields.get(name);
+    if (fileName !== undefined) {
+      const list = known instanceof FileList ? known : new FileList();
+      list.files.push({ bytes: length });
+      fields.set(name, list);
+    } else if (known === undefined && length <= mostKeptBytes) {
+      fields.set(name, bytes.read(valueStart, valueEnd).toString('utf8'));
+    }
   }
-  return Object.fromEntries(texts);
+  return Object.fromEntries(fields);
 }
 
 /** Values come as JSON from the drivers; a form has texts. */

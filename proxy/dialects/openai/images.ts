@@ -63,7 +63,7 @@ export const imagesDriver: SurfaceDriver = {
     return refusal === undefined ? { shape: toImageShape(body) } : { refusal };
   },
   measure: (body) => measurePrompt(body, () => undefined),
-  toPriceFields: () => ({}),
+  toPriceFields: () => ({ units: ['imageOutput'] }),
   spliceFor: ({ shape, upstreamModel }) => spliceModel(shape, upstreamModel),
   withholdsUsage: () => false,
   makeMeter: makeImageMeter,

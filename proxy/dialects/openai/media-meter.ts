@@ -14,7 +14,7 @@ interface Seen {
 
 /** Meter of one JSON object with `usage` and, where it is about images, a list `data` of them. */
 export function makeMediaJsonMeter(options: MeterOptions): Meter {
-  const scan = makeMemberScan('usage', 'data');
+  const scan = makeMemberScan('usage', 'svg_usage', 'data');
   let ended = false;
   return {
     push(chunk) {
@@ -25,8 +25,15 @@ export function makeMediaJsonMeter(options: MeterOptions): Meter {
       ended = true;
       return [];
     },
-    usage: () => toMetered(options, { told: parseOpenAIMediaUsage(scan.value('usage')), images: scan.items('data'), ended }),
+    usage: () => toMetered(options, { told: findTold(scan), images: scan.items('data'), ended }),
   };
+}
+
+/** The author of an SVG is another model, whose tokens stand beside those of the images. Source: OpenAI API reference, "ImagesResponse". */
+function findTold(scan: MemberScan): Usage | undefined {
+  const ofImages = parseOpenAIMediaUsage(scan.value('usage'));
+  const ofAuthor = parseOpenAIMediaUsage(scan.value('svg_usage'));
+  return ofImages === undefined || ofAuthor === undefined ? ofImages : add(ofImages, ofAuthor);
 }
 
 /**
@@ -71,10 +78,16 @@ function toMetered({ shape, estimatedInputTokens }: MeterOptions, { told, images
   const ofOne = estimatedOutputTokens / Math.max(1, asked);
   if (told === undefined) {
     const outputTokens = Math.ceil(asked === 0 ? estimatedOutputTokens : ofOne * made);
-    return { usage: { ...emptyUsage, inputTokens: estimatedInputTokens, outputTokens, ...all }, exact: false };
+    const images = asked === 0 ? {} : { imageOutputTokens: outputTokens };
+    return { usage: { ...emptyUsage, inputTokens: estimatedInputTokens, outputTokens, ...images, ...all }, exact: false };
   }
   const missing = ended ? 0 : Math.max(0, made - images);
-  return { usage: { ...all, ...told, outputTokens: told.outputTokens + Math.ceil(missing * ofOne) }, exact: missing === 0 };
+  return { usage: { ...all, ...addImages(told, Math.ceil(missing * ofOne)) }, exact: missing === 0 };
+}
+
+function addImages(usage: Usage, tokens: number): Usage {
+  if (tokens === 0) return usage;
+  return { ...usage, outputTokens: usage.outputTokens + tokens, imageOutputTokens: (usage.imageOutputTokens ?? 0) + tokens };
 }
 
 function add(one: Usage, other: Usage): Usage {
@@ -84,6 +97,7 @@ function add(one: Usage, other: Usage): Usage {
     cachedInputTokens: one.cachedInputTokens + other.cachedInputTokens,
     outputTokens: one.outputTokens + other.outputTokens,
     imageInputTokens: (one.imageInputTokens ?? 0) + (other.imageInputTokens ?? 0),
+    imageOutputTokens: (one.imageOutputTokens ?? 0) + (other.imageOutputTokens ?? 0),
   };
 }
 

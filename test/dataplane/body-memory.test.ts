@@ -148,12 +148,13 @@ async function measure(body: Body, times: number, baseBytes: number): Promise<nu
 }
 
 describe('what a proxy holds of a body on its way', () => {
-  it('is less than twice the body: a recording of 30 MiB', async () => {
+  it('is about the body: a recording of 30 MiB', async () => {
     const body = audio(30 * mebibyte);
     // code and buffers that a first body of the kind brings
     for (let index = 0; index < 20; index += 1) expect(await sendWhole(audio(65_536))).toBe(200);
     const growths = await measure(body, 5, (await memory()).nowBytes);
-    expect(Math.max(...growths)).toBeLessThan(2 * body.filling);
+    // twice is what is promised; a second copy would show at half of that
+    expect(Math.max(...growths)).toBeLessThan(1.5 * body.filling);
     // it is held once, and a measure that does not see that would see nothing else
     expect(Math.max(...growths)).toBeGreaterThan(body.filling / 2);
   });

@@ -370,6 +370,71 @@ export const mutations: readonly Mutation[] = [
     },
   },
   {
+    id: 'pipeline-unsplit',
+    bug: 'commands for several masters of a cluster all go to that of the first',
+    edits: [
+      {
+        file: 'runtime/redis-cluster.ts',
+        find: 'const key = keyOf(command) ?? first;',
+        replace: 'const key = first;',
+      },
+      {
+        file: 'runtime/redis-cluster.ts',
+        find: 'if (redirection === undefined) return undefined;',
+        replace: 'return undefined;',
+      },
+    ],
+    test: {
+      file: 'test/redis/cluster.test.ts',
+      name: 'commands on many nodes > are split by node, and each answer is in the place of its command',
+    },
+  },
+  {
+    id: 'moved-not-followed',
+    bug: 'a command whose tag has moved to another master is not sent there',
+    edits: [
+      {
+        file: 'runtime/redis-cluster.ts',
+        find: 'return { asking: redirection.asking, from, to };',
+        replace: 'return redirection.asking ? { asking: true, from, to } : undefined;',
+      },
+    ],
+    test: {
+      file: 'test/redis/cluster.test.ts',
+      name: 'a tag that moves to another master > is asked for where it is; what was decided by the epoch of the former one is refused, not sent on',
+    },
+  },
+  {
+    id: 'ask-ignored',
+    bug: 'a key that is on its way to another master is asked for there without ASKING',
+    edits: [
+      {
+        file: 'runtime/redis-cluster.ts',
+        find: "if (redirection.asking) again.push({ position: -1, command: ['ASKING'], member: redirection.to });",
+        replace: '',
+      },
+    ],
+    test: {
+      file: 'test/redis/cluster.test.ts',
+      name: 'a tag that moves to another master > is asked for where it is; what was decided by the epoch of the former one is refused, not sent on',
+    },
+  },
+  {
+    id: 'epoch-kept',
+    bug: 'the epoch of a master that failed is taken for that of its successor',
+    edits: [
+      {
+        file: 'runtime/redis-node.ts',
+        find: "epoch = readField(replication, 'master_replid');",
+        replace: "epoch ||= readField(replication, 'master_replid');",
+      },
+    ],
+    test: {
+      file: 'test/redis/failover.test.ts',
+      name: 'a failover > by Sentinels: no more is admitted than the limit and the writes that it lost, without a restart',
+    },
+  },
+  {
     id: 'share-whole',
     bug: 'the share of a proxy while Redis is away is not less by what it has admitted already',
     edits: [

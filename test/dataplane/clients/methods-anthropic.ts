@@ -14,27 +14,29 @@ const anthropic = {
   scope: 'chat',
   model: 'claude-model',
 } as const;
+const reference = { messages: [{ role: 'user', content: [{ type: 'document', source: { type: 'file', file_id: 'file_1' } }] }] };
+const messages = { ...anthropic, reference } as const;
 const models = { ...anthropic, by: 'gateway', metered: false, body: false, scope: 'read' } as const;
 const betas = ['interleaved-thinking-2025-05-14'];
 
 /** Of `@anthropic-ai/sdk` and of `anthropic` for Python. */
 export const anthropicMethods: readonly Method[] = [
   {
-    ...anthropic,
+    ...messages,
     node: 'messages.create',
     answer: 'value',
     call: (said) => ({ parameters: toMessage(said) }),
     expected: 'My name is Claude',
   },
   {
-    ...anthropic,
+    ...messages,
     node: 'messages.create',
     answer: 'stream',
     call: (said) => ({ parameters: { ...toMessage(said), stream: true } }),
     expected: 'message_stop',
   },
   {
-    ...anthropic,
+    ...messages,
     node: 'messages.stream',
     answer: 'value',
     final: { node: 'finalMessage', python: 'get_final_message' },
@@ -42,14 +44,14 @@ export const anthropicMethods: readonly Method[] = [
     expected: 'end_turn',
   },
   {
-    ...anthropic,
+    ...messages,
     node: 'beta.messages.create',
     answer: 'value',
     call: (said) => ({ parameters: { ...toMessage(said), betas } }),
     expected: 'My name is Claude',
   },
   {
-    ...anthropic,
+    ...messages,
     node: 'messages.countTokens',
     python: 'messages.count_tokens',
     answer: 'value',

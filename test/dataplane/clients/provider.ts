@@ -66,7 +66,9 @@ async function serve(request: IncomingMessage, response: ServerResponse, { unkno
     unknown.push(`${request.method} ${path}`);
     return sendError(response, 404, `${family}-400.json`);
   }
-  const recording = route.answer({ query: target.searchParams, json: parseJson(Buffer.concat(parts).toString()) });
+  const text = Buffer.concat(parts).toString();
+  const formStreams = /name="stream"\r\n\r\ntrue/i.test(text);
+  const recording = route.answer({ query: target.searchParams, formStreams, json: parseJson(text) });
   const isCut = behaviour === 'breaking' || behaviour === 'hanging';
   await send(response, recording, isCut);
   if (!isCut) return void response.end();

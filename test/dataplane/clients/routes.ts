@@ -15,6 +15,8 @@ interface Route {
 
 interface Asked {
   readonly query: URLSearchParams;
+  /** a stream is asked for in a field of a form */
+  readonly formStreams: boolean;
   /** of a JSON body, else undefined */
   readonly json: Readonly<Record<string, unknown>> | undefined;
 }
@@ -67,6 +69,20 @@ export const routes: readonly Route[] = [
     path: /^\/v1\/messages$/,
     answer: ({ json: body }) => (body?.['stream'] === true ? events('anthropic-text.sse') : json('anthropic-message.json')),
   },
+  { method: 'POST', path: /^\/v1\/moderations$/, answer: () => json('openai-moderation.json') },
+  {
+    method: 'POST',
+    path: /^\/v1\/images\/generations$/,
+    answer: ({ json: body }) => (body?.['stream'] === true ? events('openai-image.sse') : json('openai-image.json')),
+  },
+  { method: 'POST', path: /^\/v1\/images\/(?:edits|variations)$/, answer: () => json('openai-image.json') },
+  { method: 'POST', path: /^\/v1\/audio\/speech$/, answer: () => ({ file: 'openai-speech.mp3', type: 'audio/mpeg' }) },
+  {
+    method: 'POST',
+    path: /^\/v1\/audio\/transcriptions$/,
+    answer: ({ formStreams }) => (formStreams ? events('openai-transcription.sse') : json('openai-transcription.json')),
+  },
+  { method: 'POST', path: /^\/v1\/audio\/translations$/, answer: () => json('openai-translation.json') },
   { method: 'POST', path: ofModel('generateContent'), answer: () => json('gemini-grounded.json') },
   { method: 'POST', path: ofModel('streamGenerateContent'), answer: () => events('gemini-text.sse') },
   { method: 'POST', path: ofModel('countTokens'), answer: () => json('gemini-count-tokens.json') },

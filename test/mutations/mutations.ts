@@ -561,6 +561,63 @@ export const mutations: readonly Mutation[] = [
     },
   },
   {
+    id: 'body-held-by-stream',
+    bug: 'a stream keeps the room of its request to its end',
+    edits: [{ file: 'proxy/stages/forward.ts', find: 'onTaken: () => letGo(exchange, ready.body)', replace: 'onTaken: () => {}' }],
+    test: {
+      file: 'test/dataplane/body-memory.test.ts',
+      name: 'the room for bodies > is given back when the provider has the body and its answer has begun, not at the end of the stream',
+    },
+  },
+  {
+    id: 'form-boundary-in-model',
+    bug: 'the name of a model that holds the boundary is spliced in, and the form breaks there',
+    edits: [
+      { file: 'proxy/bodies/multipart-scan.ts', find: 'return !text.includes(`--${boundary}`);', replace: 'return boundary !== text;' },
+    ],
+    test: {
+      file: 'proxy/intake-forms.test.ts',
+      name: 'a form > whose boundary stands in the provider’s name of the model is refused, and does not tell that name',
+    },
+  },
+  {
+    id: 'form-lookalike',
+    bug: 'a part "Model" or "model[]" is nobody’s, although some servers take it for the model',
+    edits: [
+      { file: 'proxy/bodies/multipart-scan.ts', find: 'if (decidingNames.has(first)) return first;', replace: '' },
+      {
+        file: 'proxy/bodies/multipart-scan.ts',
+        find: 'return segments.find((segment) => modelNames.has(segment));',
+        replace: 'return undefined;',
+      },
+    ],
+    test: { file: 'proxy/bodies/multipart-scan.test.ts', name: 'scanMultipart > refuses a part model[] and names the param' },
+  },
+  {
+    id: 'transcript-believed',
+    bug: 'a transcript in plain text that looks like JSON says itself what it costs',
+    edits: [{ file: 'proxy/dialects/openai/transcript-meter.ts', find: 'const scan = isJson ?', replace: 'const scan = isJson || true ?' }],
+    test: {
+      file: 'proxy/dialects/openai/transcripts.test.ts',
+      name: 'POST /v1/audio/transcriptions > in the format text passes as it comes and is charged by the size of the recording (3)',
+    },
+  },
+  {
+    id: 'refused-hung-up',
+    bug: 'a client that is refused while it sends for longer than two seconds loses its refusal',
+    edits: [
+      {
+        file: 'proxy/answer.ts',
+        find: "request.on('error', () => {}).on('data', () => timers[0]?.refresh());",
+        replace: "request.on('error', () => {});",
+      },
+    ],
+    test: {
+      file: 'proxy/intake-forms.test.ts',
+      name: 'a refusal while 30 MiB are being sent > is read by a client that is slow, and reads nothing before it has sent all',
+    },
+  },
+  {
     id: 'body-block-kept',
     bug: 'a few bytes of a body keep the block alive in which they came, which no bound counts',
     edits: [{ file: 'proxy/read-body.ts', find: 'chunks.push(toOwn(chunk));', replace: 'chunks.push(chunk);' }],

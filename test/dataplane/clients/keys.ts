@@ -43,6 +43,12 @@ export const providerCredential = 'provider-credential-of-the-replaying-provider
 /** Models that every channel lists, with a price; all others are served as well and have none. */
 export const pricedModels = [
   'gpt-4o-mini',
+  'omni-moderation-latest',
+  'gpt-image-1',
+  'dall-e-2',
+  'gpt-4o-mini-tts',
+  'gpt-4o-mini-transcribe',
+  'whisper-1',
   'gpt-3.5-turbo-instruct',
   'gpt-5-mini',
   'text-embedding-3-small',

@@ -2,6 +2,7 @@ import type { Scope } from '../../../core/snapshot.ts';
 import type { Family } from './clients.ts';
 import { anthropicMethods } from './methods-anthropic.ts';
 import { geminiMethods } from './methods-gemini.ts';
+import { mediaMethods } from './methods-media.ts';
 import { openaiMethods } from './methods-openai.ts';
 import { responsesMethods } from './methods-responses.ts';
 import { unsupportedMethods } from './methods-unsupported.ts';
@@ -51,6 +52,7 @@ export interface Method {
 
 export const methods: readonly Method[] = [
   ...openaiMethods,
+  ...mediaMethods,
   ...responsesMethods,
   ...anthropicMethods,
   ...geminiMethods,

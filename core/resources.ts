@@ -253,6 +253,7 @@ export interface ChannelSpec {
   readonly retries?: ChannelRetries;
   readonly circuitBreaker?: ChannelCircuitBreaker;
   readonly limits?: ChannelLimits;
+  readonly sharedAccount?: ChannelSharedAccount;
   /** sent to the upstream with every request; never credentials */
   readonly headers?: Readonly<Record<string, string>>;
   readonly tls?: ChannelTls;
@@ -349,6 +350,16 @@ export interface ChannelLimits {
   readonly rpm?: number;
   readonly tpm?: number;
   readonly concurrency?: number;
+}
+
+/** what keeps the tenants of one provider account apart, for chat completions and responses; all of it is off unless set */
+export interface ChannelSharedAccount {
+  /** Prefix puts a hash of the key's id before prompt_cache_key, or in its place, so that no two keys share a prompt cache */
+  readonly promptCacheKey?: 'Prefix';
+  /** FromKey sets safety_identifier to a hash of the key's id, whatever the client says, so that the provider can tell one tenant's misuse from another's */
+  readonly safetyIdentifier?: 'FromKey';
+  /** values of service_tier that clients may ask for; others are refused. A request without one is always allowed */
+  readonly serviceTiers?: readonly string[];
 }
 
 export interface ChannelTls {

@@ -118,6 +118,10 @@ const channelRecords = fc.record(
     headers: fc.dictionary(texts, texts),
     tls: fc.record({ serverName: texts, ca: texts }, free),
     limits: fc.record({ rpm: integers, tpm: integers, concurrency: integers }, free),
+    sharedAccount: fc.record(
+      { promptCacheKey: fc.constant('Prefix' as const), safetyIdentifier: fc.constant('FromKey' as const), serviceTiers: fc.array(texts) },
+      free,
+    ),
   },
   {
     requiredKeys: [

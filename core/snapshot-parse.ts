@@ -116,6 +116,13 @@ const channelRecord = object<ChannelRecord>({
   limits: optional(
     object<NonNullable<ChannelRecord['limits']>>({ rpm: optional(integer()), tpm: optional(integer()), concurrency: optional(integer()) }),
   ),
+  sharedAccount: optional(
+    object<NonNullable<ChannelRecord['sharedAccount']>>({
+      promptCacheKey: optional(oneOf('Prefix')),
+      safetyIdentifier: optional(oneOf('FromKey')),
+      serviceTiers: optional(list(text())),
+    }),
+  ),
 });
 
 const versions = { schema: integer(1), minReader: integer(1) };

@@ -150,6 +150,13 @@ export interface ChannelRecord {
   readonly headers: Readonly<Record<string, string>>;
   readonly tls: { readonly serverName?: string; readonly ca?: string };
   readonly limits?: { readonly rpm?: number; readonly tpm?: number; readonly concurrency?: number };
+  /** what keeps the tenants of the account apart; absent = nothing is done */
+  readonly sharedAccount?: {
+    readonly promptCacheKey?: 'Prefix';
+    readonly safetyIdentifier?: 'FromKey';
+    /** values of `service_tier` that clients may ask for; absent = all */
+    readonly serviceTiers?: readonly string[];
+  };
 }
 
 interface ShardHeader {

@@ -34,6 +34,7 @@ const typeNames: Readonly<Record<string, string>> = {
   'Channel.spec.timeouts': 'ChannelTimeouts',
   'Channel.spec.retries': 'ChannelRetries',
   'Channel.spec.circuitBreaker': 'ChannelCircuitBreaker',
+  'Channel.spec.sharedAccount': 'ChannelSharedAccount',
   'Channel.spec.limits': 'ChannelLimits',
   'Channel.spec.tls': 'ChannelTls',
   'Channel.spec.tls.caSecretRef': 'CaSecretReference',

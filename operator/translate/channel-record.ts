@@ -69,6 +69,7 @@ export function toChannelRecord({ channel, provider, baseUrl, credentials, ca, n
     headers,
     tls: compact({ serverName: spec.tls?.serverName, ca }),
     limits: spec.limits,
+    sharedAccount: spec.sharedAccount,
   });
 }
 

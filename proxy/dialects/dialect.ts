@@ -154,6 +154,8 @@ export interface SurfaceDriver {
   /** Whether `spliceFor` asks the provider for a usage chunk that the client did not ask for. */
   withholdsUsage(surface: Surface, shape: RequestShape): boolean;
   makeMeter(options: MeterOptions): Meter;
+  /** its requests have `prompt_cache_key`, `safety_identifier` and `service_tier`; absent = no */
+  readonly takesAccountFields?: boolean;
   /** Ids of kept objects that a document of an answer (the whole, an event) shows; absent where nothing is kept. */
   idsOf?(document: Body): readonly string[];
 }

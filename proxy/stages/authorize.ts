@@ -8,6 +8,7 @@ import { openBody } from '../bodies/request-body.ts';
 import type { RequestShape, Surface } from '../dialects/dialect.ts';
 import { type Exchange, required } from '../exchange.ts';
 import type { Parts } from '../parts.ts';
+import { checkServiceTier } from '../shared-account.ts';
 import { toNamespace } from '../proxy-metrics.ts';
 import { checkBodyHeaders, readBody } from '../read-body.ts';
 
@@ -39,6 +40,7 @@ const headerChecks: readonly Check<Subject>[] = [
 const bodyChecks: readonly Check<Subject>[] = [
   ({ key, exchange }) => checkModels(key, toModels(required(exchange.shape))),
   ({ key, exchange, parts }) => checkChannels(key, exchange, parts),
+  ({ exchange }) => checkServiceTier(exchange),
   ({ exchange }) => checkNames(exchange),
 ];
 

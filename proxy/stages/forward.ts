@@ -10,6 +10,7 @@ import { toUpstreamHeaders } from '../headers.ts';
 import { toNoAnswer } from '../no-answer.ts';
 import type { Parts } from '../parts.ts';
 import { renewWhenDue } from '../renewal.ts';
+import { toAccountSplices } from '../shared-account.ts';
 import { forgetDeleted, toKeeperOpener } from '../stored-objects/keep-answers.ts';
 import { mayMoveOn, tryChannel } from '../try-channel.ts';
 import type { Upstream } from '../upstream.ts';
@@ -74,12 +75,12 @@ function letGo(exchange: Exchange, body: OutgoingBody | undefined): void {
   exchange.releaseBody?.();
 }
 
-function toBody(exchange: Exchange, { upstreamModel }: Candidate): OutgoingBody | undefined {
+function toBody(exchange: Exchange, { channel, upstreamModel }: Candidate): OutgoingBody | undefined {
   const { driver, surface } = exchange;
   if (surface.body === 'none') return undefined;
   const body = required(exchange.body);
   const splices = required(driver).spliceFor({ surface, shape: required(exchange.shape), body: body.value, upstreamModel });
-  return makeOutgoingBody(body.splice(splices));
+  return makeOutgoingBody(body.splice([...splices, ...toAccountSplices(exchange, channel, body.value)]));
 }
 
 interface Ready {

@@ -2767,6 +2767,38 @@ export const mutations: readonly Mutation[] = [
     test: { file: 'proxy/gemini.test.ts', name: 'searches are reserved however long the list of tools is' },
   },
 
+  // Shared accounts
+  {
+    id: 'safety-identifier-of-client',
+    bug: 'a client says to the provider who it is, and not the gateway',
+    edits: [
+      {
+        file: 'proxy/shared-account.ts',
+        find: "...(safetyIdentifier === 'FromKey' ?",
+        replace: "...(safetyIdentifier === 'FromKey' && body['safety_identifier'] === undefined ?",
+      },
+    ],
+    test: {
+      file: 'proxy/shared-account.test.ts',
+      name: 'a Channel that keeps its tenants apart > says which key it was, and not what the client says',
+    },
+  },
+  {
+    id: 'cache-without-key',
+    bug: 'a request that names no prompt cache shares one with every other tenant',
+    edits: [
+      {
+        file: 'proxy/shared-account.ts',
+        find: "if (typeof given !== 'string' || given === '') return prefix;",
+        replace: "if (typeof given !== 'string' || given === '') return '';",
+      },
+    ],
+    test: {
+      file: 'proxy/shared-account.test.ts',
+      name: 'a Channel that keeps its tenants apart > gives each key a prompt cache of its own, whether or not it names one',
+    },
+  },
+
   // Stored objects
   {
     id: 'shown-before-noted',

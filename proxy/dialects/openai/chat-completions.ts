@@ -56,6 +56,7 @@ export const chatCompletionsDriver: SurfaceDriver = {
   spliceFor: spliceText,
   withholdsUsage: withholdsStreamUsage,
   makeMeter: makeTextMeter,
+  takesAccountFields: true,
 };
 
 function toChatShape(body: Body): RequestShape {

@@ -115,6 +115,7 @@ export const responsesDriver: SurfaceDriver = {
   spliceFor: ({ shape, upstreamModel }) => spliceModel(shape, upstreamModel),
   withholdsUsage: () => false,
   makeMeter,
+  takesAccountFields: true,
   idsOf: idsOfResponse,
 };
 

@@ -87,7 +87,7 @@ describe('targets', () => {
     ['POST', '/v1/files', 404, 'endpoint_not_supported'],
     ['POST', '/v1/responses/compact', 404, 'endpoint_not_supported'],
     ['POST', '/v1/messages/batches', 404, 'endpoint_not_supported'],
-    ['POST', '/openai/deployments/a/chat/completions', 404, 'endpoint_not_supported'],
+    ['POST', '/openai/deployments/a/moderations', 404, 'endpoint_not_supported'],
     ['GET', '/v1/cachedContents', 404, 'endpoint_not_supported'],
     ['POST', '/v1/chat/completions/', 404, 'endpoint_not_supported'],
     ['GET', '/', 404, 'not_found'],

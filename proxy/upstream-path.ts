@@ -20,12 +20,9 @@ export function toUpstreamPath({ channel, prefix, surface, parameters, upstreamM
     for (const name of surface.allowedQuery) for (const value of given.getAll(name)) allowed.append(name, value);
   }
   let path = fillIn(surface.upstreamPath, { ...parameters, model: upstreamModel ?? '' });
-  if (channel.provider === 'AzureOpenAI' && channel.apiVersion !== undefined) {
-    // Azure names the deployment in the path (Azure OpenAI REST API reference, "Data plane inference")
-    path = `/openai/deployments/${encodeURIComponent(upstreamModel ?? '')}${path.slice('/v1'.length)}`;
-    allowed.set('api-version', channel.apiVersion);
-  } else if (channel.provider === 'AzureOpenAI') {
-    path = `/openai${path}`;
+  if (channel.provider === 'AzureOpenAI') {
+    if (channel.apiVersion !== undefined && hasVersion(path)) allowed.set('api-version', channel.apiVersion);
+    path = toAzurePath(path, { isVersioned: channel.apiVersion !== undefined, upstreamModel });
   }
   const text = allowed.toString();
   return text === '' ? `${prefix}${path}` : `${prefix}${path}?${text}`;
@@ -33,4 +30,17 @@ export function toUpstreamPath({ channel, prefix, surface, parameters, upstreamM
 
 function fillIn(template: string, values: PathParameters): string {
   return template.replaceAll(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(values[name] ?? ''));
+}
+
+/** What Azure has in its dated versions: below a deployment, or the Responses API. Anything else is in `/openai/v1` alone. Source: Azure OpenAI REST API reference. */
+const dated = /^\/v1\/(?:responses|chat\/completions|completions|embeddings|images\/(?:generations|edits)|audio\/)/;
+
+function hasVersion(path: string): boolean {
+  return dated.test(path);
+}
+
+function toAzurePath(path: string, { isVersioned, upstreamModel }: { isVersioned: boolean; upstreamModel: string | undefined }): string {
+  if (!isVersioned || !hasVersion(path)) return `/openai${path}`;
+  const rest = path.slice('/v1'.length);
+  return rest.startsWith('/responses') ? `/openai${rest}` : `/openai/deployments/${encodeURIComponent(upstreamModel ?? '')}${rest}`;
 }

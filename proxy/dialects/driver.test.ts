@@ -25,6 +25,32 @@ function shapeOf(driver: SurfaceDriver, body: Body, surface: Surface): RequestSh
 const toGeminiLines = (line: string): string[] =>
   ['/v1beta', '/v1', '/gemini/v1beta', '/gemini/v1'].map((root) => `POST ${root}/models/:model:${line}`);
 
+const ofOpenAI = [
+  'POST /v1/chat/completions chat metered',
+  'POST /v1/completions chat metered',
+  'POST /v1/responses chat metered',
+  'GET /v1/responses/:id chat',
+  'DELETE /v1/responses/:id chat',
+  'POST /v1/responses/:id/cancel chat',
+  'GET /v1/responses/:id/input_items chat',
+  'POST /v1/embeddings embeddings metered',
+  'POST /v1/moderations chat metered',
+  'POST /v1/images/generations images metered',
+  'POST /v1/images/edits images metered',
+  'POST /v1/images/variations images metered',
+  'POST /v1/audio/speech audio metered',
+  'POST /v1/audio/transcriptions audio metered',
+  'POST /v1/audio/translations audio metered',
+  'GET /v1/models read',
+  'GET /v1/models/:model read',
+];
+const deployed = /^POST \/v1\/(chat\/completions|completions|embeddings|images\/(generations|edits)|audio\/\w+) /;
+const toAzureLines = (line: string): string[] => [
+  line.replace('/v1/', '/openai/v1/'),
+  ...(line.includes('/v1/responses') ? [line.replace('/v1/', '/openai/')] : []),
+  ...(deployed.test(line) ? [line.replace('/v1/', '/openai/deployments/:deployment/')] : []),
+];
+
 describe('the surfaces', () => {
   it('are those of the documentation', () => {
     const lines = endpoints.map(
@@ -32,23 +58,8 @@ describe('the surfaces', () => {
         `${method} ${path}${verb === undefined ? '' : `:${verb}`} ${scope}${metered ? ' metered' : ''}`,
     );
     expect(lines).toEqual([
-      'POST /v1/chat/completions chat metered',
-      'POST /v1/completions chat metered',
-      'POST /v1/responses chat metered',
-      'GET /v1/responses/:id chat',
-      'DELETE /v1/responses/:id chat',
-      'POST /v1/responses/:id/cancel chat',
-      'GET /v1/responses/:id/input_items chat',
-      'POST /v1/embeddings embeddings metered',
-      'POST /v1/moderations chat metered',
-      'POST /v1/images/generations images metered',
-      'POST /v1/images/edits images metered',
-      'POST /v1/images/variations images metered',
-      'POST /v1/audio/speech audio metered',
-      'POST /v1/audio/transcriptions audio metered',
-      'POST /v1/audio/translations audio metered',
-      'GET /v1/models read',
-      'GET /v1/models/:model read',
+      ...ofOpenAI,
+      ...ofOpenAI.flatMap(toAzureLines),
       'POST /v1/messages chat metered',
       'POST /v1/messages/count_tokens chat',
       'POST /anthropic/v1/messages chat metered',

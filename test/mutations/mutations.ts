@@ -2929,4 +2929,33 @@ export const mutations: readonly Mutation[] = [
       name: 'what is charged > the usage of an answer; of what runs on in the background all that it may use; of a retrieval a request',
     },
   },
+
+  // Azure
+  {
+    id: 'azure-other-model',
+    bug: 'a body may name another model than the deployment in the path, which alone was found allowed',
+    edits: [
+      {
+        file: 'proxy/dialects/openai/azure-paths.ts',
+        find: 'return isAbsent(model) || model === deployment ?',
+        replace: 'return isAbsent(model) || model !== undefined ?',
+      },
+    ],
+    test: { file: 'proxy/dialects/openai/azure-paths.test.ts', name: 'a client of Azure > is refused for another model in the body' },
+  },
+  {
+    id: 'azure-model-untold',
+    bug: 'a provider that goes by the body is not told the model that only the path names',
+    edits: [
+      {
+        file: 'proxy/dialects/openai/azure-paths.ts',
+        find: "return isAbsent(options.body['model']) && ",
+        replace: 'return options.shape.model === undefined && ',
+      },
+    ],
+    test: {
+      file: 'proxy/dialects/openai/azure-paths.test.ts',
+      name: 'a client of Azure > and is told the deployment where it calls the model the same',
+    },
+  },
 ];

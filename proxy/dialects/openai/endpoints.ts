@@ -1,4 +1,5 @@
 import { type Endpoint, toEndpoints } from '../dialect.ts';
+import { toAzureEndpoints } from './azure-paths.ts';
 import { chatCompletionsDriver } from './chat-completions.ts';
 import { completionsDriver } from './completions.ts';
 import { embeddingsDriver } from './embeddings.ts';
@@ -11,8 +12,8 @@ import { transcriptsDriver } from './transcripts.ts';
 
 const read = { dialect: 'OpenAI', method: 'GET', scope: 'read', upstreamPath: '', body: 'none', metered: false, allowedQuery: [] } as const;
 
-/** The OpenAI wire format: every path of it that clients may call. `/v1/models` is Anthropic's and Gemini's as well, and listed here alone. */
-export const openaiEndpoints: readonly Endpoint[] = [
+/** At OpenAI's own paths. `/v1/models` is Anthropic's and Gemini's as well, and listed here alone. */
+const own: readonly Endpoint[] = [
   ...toEndpoints(chatCompletionsDriver),
   ...toEndpoints(completionsDriver),
   ...toEndpoints(responsesDriver),
@@ -25,3 +26,6 @@ export const openaiEndpoints: readonly Endpoint[] = [
   { surface: { ...read, name: 'models', path: '/v1/models', operation: 'models' }, driver: undefined },
   { surface: { ...read, name: 'model', path: '/v1/models/:model', operation: 'model' }, driver: undefined },
 ];
+
+/** The OpenAI wire format: every path of it that clients may call. */
+export const openaiEndpoints: readonly Endpoint[] = [...own, ...toAzureEndpoints(own)];

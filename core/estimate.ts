@@ -7,7 +7,7 @@ const defaultOutputTokens = 512;
 export interface Prompt {
   /** bytes that may be text (messages, system prompt, tools with their schemas), as they stand in the body: JSON's own signs are inside, the bytes of images, audio and files are not */
   readonly textBytes: number;
-  /** input that the client itself has cut into tokens */
+  /** input that is counted in tokens already: the client has cut it, or the provider told */
   readonly tokens: number;
   readonly images: number;
   readonly audios: number;

@@ -67,6 +67,12 @@ export interface RequestShape {
   readonly estimatedOutputTokens?: number;
 }
 
+/** How much a request reads that goes on with a kept object. */
+export interface KeptSize {
+  readonly id: string;
+  readonly tokens: number;
+}
+
 /** An id that a client sends for an object that a provider keeps. */
 export interface Reference {
   readonly id: string;
@@ -158,6 +164,8 @@ export interface SurfaceDriver {
   readonly takesAccountFields?: boolean;
   /** Ids of kept objects that a document of an answer (the whole, an event) shows; absent where nothing is kept. */
   idsOf?(document: Body): readonly string[];
+  /** Of a document that tells the usage of a kept object: what a request that goes on with it reads of it; absent where nothing is kept. */
+  sizeOf?(document: Body): KeptSize | undefined;
 }
 
 /** A surface and what knows its wire format; no driver where the gateway answers by itself. */

@@ -44,9 +44,16 @@ async function find(exchange: Exchange, parts: Parts, references: readonly Refer
   for (const [index, reference] of references.entries()) {
     const place = answer.places[index];
     if (place === undefined || first === undefined) return toUnknown(reference);
+    if (reference.param === 'previous_response_id') readAgain(exchange, place);
     if (place.channelId !== first.channelId || place.credential !== first.credential) return toApart(reference);
   }
   return first === undefined ? cannotFind : pin(exchange, first, references[0]);
+}
+
+/** The model reads all of what it goes on with: that is part of the prompt, and nothing in the request tells how much it is. */
+function readAgain(exchange: Exchange, { tokens = 0 }: ObjectPlace): void {
+  const { prompt } = exchange;
+  if (prompt !== undefined) exchange.prompt = { ...prompt, tokens: prompt.tokens + tokens };
 }
 
 /** Neither another channel nor another credential has it. */

@@ -2,7 +2,7 @@ import type { Refusal } from '../../core/refusals.ts';
 import type { BodyBudget } from '../body-budget.ts';
 import { makeEventSplitter } from '../event-stream.ts';
 import { parseJson } from '../dialects/member-scan.ts';
-import type { Body } from '../dialects/dialect.ts';
+import type { Body, KeptSize } from '../dialects/dialect.ts';
 import { isObject } from '../dialects/request-fields.ts';
 import type { ObjectOwner, ObjectPlace, StoredObjects } from './stored-objects.ts';
 
@@ -28,6 +28,8 @@ export interface AnswerKeeperOptions {
   readonly place: ObjectPlace;
   /** ids that a document of the answer shows */
   readonly idsOf: (document: Body) => readonly string[];
+  /** of a document that tells the usage of a kept object: what going on with it takes */
+  readonly sizeOf?: ((document: Body) => KeptSize | undefined) | undefined;
   readonly isEventStream: boolean;
   readonly budget: BodyBudget;
 }
@@ -88,13 +90,23 @@ const notNoted: Refusal = {
   retryAfterMs: 1000,
 };
 
-function makeNote({ objects, owner, place, idsOf }: AnswerKeeperOptions): (texts: readonly (string | undefined)[]) => Pick<Kept, 'noted'> {
+function makeNote({
+  objects,
+  owner,
+  place,
+  idsOf,
+  sizeOf,
+}: AnswerKeeperOptions): (texts: readonly (string | undefined)[]) => Pick<Kept, 'noted'> {
   const known = new Set<string>();
   return (texts) => {
     const documents = texts.map((text) => (text === undefined ? undefined : parseJson(text))).filter(isObject);
     const ids = [...new Set(documents.flatMap(idsOf))].filter((id) => !known.has(id) && id !== '' && id.length <= longestId);
-    if (ids.length === 0) return {};
+    const sizes = documents.map((document) => sizeOf?.(document)).filter((size) => size !== undefined);
+    if (ids.length === 0 && sizes.length === 0) return {};
     for (const id of ids) known.add(id);
-    return { noted: objects.note(owner, ids, place).then((isNoted) => (isNoted ? undefined : notNoted)) };
+    const owned = ids.length === 0 ? true : objects.note(owner, ids, place);
+    // after it, so that it counts; without it a later request is only estimated worse
+    const sized = sizes.map(({ id, tokens }) => objects.note(owner, [id], { ...place, tokens }));
+    return { noted: Promise.all([owned, ...sized]).then(([isNoted]) => (isNoted ? undefined : notNoted)) };
   };
 }

@@ -46,6 +46,12 @@ export function describeStoredObjects(name: string, make: () => Promise<StoredOb
       expect(await objects.find(a, ['resp_mine'])).toEqual({ outcome: 'known', places: [place] });
     });
 
+    it('what is noted last of an object counts', async () => {
+      const { objects, others } = subject;
+      await Promise.all([objects.note(a, ['resp_long', 'msg_long'], place), objects.note(a, ['resp_long'], { ...place, tokens: 1234 })]);
+      expect(await others.find(a, ['resp_long', 'msg_long'])).toEqual({ outcome: 'known', places: [{ ...place, tokens: 1234 }, place] });
+    });
+
     it('forgets what was deleted', async () => {
       const { objects, others } = subject;
       await objects.note(a, ['resp_gone', 'resp_stays'], place);

@@ -14,7 +14,8 @@ export function toKeeperOpener(exchange: Exchange, parts: Parts, place: ObjectPl
   if (shape?.keepsAnswer !== true || idsOf === undefined) return undefined;
   const { storedObjects: objects, bodyBounds } = parts;
   const owner = toOwner(exchange);
-  return (isEventStream) => makeAnswerKeeper({ objects, owner, place, idsOf, isEventStream, budget: bodyBounds.budget });
+  return (isEventStream) =>
+    makeAnswerKeeper({ objects, owner, place, idsOf, sizeOf: driver?.sizeOf, isEventStream, budget: bodyBounds.budget });
 }
 
 /** What the provider says to have deleted is no object of the key any more. Where that cannot be noted now the provider goes on saying so. */

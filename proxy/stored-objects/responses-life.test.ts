@@ -321,7 +321,7 @@ describe('what is noted when', () => {
     await reading;
     expect([...text.matchAll(/"sequence_number":(\d+)/g)].map(([, number]) => Number(number))).toEqual([0, 1, 2, 3, 4, 5, 6]);
     const ids = [...new Set(text.match(/(?:resp|rs|msg)_\w+/g))];
-    expect(objects.noted.toSorted()).toEqual(ids.toSorted());
+    expect([...new Set(objects.noted)].toSorted()).toEqual(ids.toSorted());
     expect(proxy.counters.settlements).toEqual([expect.objectContaining({ tokens: 35 })]);
   });
 });
@@ -393,5 +393,22 @@ describe('what is charged', () => {
     expect(retrieved).toMatchObject({ tokens: 0, refundRequest: false });
     expect((await call(proxy, 'GET', `/v1/responses/${id}`)).status).toBe(200);
     expect((await call(proxy, 'GET', `/v1/responses/${id}`)).status).toBe(429);
+  });
+
+  it('what it goes on with is part of what is reserved, all of the conversation so far', async () => {
+    const upstream = await provider();
+    const proxy = await proxyFor([makeChannelRecord(upstream.url, { models })], { keys: [budgeted()] });
+    for (const stream of [false, true]) {
+      proxy.counters.admissions.length = 0;
+      const [id = ''] = /resp_\w+/.exec((await create(proxy, { stream, max_output_tokens: 10 })).text) ?? [];
+      await create(proxy, { previous_response_id: id, max_output_tokens: 10 });
+      const [first = 0, second = 0] = proxy.counters.admissions.map(({ tokens }) => tokens);
+      const [firstBound = 0, secondBound = 0] = proxy.counters.admissions.map(({ money }) => money?.boundNanoUsd);
+      // the id stands in the body as well
+      const more = second - first;
+      expect(more).toBeGreaterThanOrEqual(35);
+      expect(more).toBeLessThan(70);
+      expect(secondBound - firstBound).toBeGreaterThanOrEqual(35 * 1000);
+    }
   });
 });

@@ -31,7 +31,7 @@ export function makeSharedStoredObjects({ link, deadlineMs = defaultDeadlineMs }
       return link.connected;
     },
     async note(owner, ids, place) {
-      const value = JSON.stringify([place.channelId, place.credential]);
+      const value = JSON.stringify([place.channelId, place.credential, ...(place.tokens === undefined ? [] : [place.tokens])]);
       return (await send(ids.map((id) => ['SET', nameOf(owner, id), value, 'PX', String(keptForMs)]))) !== undefined;
     },
     async find(owner, ids) {
@@ -52,6 +52,6 @@ function nameOf({ keyId, uid }: ObjectOwner, id: string): string {
 
 function parsePlace(value: unknown): ObjectPlace | undefined {
   if (typeof value !== 'string') return undefined;
-  const [channelId, credential] = JSON.parse(value) as [string, string];
-  return { channelId, credential };
+  const [channelId, credential, tokens] = JSON.parse(value) as [string, string, number?];
+  return { channelId, credential, ...(tokens === undefined ? {} : { tokens }) };
 }

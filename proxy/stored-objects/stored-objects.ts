@@ -10,6 +10,8 @@ export interface ObjectPlace {
   readonly channelId: string;
   /** its name in the Channel; `''` = the upstream needs none. Its secret may be renewed, the account stays */
   readonly credential: string;
+  /** of a response: what one that goes on with it reads at most, in tokens, once that is known */
+  readonly tokens?: number;
 }
 
 export type FoundPlaces =

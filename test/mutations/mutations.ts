@@ -2767,6 +2767,17 @@ export const mutations: readonly Mutation[] = [
     test: { file: 'proxy/gemini.test.ts', name: 'searches are reserved however long the list of tools is' },
   },
 
+  // Conversations
+  {
+    id: 'conversation-unreserved',
+    bug: 'a request that goes on with a long conversation reserves its own text alone',
+    edits: [{ file: 'proxy/stages/locate.ts', find: 'tokens: prompt.tokens + tokens', replace: 'tokens: prompt.tokens + tokens * 0' }],
+    test: {
+      file: 'proxy/stored-objects/responses-life.test.ts',
+      name: 'what is charged > what it goes on with is part of what is reserved, all of the conversation so far',
+    },
+  },
+
   // Shared accounts
   {
     id: 'safety-identifier-of-client',

@@ -19,7 +19,7 @@ import {
   toNumber,
   toOtherModels,
 } from '../request-fields.ts';
-import { checkStoredIds, idsOfResponse, isStoredId, toStoredReferences } from './stored-responses.ts';
+import { checkStoredIds, idsOfResponse, isStoredId, sizeOfResponse, toStoredReferences } from './stored-responses.ts';
 import { toResponsesPriceFields } from './responses-price-fields.ts';
 import { makeResponsesStreamMeter } from './responses-stream-meter.ts';
 
@@ -117,6 +117,7 @@ export const responsesDriver: SurfaceDriver = {
   makeMeter,
   takesAccountFields: true,
   idsOf: idsOfResponse,
+  sizeOf: sizeOfResponse,
 };
 
 function toShape(body: Body): RequestShape {

@@ -1,6 +1,7 @@
 import type { Refusal } from '../../../core/refusals.ts';
+import { billedTokens, parseResponsesUsage } from '../../../core/usage.ts';
 import { visitMembers } from '../deep-members.ts';
-import type { Body, Reference } from '../dialect.ts';
+import type { Body, KeptSize, Reference } from '../dialect.ts';
 import { invalid, isAbsent, isObject } from '../request-fields.ts';
 
 const idPattern = /^[A-Za-z0-9_-]{1,128}$/;
@@ -88,6 +89,14 @@ export function idsOfResponse(document: Body): readonly string[] {
     .filter(isObject)
     .map(({ id }) => id)
     .filter((id) => typeof id === 'string');
+}
+
+/** All that it has read and written is read again by the next one. */
+export function sizeOfResponse(document: Body): KeptSize | undefined {
+  const response = isObject(document['response']) ? document['response'] : document;
+  const usage = parseResponsesUsage(response['usage']);
+  const { id } = response;
+  return usage === undefined || typeof id !== 'string' ? undefined : { id, tokens: billedTokens(usage) };
 }
 
 function toList(value: unknown): readonly unknown[] {

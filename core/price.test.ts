@@ -29,6 +29,15 @@ const sonnet = priceOf({ input: 3e9, cachedInput: 0.3e9, cacheWrite: 3.75e9, cac
 const usage: Usage = { ...emptyUsage, inputTokens: 1000, outputTokens: 100 };
 
 describe('costOf', () => {
+  it('goes by the longest input where the model was asked several times, not by their sum', () => {
+    const input = { nanoUsd: 3e9, steps: [{ aboveInputTokens: 200_000, nanoUsd: 6e9 }] };
+    const price = priceOf({ input, output: 15e9 });
+    const both = { ...emptyUsage, inputTokens: 250_000 };
+    expect(costOf(price, both).nanoUsd).toBe(1_500_000_000);
+    expect(costOf(price, { ...both, longestInputTokens: 180_000 }).nanoUsd).toBe(750_000_000);
+    expect(costOf(price, { ...both, longestInputTokens: 210_000 }).nanoUsd).toBe(1_500_000_000);
+  });
+
   it.each<[string, Price, Partial<Usage> & { tiers?: readonly string[] }, number]>([
     ['input and output', sonnet, {}, 3_000_000 + 1_500_000],
     ['nothing', sonnet, { inputTokens: 0, outputTokens: 0 }, 0],
@@ -306,6 +315,14 @@ describe('what is measured twice, in tokens and otherwise,', () => {
 });
 
 describe('boundOf', () => {
+  it('holds what the provider may ask for beside the answer: a summary of a long prompt, advice of another model', () => {
+    const short = { promptBytes: 1_000, maxOutputTokens: 100 };
+    const long = { promptBytes: 60_000, maxOutputTokens: 100 };
+    expect(boundOf(sonnet, { ...short, compactsFromTokens: 50_000 })).toBe(boundOf(sonnet, short));
+    expect(boundOf(sonnet, { ...long, compactsFromTokens: 50_000 })).toBe(boundOf(sonnet, long) * 2);
+    expect(boundOf(sonnet, { ...short, advice: 2 })).toBe(boundOf(sonnet, short) * 3);
+  });
+
   it('takes the dearest rate that the input can come to', () => {
     expect(boundOf(sonnet, { promptBytes: 936, maxOutputTokens: 100 })).toBe(1000 * 6000 + 1_500_000);
   });

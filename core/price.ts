@@ -46,7 +46,8 @@ const million = 1_000_000n;
  */
 export function costOf(price: Price, usage: Usage, tiers: readonly string[] = []): Cost {
   const used = toParts(usage).filter(([, count]) => count > 0);
-  const tokens = used.reduce((sum, [unit, count]) => sum + BigInt(count) * BigInt(nanoUsdFor(price, unit, usage.inputTokens)), 0n);
+  const longest = usage.longestInputTokens ?? usage.inputTokens;
+  const tokens = used.reduce((sum, [unit, count]) => sum + BigInt(count) * BigInt(nanoUsdFor(price, unit, longest)), 0n);
   const others = toOthers(usage).filter(({ count }) => count > 0);
   const fees = toFees(price, usage);
   const unpriced = findLack(price, [...used.map(([unit]) => unit), ...others.map(({ unit }) => unit)]);
@@ -137,6 +138,10 @@ export interface CostShape {
   readonly modes?: readonly string[] | undefined;
   /** most calls of server-side searches */
   readonly webSearches?: number | undefined;
+  /** the provider may sum up a prompt of so many tokens first, which is another answer */
+  readonly compactsFromTokens?: number | undefined;
+  /** most times that the provider asks another model, which reads it all */
+  readonly advice?: number | undefined;
 }
 
 /** Beside the text of the prompt: marks of roles and turns, the system prompts that servers add. */
@@ -159,13 +164,18 @@ export function boundOf(price: Price, shape: CostShape): number {
   const inputUnits: TokenUnit[] = ['input', 'cachedInput', 'cacheWrite', 'cacheWrite1h'];
   inputUnits.push(...(['audioInput', 'imageInput'] as const).filter((unit) => units.includes(unit)));
   const outputUnits: TokenUnit[] = ['output', ...(['audioOutput', 'imageOutput'] as const).filter((unit) => units.includes(unit))];
-  const tokens =
+  const ofOne =
     BigInt(inputTokens) * dearest(price, inputUnits, inputTokens) + BigInt(outputTokens) * dearest(price, outputUnits, inputTokens);
   return toNanoUsd(
-    tokens,
+    ofOne * toMostAnswers(shape, inputTokens),
     toDearestFactor(price, shape),
     toFees(price, { ...emptyUsage, ...shape.counts, webSearches: shape.webSearches ?? 0 }),
   );
+}
+
+/** What the client sees, and what the provider may ask of a model beside it. */
+function toMostAnswers({ advice = 0, compactsFromTokens = Infinity }: CostShape, inputTokens: number): bigint {
+  return BigInt(1 + advice + (inputTokens >= compactsFromTokens ? 1 : 0));
 }
 
 /** The most input tokens that a request can have. */

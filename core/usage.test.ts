@@ -3,6 +3,8 @@ import { describe, expect, it } from 'vitest';
 import {
   billedTokens,
   emptyUsage,
+  parseAnthropicAnswerUsage,
+  parseAnthropicIterations,
   parseAnthropicUsage,
   parseGeminiUsage,
   parseOpenAIMediaUsage,
@@ -211,6 +213,42 @@ describe('parseAnthropicUsage', () => {
   it('does not make a zero of nothing', () => {
     for (const value of [undefined, null, {}, { input_tokens: null }, { output_tokens: 5 }])
       expect(parseAnthropicUsage(value)).toBeUndefined();
+  });
+});
+
+describe('parseAnthropicAnswerUsage', () => {
+  const message = { type: 'message', input_tokens: 23_000, output_tokens: 1_000 };
+  const whole = { input_tokens: 23_000, output_tokens: 1_000 };
+
+  it('adds what the summary of a long conversation took, which the numbers above it have not', () => {
+    const compaction = { type: 'compaction', input_tokens: 180_000, output_tokens: 3_500, cache_read_input_tokens: 7_000 };
+    expect(parseAnthropicAnswerUsage({ ...whole, iterations: [compaction, message] })).toEqual({
+      inputTokens: 210_000,
+      cachedInputTokens: 7_000,
+      cacheWriteTokens: 0,
+      outputTokens: 4_500,
+      reasoningTokens: 0,
+      longestInputTokens: 187_000,
+    });
+  });
+
+  it('adds the advice of another model, and no answer twice', () => {
+    const advice = { type: 'advisor_message', model: 'm', input_tokens: 800, output_tokens: 500, cache_creation_input_tokens: 10 };
+    const iterations = [message, advice, advice, { ...message, type: 'fallback_message' }];
+    expect(parseAnthropicAnswerUsage({ ...whole, iterations })).toMatchObject({
+      inputTokens: 24_620,
+      outputTokens: 2_000,
+      cacheWriteTokens: 20,
+    });
+    expect(parseAnthropicAnswerUsage({ ...whole, iterations: [message] })).toEqual(parseAnthropicUsage(whole));
+    expect(parseAnthropicAnswerUsage({ ...whole, iterations: null })).toEqual(parseAnthropicUsage(whole));
+    expect(parseAnthropicIterations(whole)).toBeUndefined();
+  });
+
+  it('stays within the integers', () => {
+    const huge = { type: 'compaction', input_tokens: 1_000_000_000_000, output_tokens: 1 };
+    const usage = parseAnthropicAnswerUsage({ ...whole, iterations: Array.from({ length: 20_000 }, () => huge) });
+    expect(usage?.inputTokens).toBe(1_000_000_000_000);
   });
 });
 

@@ -25,6 +25,8 @@ export interface Usage {
   readonly images?: number;
   readonly audioMilliseconds?: number;
   readonly characters?: number;
+  /** where the model was asked several times for one answer: the longest input of one, by which a price may go; absent = all of it was one */
+  readonly longestInputTokens?: number;
 }
 
 /** What images and sound are counted in beside tokens: which of the two is paid for depends on the model. */
@@ -139,6 +141,45 @@ export function parseAnthropicUsage(value: unknown, before?: Usage): Usage | und
     outputTokens,
     reasoningTokens: Math.min(thinking, outputTokens),
     ...toAnthropicParts(value, known, written),
+  };
+}
+
+/** Of `usage.iterations`, what is not in the numbers above it: summaries of a long conversation, and another model's advice. */
+const besideTypes: readonly unknown[] = ['compaction', 'advisor_message'];
+
+/**
+ * What an Anthropic answer used beside the numbers that `parseAnthropicUsage` reads; cumulative as they are. Undefined where nothing is said of it.
+ * Source: Anthropic API reference, "BetaUsage": iterations; "Compaction"; "Advisor tool".
+ */
+export function parseAnthropicIterations(value: unknown): Usage | undefined {
+  const iterations = member(value, 'iterations');
+  if (!Array.isArray(iterations)) return undefined;
+  const beside = iterations.filter((entry: unknown) => besideTypes.includes(member(entry, 'type')));
+  return beside.flatMap((entry: unknown) => parseAnthropicUsage(entry) ?? []).reduce(addAnthropicUsage, emptyUsage);
+}
+
+/** Of a whole answer. */
+export function parseAnthropicAnswerUsage(value: unknown): Usage | undefined {
+  const usage = parseAnthropicUsage(value);
+  return usage && addAnthropicUsage(usage, parseAnthropicIterations(value) ?? emptyUsage);
+}
+
+/** Of two times that the model was asked for one answer. */
+export function addAnthropicUsage(left: Usage, right: Usage): Usage {
+  if (billedTokens(right) === 0) return left;
+  if (billedTokens(left) === 0) return right;
+  const sum = (count: (usage: Usage) => number | undefined): number => Math.min((count(left) ?? 0) + (count(right) ?? 0), maximumTokens);
+  return {
+    inputTokens: sum(({ inputTokens }) => inputTokens),
+    cachedInputTokens: sum(({ cachedInputTokens }) => cachedInputTokens),
+    cacheWriteTokens: sum(({ cacheWriteTokens }) => cacheWriteTokens),
+    outputTokens: sum(({ outputTokens }) => outputTokens),
+    reasoningTokens: sum(({ reasoningTokens }) => reasoningTokens),
+    ...toParts({
+      cacheWrite1hTokens: sum(({ cacheWrite1hTokens }) => cacheWrite1hTokens),
+      webSearches: sum(({ webSearches }) => webSearches),
+      longestInputTokens: Math.max(...[left, right].map(({ longestInputTokens, inputTokens }) => longestInputTokens ?? inputTokens)),
+    }),
   };
 }
 

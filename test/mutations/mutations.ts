@@ -73,6 +73,15 @@ export const mutations: readonly Mutation[] = [
     },
   },
   {
+    id: 'summary-for-nothing',
+    bug: 'what a provider has used to sum up a long conversation is charged to nobody',
+    edits: [{ file: 'core/usage.ts', find: "['compaction', 'advisor_message']", replace: "['advisor_message']" }],
+    test: {
+      file: 'proxy/dialects/anthropic/stream-meter.test.ts',
+      name: 'what was used beside the answer > is added once, as the last delta tells it',
+    },
+  },
+  {
     id: 'block-kept',
     bug: 'a proxy goes on refusing for want of tokens that it has just given back itself',
     edits: [

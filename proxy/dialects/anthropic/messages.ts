@@ -1,6 +1,6 @@
 import { type Check, firstRefusal } from '../../../core/decision.ts';
 import type { Refusal } from '../../../core/refusals.ts';
-import { parseAnthropicUsage } from '../../../core/usage.ts';
+import { parseAnthropicAnswerUsage } from '../../../core/usage.ts';
 import { makeAnthropicStreamMeter } from './stream-meter.ts';
 import type { Body, SurfaceDriver, Meter, MeterOptions, RequestShape, Surface } from '../dialect.ts';
 import { makeFreeMeter, makeJsonMeter } from '../json-meter.ts';
@@ -101,5 +101,5 @@ function toMedia(part: Body): Media | undefined {
 
 function makeMeter(options: MeterOptions): Meter {
   if (!options.surface.metered) return makeFreeMeter();
-  return options.stream ? makeAnthropicStreamMeter(options) : makeJsonMeter(options, parseAnthropicUsage);
+  return options.stream ? makeAnthropicStreamMeter(options) : makeJsonMeter(options, parseAnthropicAnswerUsage);
 }

@@ -19,5 +19,21 @@ describe('what changes the price of an Anthropic request', () => {
       },
       { webSearches: 20 },
     ],
+    [
+      {
+        tools: [
+          { type: 'advisor_20260301', model: 'm', max_uses: 2 },
+          { type: 'advisor_20260301', model: 'm' },
+        ],
+      },
+      { advice: 5 },
+    ],
+    [{ context_management: { edits: [{ type: 'clear_tool_uses_20250919' }] } }, { compactsFromTokens: undefined, advice: 0 }],
+    [{ context_management: { edits: [null, { type: 'compact_20260112' }] } }, { compactsFromTokens: 50_000 }],
+    [{ compaction: { type: 'summarize' } }, { compactsFromTokens: 0 }],
+    [
+      { compaction: null, context_management: null, tools: null },
+      { compactsFromTokens: undefined, webSearches: 0 },
+    ],
   ])('%j', (body, fields) => expect(toAnthropicPriceFields(body)).toMatchObject(fields));
 });

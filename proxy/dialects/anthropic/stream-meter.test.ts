@@ -35,6 +35,32 @@ describe.each([
   });
 });
 
+describe('what was used beside the answer', () => {
+  const event = (value: object): Buffer => Buffer.from(`data: ${JSON.stringify(value)}\n\n`);
+  const compaction = { type: 'compaction', input_tokens: 50_000, output_tokens: 700 };
+  const start = event({ type: 'message_start', message: { usage: { input_tokens: 900, output_tokens: 1, iterations: [] } } });
+
+  it('is added once, as the last delta tells it', () => {
+    const meter = meterOf();
+    meter.push(start);
+    meter.push(event({ type: 'message_delta', usage: { output_tokens: 5, iterations: [compaction] } }));
+    meter.push(
+      event({ type: 'message_delta', usage: { output_tokens: 9, iterations: [compaction, { type: 'message', input_tokens: 900 }] } }),
+    );
+    expect(meter.usage()).toMatchObject({ usage: { inputTokens: 50_900, outputTokens: 709, longestInputTokens: 50_000 }, exact: true });
+    // a later one that says nothing of it takes nothing back
+    meter.push(event({ type: 'message_delta', usage: { output_tokens: 10 } }));
+    expect(meter.usage()).toMatchObject({ usage: { inputTokens: 50_900, outputTokens: 710 }, exact: true });
+  });
+
+  it('is kept where the stream breaks off', () => {
+    const meter = meterOf();
+    meter.push(event({ type: 'message_start', message: { usage: { input_tokens: 900, output_tokens: 1, iterations: [compaction] } } }));
+    meter.push(event({ type: 'content_block_delta', delta: { type: 'text_delta', text: 'x' } }));
+    expect(meter.usage()).toMatchObject({ usage: { inputTokens: 50_900 }, exact: false });
+  });
+});
+
 describe('a stream that is broken off', () => {
   it('has its exact input as soon as that was told, and at least one token for each delta that came', () => {
     const bytes = file('anthropic-text.sse');

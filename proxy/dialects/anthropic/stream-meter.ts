@@ -1,4 +1,11 @@
-import { emptyUsage, parseAnthropicUsage, parseTiers, type Usage } from '../../../core/usage.ts';
+import {
+  addAnthropicUsage,
+  emptyUsage,
+  parseAnthropicIterations,
+  parseAnthropicUsage,
+  parseTiers,
+  type Usage,
+} from '../../../core/usage.ts';
 import { makeEventSplitter, type StreamEvent } from '../../event-stream.ts';
 import type { Body, Meter, MeterOptions } from '../dialect.ts';
 import { parseJson } from '../member-scan.ts';
@@ -13,12 +20,14 @@ export function makeAnthropicStreamMeter({ estimatedInputTokens }: MeterOptions)
   const splitter = makeEventSplitter();
   const output = makeOutputCount();
   let told: Usage | undefined;
+  let beside: Usage = emptyUsage;
   let tiers: readonly string[] | undefined;
   // True from a message_delta with a count until more text comes.
   let complete = false;
 
   function take(usage: unknown): void {
     told = parseAnthropicUsage(usage, told);
+    beside = parseAnthropicIterations(usage) ?? beside;
     tiers = parseTiers(usage) ?? tiers;
   }
 
@@ -46,9 +55,10 @@ export function makeAnthropicStreamMeter({ estimatedInputTokens }: MeterOptions)
     },
     usage() {
       const named = tiers === undefined ? {} : { tiers };
-      if (told !== undefined && complete) return { usage: told, exact: true, ...named };
+      if (told !== undefined && complete) return { usage: addAnthropicUsage(told, beside), exact: true, ...named };
       const known = told ?? { ...emptyUsage, inputTokens: estimatedInputTokens };
-      return { usage: { ...known, outputTokens: Math.max(known.outputTokens, output.tokens()) }, exact: false, ...named };
+      const flowed = { ...known, outputTokens: Math.max(known.outputTokens, output.tokens()) };
+      return { usage: addAnthropicUsage(flowed, beside), exact: false, ...named };
     },
   };
 }

@@ -2,7 +2,7 @@ import type { Condition } from '../core/resources.ts';
 import type { Reason } from './translate/reasons.ts';
 
 export interface NextCondition {
-  readonly type: 'Ready' | 'Accepted' | 'CredentialsReady' | 'Published' | 'Stalled' | 'Reconciling';
+  readonly type: 'Ready' | 'Accepted' | 'CredentialsReady' | 'Published' | 'Stalled' | 'Reconciling' | 'Healthy' | 'CredentialsHealthy';
   readonly status: 'True' | 'False' | 'Unknown';
   readonly reason: Reason;
   readonly message: string;

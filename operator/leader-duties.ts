@@ -3,6 +3,7 @@ import type { Secret } from '../core/secret.ts';
 import { usageBuckets } from '../core/usage-checkpoint.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
+import { ChannelReports, type ChannelReportSource } from './channels/channel-reports.ts';
 import type { Cluster } from './cluster/cluster.ts';
 import type { Heartbeats } from './revocation/heartbeats.ts';
 import { LastUsedMirror, type LastUsedSource } from './credentials/last-used.ts';
@@ -22,6 +23,7 @@ export interface LeaderDutiesOptions {
   readonly revocations: Revocations;
   readonly heartbeats?: Heartbeats | undefined;
   readonly lastUsed?: LastUsedSource | undefined;
+  readonly channelReports?: ChannelReportSource | undefined;
   readonly usage?: UsageSettings | undefined;
   readonly cluster: Cluster;
   /** of our own Secrets */
@@ -37,6 +39,7 @@ export interface LeaderDutiesOptions {
 export interface LeaderDuties {
   readonly settling: Settling;
   readonly lastUsed: LastUsedMirror;
+  readonly channelReports: ChannelReports;
   /** undefined: nobody tells what is used */
   readonly usage: UsageKeeper | undefined;
   stop(): Promise<void>;
@@ -52,6 +55,12 @@ export function startLeaderDuties(options: LeaderDutiesOptions): LeaderDuties {
     records: () => watches.credentials.living(),
     onChange: (keyId, delayMs) => again(`VirtualKey/${keyId}`, delayMs),
   });
+  const channelReports = new ChannelReports({
+    ...options,
+    source: options.channelReports,
+    channelIds: () => [...watches.channels.values()].map(({ metadata }) => `${metadata.namespace ?? ''}/${metadata.name}`),
+    onChange: (id, delayMs) => again(`Channel/${id}`, delayMs),
+  });
   const keeper = keepRevocations({
     ...options,
     recordOf: (keyId) => watches.credentials.get(keyId),
@@ -61,10 +70,12 @@ export function startLeaderDuties(options: LeaderDutiesOptions): LeaderDuties {
   return {
     settling,
     lastUsed,
+    channelReports,
     usage,
     async stop() {
       keeper.stop();
       lastUsed.stop();
+      channelReports.stop();
       await usage?.stop();
     },
   };

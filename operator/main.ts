@@ -9,6 +9,7 @@ import { makeMetrics } from '../runtime/metrics.ts';
 import { makeRedisLink, type RedisLink } from '../runtime/redis-link.ts';
 import { toRedisSource } from '../runtime/redis-settings.ts';
 import { followSealFile } from '../runtime/seal-file.ts';
+import { makeRedisChannelReports } from './channels/channel-reports.ts';
 import { findKubeConfigMistakes } from './cluster/kubernetes/kubeconfig-mistakes.ts';
 import { makeKubernetesCluster } from './cluster/kubernetes/kubernetes.ts';
 import { parseOperatorConfig, toOperatorSettings } from './config.ts';
@@ -71,6 +72,7 @@ export async function runOperator(environment: Readonly<Record<string, string | 
     board: link && makeRedisBoard(link),
     heartbeats,
     lastUsed: link && makeRedisLastUsed(link),
+    channelReports: link && makeRedisChannelReports(link),
     usage: link && {
       feed: { source: makeRedisUsageSource(link), board: makeRedisBudgetBoard(link) },
       maxKeySeries: config.maxKeySeries,

@@ -7,6 +7,7 @@ import type { SealSource } from '../runtime/seal-file.ts';
 import { makeFixedSeal } from '../runtime/seal-file.ts';
 import { Absences } from './absences.ts';
 import type { Cluster, ReflectedEvent, SecretObject } from './cluster/cluster.ts';
+import type { ChannelReportSource } from './channels/channel-reports.ts';
 import { waitForCrds } from './crd-check.ts';
 import { describeError } from './describe-error.ts';
 import { toNamespaceOf } from './queue/fair-line.ts';
@@ -73,6 +74,8 @@ export interface OperatorOptions {
   readonly heartbeats?: Heartbeats | undefined;
   /** where the proxies note the use of retiring credentials; undefined: nowhere */
   readonly lastUsed?: LastUsedSource | undefined;
+  /** where the proxies tell what is wrong with the channels; undefined: nowhere */
+  readonly channelReports?: ChannelReportSource | undefined;
   /** who tells what is used, and how it is kept; undefined: nobody */
   readonly usage?: UsageSettings | undefined;
   /** asked before every write; default: always */

@@ -15,7 +15,7 @@ export class ChannelReconciler {
   }
 
   async reconcile(id: string): Promise<void> {
-    const { watches, publisher, gatherer, settings, clock, cluster, statuses, again } = this.#options;
+    const { watches, publisher, gatherer, settings, clock, cluster, statuses, channelReports, again } = this.#options;
     await this.#lookAnew(id);
     const channel = this.#find(id);
     if (channel === 'unknown') return;
@@ -32,6 +32,7 @@ export class ChannelReconciler {
         published: publisher.channel(id)?.record,
         hindrance: publisher.hindrance('channels', id),
         usedBy,
+        health: channelReports.of(id),
         settings,
       },
       nowMs,

@@ -11,6 +11,7 @@ import type { DeliveryPlan } from './credentials/delivery-secret.ts';
 import { toDeliverySecret, toOwner } from './credentials/delivery-secret.ts';
 import type { Gatherer } from './gather.ts';
 import type { Attempts } from './credentials/issue-key.ts';
+import type { ChannelReports } from './channels/channel-reports.ts';
 import type { LastUsedMirror } from './credentials/last-used.ts';
 import type { Publisher } from './snapshot/publish.ts';
 import type { Revocations } from './revocation/revocations.ts';
@@ -38,6 +39,7 @@ export interface ReconcileOptions {
   readonly revocations: Pick<Revocations, 'standing' | 'see' | 'tell'>;
   readonly settling: Pick<Settling, 'await'>;
   readonly lastUsed: Pick<LastUsedMirror, 'of'>;
+  readonly channelReports: Pick<ChannelReports, 'of'>;
   readonly usage: Pick<UsageKeeper, 'statusOf'> | undefined;
   readonly again: (item: string, delayMs: number) => void;
 }

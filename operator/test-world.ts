@@ -5,6 +5,7 @@ import type { ChannelRecord, KeyRecord } from '../core/snapshot.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { makeLog } from '../runtime/log.ts';
 import type { SealSource } from '../runtime/seal-file.ts';
+import type { ChannelReportSource } from './channels/channel-reports.ts';
 import type { Cluster, ClusterObject, SecretObject } from './cluster/cluster.ts';
 import { ClusterError } from './cluster/cluster.ts';
 import type { MemoryCluster, MemoryVerb } from './cluster/memory.ts';
@@ -60,6 +61,8 @@ export class World {
   heartbeats: Heartbeats | undefined;
   /** set before `start`: what the proxies note */
   lastUsed: LastUsedSource | undefined;
+  /** set before `start`: what the proxies tell of the channels */
+  channelReports: ChannelReportSource | undefined;
   /** set before `start`: who tells what is used */
   usage: UsageSettings | undefined;
   readonly #settings: Partial<OperatorSettings>;
@@ -112,6 +115,7 @@ export class World {
       board: this.board,
       heartbeats: this.heartbeats,
       lastUsed: this.lastUsed,
+      channelReports: this.channelReports,
       usage: this.usage,
       ...seal,
     };

@@ -10,6 +10,7 @@ import { makeRedisLink } from '../runtime/redis-link.ts';
 import { findRedisMistakes, toRedisSource } from '../runtime/redis-settings.ts';
 import { followSealFile, openSealFile, type SealFile, sealSettings } from '../runtime/seal-file.ts';
 import { findMistakes, proxySettings, toServerSettings } from './config.ts';
+import { startChannelReporter } from './channel-reporter.ts';
 import { openCounters } from './counters/open-counters.ts';
 import { startHeartbeat } from './heartbeat.ts';
 import { findKubeConfig, type KubeConnection } from './kube-config.ts';
@@ -51,12 +52,13 @@ export async function runProxy(environment: Readonly<Record<string, string | und
   const link = redis && makeRedisLink({ ...redis, name: 'keywright-proxy', random: Math.random, log });
   const common = { clock: systemClock, log, metrics };
   const feed = link && startRevocationFeed({ ...common, link, revocations });
+  const own = `${hostname()}-${randomBytes(6).toString('hex')}`;
   const heartbeat =
     link &&
     startHeartbeat({
       ...common,
       link,
-      proxy: `${hostname()}-${randomBytes(6).toString('hex')}`,
+      proxy: own,
       inForce: () => index.inForce(),
     });
   const lastUsed = link && startLastUsed({ ...common, link });
@@ -84,11 +86,13 @@ export async function runProxy(environment: Readonly<Record<string, string | und
     clock: systemClock,
     random: Math.random,
   });
+  const reporter = link && startChannelReporter({ ...common, link, proxy: own, describe: () => proxy.channelHealth() });
+  lifecycle.onStop('channel reports', () => reporter?.stop());
   const admin = await startAdminServer({
     listen: settings.adminListen,
     metrics,
     readiness: () => proxy.readiness(),
-    debug: { snapshot: () => index.describe() },
+    debug: { snapshot: () => index.describe(), channels: () => proxy.channelHealth() },
     log,
   });
   // in reverse order: probes learn of the end, streams finish, and only then does the admin port close

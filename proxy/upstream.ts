@@ -38,8 +38,17 @@ interface Facts {
   readonly forbidden: boolean;
 }
 
-/** `allowLinkLocal` lets Channels point to 169.254.0.0/16 and the like, where clouds serve machine credentials. */
-export function makeUpstreams({ now, allowLinkLocal = false }: { now: () => number; allowLinkLocal?: boolean }): Upstreams {
+type Resolve = LookupFunction;
+
+export interface UpstreamsOptions {
+  readonly now: () => number;
+  /** lets Channels point to 169.254.0.0/16 and the like, where clouds serve machine credentials */
+  readonly allowLinkLocal?: boolean;
+  /** names to addresses; default: the system's */
+  readonly resolve?: Resolve;
+}
+
+export function makeUpstreams({ now, allowLinkLocal = false, resolve = systemResolve }: UpstreamsOptions): Upstreams {
   const entries = new Map<string, Entry>();
   const known = new WeakMap<ChannelRecord, Facts>();
 
@@ -62,7 +71,11 @@ export function makeUpstreams({ now, allowLinkLocal = false }: { now: () => numb
       void entry.upstream.pool.close();
     }
     const { origin, pathname } = new URL(channel.baseUrl);
-    const upstream = { pool: makePool(channel, allowLinkLocal), origin, pathPrefix: pathname.replace(/\/+$/, '') };
+    const upstream = {
+      pool: makePool(channel, allowLinkLocal ? resolve : guard(resolve)),
+      origin,
+      pathPrefix: pathname.replace(/\/+$/, ''),
+    };
     const entry = { fingerprint, upstream, usedAtMs: nowMs };
     entries.set(channel.id, entry);
     return entry;
@@ -85,7 +98,9 @@ export function makeUpstreams({ now, allowLinkLocal = false }: { now: () => numb
   };
 }
 
-function makePool(channel: ChannelRecord, allowLinkLocal: boolean): Pool {
+const systemResolve: Resolve = (hostname, options, callback) => lookup(hostname, options, callback);
+
+function makePool(channel: ChannelRecord, resolve: Resolve): Pool {
   const { connectMs } = channel.timeouts;
   const origin = new URL(channel.baseUrl);
   return new Pool(origin.origin, {
@@ -100,17 +115,21 @@ function makePool(channel: ChannelRecord, allowLinkLocal: boolean): Pool {
       timeout: connectMs,
       ...(channel.tls.serverName === undefined ? {} : { servername: channel.tls.serverName }),
       ...(channel.tls.ca === undefined ? {} : { ca: channel.tls.ca }),
-      ...(allowLinkLocal ? {} : { lookup: guardedLookup }),
+      lookup: resolve,
     },
   });
 }
 
 const forbiddenList = new BlockList();
-// link-local, among them the metadata services of the clouds (169.254.169.254, fd00:ec2::254), and Alibaba's
+// link-local, among them the metadata services of the clouds (169.254.169.254, fd00:ec2::254), and those of Alibaba, Azure and Oracle
 forbiddenList.addSubnet('169.254.0.0', 16, 'ipv4');
 forbiddenList.addAddress('100.100.100.200', 'ipv4');
+forbiddenList.addAddress('168.63.129.16', 'ipv4');
+forbiddenList.addAddress('192.0.0.192', 'ipv4');
 forbiddenList.addSubnet('fe80::', 10, 'ipv6');
 forbiddenList.addAddress('fd00:ec2::254', 'ipv6');
+// the same, through a translator of the network (NAT64, RFC 6052)
+forbiddenList.addSubnet('64:ff9b::a9fe:0', 112, 'ipv6');
 
 /** True for an address that no Channel may point to unless the installation allows it. IPv4 inside IPv6 counts as what it is. */
 export function isForbiddenAddress(address: string): boolean {
@@ -121,16 +140,18 @@ export function isForbiddenAddress(address: string): boolean {
  * A name is looked at after DNS, when the addresses are known that will be connected to: looking before would leave room for a second, different answer.
  * `node:net` calls no `lookup` for a host that is an address already; those are looked at by `isForbiddenHost`.
  */
-const guardedLookup: LookupFunction = (hostname, options, callback) => {
-  lookup(hostname, options, (error, address, family) => {
-    const addresses = Array.isArray(address) ? (address as { address: string }[]).map((entry) => entry.address) : [address];
-    if (error === null && addresses.some(isForbiddenAddress)) {
-      callback(Object.assign(new Error('the host resolves to an address that is not allowed'), { code: 'KEYWRIGHT_ADDRESS' }), '', 4);
-      return;
-    }
-    callback(error, address, family);
-  });
-};
+function guard(resolve: Resolve): Resolve {
+  return (hostname, options, callback) => {
+    resolve(hostname, options, (error, address, family) => {
+      const addresses = Array.isArray(address) ? address.map((entry) => entry.address) : [address];
+      if (error === null && addresses.some(isForbiddenAddress)) {
+        callback(Object.assign(new Error('the host resolves to an address that is not allowed'), { code: 'KEYWRIGHT_ADDRESS' }), '', 4);
+        return;
+      }
+      callback(error, address, family);
+    });
+  };
+}
 
 /** True for a base URL whose host is itself a forbidden address. */
 function isForbiddenHost(baseUrl: string): boolean {

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClusterObject, Reference } from '../operator/cluster/cluster.ts';
 import { makeMemoryCluster, type MemoryCluster } from '../operator/cluster/memory.ts';
 import { type Operator, startOperator } from '../operator/operator.ts';
+import { toTroubles } from '../proxy/channel-reporter.ts';
 import { makeRevocations } from '../proxy/revocations.ts';
 import { startProxy } from '../proxy/server.ts';
 import { SnapshotIndex } from '../proxy/snapshot-index.ts';
@@ -84,7 +85,7 @@ export async function runStandalone(argv: readonly string[], environment: Readon
     listen: settings.adminListen,
     metrics,
     readiness: () => proxy.readiness(),
-    debug: { snapshot: () => index.describe() },
+    debug: { snapshot: () => index.describe(), channels: () => proxy.channelHealth() },
     log,
   });
   // in reverse order: probes learn of the end, streams finish, and only then does the admin port close
@@ -122,6 +123,7 @@ export async function runStandalone(argv: readonly string[], environment: Readon
     log,
     metrics,
     settleMs: 0,
+    channelReports: { read: async () => toTroubles(proxy.channelHealth()) },
     usage,
   });
   operators.push(operator);

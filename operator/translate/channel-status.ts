@@ -1,7 +1,9 @@
+import type { ChannelTroubles } from '../../core/channel-report.ts';
 import type { Channel, ChannelStatus } from '../../core/resources.ts';
 import type { ChannelRecord } from '../../core/snapshot.ts';
 import type { NextCondition } from '../conditions.ts';
 import { toConditions } from '../conditions.ts';
+import { toHealthConditions, toHealthNotices } from './channel-health.ts';
 import { compact } from './compact.ts';
 import { identify } from './identity.ts';
 import { toHindrances, toPublished } from './key-conditions.ts';
@@ -20,16 +22,21 @@ interface ChannelState {
 
 /** The status of a Channel, and the Events that become true with it. */
 export function toChannelStatus(
-  subject: { readonly channel: Channel; readonly usedBy: number },
+  subject: { readonly channel: Channel; readonly usedBy: number; readonly health?: ChannelTroubles | undefined },
   state: ChannelState,
 ): { value: ChannelStatus; notices: Notice[] } {
   const { channel, usedBy } = subject;
   const { generation } = identify(channel);
   const before = channel.status ?? {};
-  const conditions = toConditions(toNextConditions(channel, state), before.conditions ?? [], { generation, nowMs: state.nowMs });
+  // one that is not in force sends nothing, so nothing is known of it
+  const health = state.record === undefined ? [] : toHealthConditions(channel, subject.health);
+  const conditions = toConditions([...toNextConditions(channel, state), ...health], before.conditions ?? [], {
+    generation,
+    nowMs: state.nowMs,
+  });
   const modelCount = channel.spec.models?.length ?? 0;
   const value: ChannelStatus = compact({ ...before, observedGeneration: generation, modelCount, usedBy, conditions });
-  return { value, notices: toNotices(before, value, state.problem) };
+  return { value, notices: [...toNotices(before, value, state.problem), ...toHealthNotices(before, value)] };
 }
 
 function toNextConditions(channel: Channel, { problem, record, holds, hindrance }: ChannelState): NextCondition[] {

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { ChannelTroubles } from '../../core/channel-report.ts';
 import type { Channel, ChannelStatus } from '../../core/resources.ts';
 import type { Secret } from '../../core/secret.ts';
 import type { ChannelCredential, ChannelRecord } from '../../core/snapshot.ts';
@@ -21,6 +22,8 @@ export interface ChannelInput {
   readonly published: ChannelRecord | undefined;
   /** why the proxies are not told what they should be; undefined: nothing hinders it */
   readonly hindrance?: string | undefined;
+  /** what the proxies tell of it; undefined: nobody has told */
+  readonly health?: ChannelTroubles | undefined;
   /** VirtualKeys that may route here */
   readonly usedBy: number;
   readonly settings: Pick<TranslateSettings, 'allowLinkLocal' | 'knowsNamespaces'>;

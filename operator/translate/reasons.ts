@@ -28,6 +28,10 @@ export const reasons = {
   ProviderUnsupported: 'this version has no support for the provider yet',
   AddressNotAllowed: 'baseURL points to a link-local or metadata address',
   RotateAnnotationInvalid: 'the annotation keywright.dev/rotate cannot be read: nothing is rotated by it',
+  NoTrouble: 'no proxy tells of trouble',
+  CircuitOpen: 'requests to the provider have failed one after the other; it is tried out again and again, and used when it is well',
+  CredentialRejected: 'the provider refuses a credential; it is tried out again and again, and used when it is accepted',
+  AccountExhausted: 'the account of a credential has no money or quota left; it is tried out again and again, and used when it has',
   SnapshotBlocked: 'the snapshot is not written at present',
 } as const;
 

@@ -70,6 +70,8 @@ const openaiPython = {
   version: versionOf('openai', 'Python'),
   toException: byStatus(common, 'APIStatusError'),
 } as const;
+/** Its SDK has the paths in itself. */
+const azure = { family: 'azure', base: '', apiVersion: '2025-04-01-preview' } as const;
 const anthropicNode = {
   family: 'anthropic',
   language: 'Node',
@@ -105,6 +107,8 @@ const genaiPython = {
 export const clients: readonly Client[] = [
   { ...openaiNode, id: 'OpenAI (Node)' },
   { ...openaiPython, id: 'OpenAI (Python)' },
+  { ...openaiNode, ...azure, id: 'AzureOpenAI (Node)' },
+  { ...openaiPython, ...azure, id: 'AzureOpenAI (Python)' },
   {
     ...anthropicNode,
     id: 'Anthropic 1.x (Node)',

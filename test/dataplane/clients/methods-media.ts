@@ -42,7 +42,6 @@ export const mediaMethods: readonly Method[] = [
   },
   {
     ...images,
-    families: ['openai'],
     node: 'images.edit',
     answer: 'value',
     call: ({ model, text }) => ({ parameters: { model, image: toImage(text), prompt: 'As an oil painting' } }),

@@ -2,12 +2,12 @@ import type { Method } from './methods.ts';
 
 const toMessages = (text: string): object[] => [{ role: 'user', content: text }];
 
-const openai = { families: ['openai'], by: 'provider', metered: true, body: true } as const;
+const openai = { families: ['openai', 'azure'], by: 'provider', metered: true, body: true } as const;
 /** What only the account knows whose it is. */
 const reference = { messages: [{ role: 'user', content: [{ type: 'file', file: { file_id: 'file-1' } }] }] };
 const chat = { ...openai, scope: 'chat', model: 'gpt-4o-mini', reference } as const;
 const completions = { ...openai, scope: 'chat', node: 'completions.create', model: 'gpt-3.5-turbo-instruct' } as const;
-const models = { ...openai, by: 'gateway', metered: false, body: false, scope: 'read' } as const;
+const models = { ...openai, families: ['openai'], by: 'gateway', metered: false, body: false, scope: 'read' } as const;
 
 /** Of `openai` for Node and Python. */
 export const openaiMethods: readonly Method[] = [

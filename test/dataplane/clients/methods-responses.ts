@@ -1,6 +1,6 @@
 import type { Method } from './methods.ts';
 
-const responses = { families: ['openai'], by: 'provider', metered: true, body: true, scope: 'chat', model: 'gpt-5-mini' } as const;
+const responses = { families: ['openai', 'azure'], by: 'provider', metered: true, body: true, scope: 'chat', model: 'gpt-5-mini' } as const;
 /** What only the account knows whose it is. */
 const reference = { conversation: 'conv_1' };
 

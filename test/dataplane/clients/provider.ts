@@ -56,7 +56,7 @@ async function serve(request: IncomingMessage, response: ServerResponse, { unkno
   for await (const part of request) parts.push(part as Buffer);
   const target = new URL(request.url ?? '/', 'http://provider');
   const [, behaviour, ...rest] = target.pathname.split('/');
-  const path = `/${rest.join('/')}`;
+  const path = toOpenAIPath(`/${rest.join('/')}`);
   if (behaviour === 'silent') return;
   const family = toFamily(path);
   if (behaviour === 'throttled') return sendError(response, 429, `${family}-429.json`);
@@ -75,6 +75,11 @@ async function serve(request: IncomingMessage, response: ServerResponse, { unkno
   // what was written has to have left before the connection breaks
   if (behaviour === 'breaking') await sleep(50).then(() => response.destroy());
   else hanging.add(response);
+}
+
+/** Azure has the same calls below the name of a deployment, or below a word of its own. */
+function toOpenAIPath(path: string): string {
+  return path.replace(/^\/openai\/(?:deployments\/[^/]+|v1(?=\/)|(?=responses))\/?/, '/v1/');
 }
 
 function toFamily(path: string): string {

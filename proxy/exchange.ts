@@ -48,6 +48,8 @@ export interface Exchange {
   prompt: Prompt | undefined;
   /** read before the body was shrunk */
   priceFields: PriceFields;
+  /** that admit the key's namespace, and of those the ones that the request asks for */
+  eligible: readonly ChannelRecord[];
   candidates: readonly Candidate[];
 
   /** locate: the one credential that may be used, where the request points to what its account keeps; `''` = the upstream needs none */
@@ -121,6 +123,7 @@ export function makeExchange(given: NewExchange): Exchange {
     shape: undefined,
     prompt: undefined,
     priceFields: {},
+    eligible: [],
     candidates: [],
     pinnedCredential: undefined,
     prices: new Map(),

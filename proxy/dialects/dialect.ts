@@ -45,6 +45,8 @@ export interface Surface {
 /** What the pipeline has to know of a request's body. */
 export interface RequestShape {
   readonly model: string | undefined;
+  /** the body names it otherwise or not at all, so that the provider's name is always written into it; absent = no */
+  readonly replacesModel?: boolean;
   /** every further model that the request names (`models[]`, `tools[].model`): all of them have to be allowed */
   readonly otherModels: readonly string[];
   readonly stream: boolean;
@@ -98,6 +100,8 @@ export interface SpliceOptions {
   readonly body: Body;
   /** what the channel's provider calls the model */
   readonly upstreamModel: string | undefined;
+  /** the provider refuses to be asked for usage in a stream, and tells it unasked; absent = no */
+  readonly tellsUsageUnasked?: boolean;
 }
 
 export interface MeterOptions {

@@ -94,7 +94,10 @@ export function toOtherModels(body: Body): string[] {
 
 /** The model's name as the provider knows it, where it is another. */
 export function spliceModel(shape: RequestShape, upstreamModel: string | undefined): readonly Splice[] {
-  return upstreamModel === undefined || upstreamModel === shape.model ? [] : [{ field: 'model', json: JSON.stringify(upstreamModel) }];
+  const name = upstreamModel ?? shape.model;
+  return name === undefined || (name === shape.model && shape.replacesModel !== true)
+    ? []
+    : [{ field: 'model', json: JSON.stringify(name) }];
 }
 
 /** The number of a checked field; undefined for null and absent. */

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { checkAddress, checkModels, checkScope, type CompiledKey } from '../../core/authorize.ts';
 import { type Check, firstRefusal } from '../../core/decision.ts';
 import type { Refusal } from '../../core/refusals.ts';
+import { pickChannels } from '../../core/pick-channel.ts';
 import { findChannels } from '../../core/route.ts';
 import { type BodyForm, parseBodyForm } from '../bodies/content-type.ts';
 import { openBody } from '../bodies/request-body.ts';
@@ -39,7 +40,7 @@ const headerChecks: readonly Check<Subject>[] = [
 
 const bodyChecks: readonly Check<Subject>[] = [
   ({ key, exchange }) => checkModels(key, toModels(required(exchange.shape))),
-  ({ key, exchange, parts }) => checkChannels(key, exchange, parts),
+  ({ key, exchange }) => checkChannels(key, exchange),
   ({ exchange }) => checkServiceTier(exchange),
   ({ exchange }) => checkNames(exchange),
 ];
@@ -74,9 +75,9 @@ async function authorizeBody(exchange: Exchange, parts: Parts, form: BodyForm): 
   const parsed = driver.parseShape(opened.value, exchange.surface, exchange.parameters);
   if ('refusal' in parsed) return parsed.refusal;
   if (showsKey(toModels(parsed.shape), required(exchange.presentedKey).reveal())) return keyForModel;
-  exchange.shape = parsed.shape;
+  pick(exchange, parts, parsed.shape);
   exchange.prompt = opened.measure(driver, exchange.surface);
-  exchange.priceFields = driver.toPriceFields(opened.value, parsed.shape);
+  exchange.priceFields = driver.toPriceFields(opened.value, required(exchange.shape));
   exchange.body = opened.keep();
   return firstRefusal(bodyChecks, { exchange, parts, key: required(exchange.key) });
 }
@@ -97,10 +98,21 @@ function toModels({ model, otherModels }: RequestShape): readonly string[] {
   return model === undefined ? otherModels : [model, ...otherModels];
 }
 
-/** Here and not in route, so that a request nobody could serve is refused before it counts against a limit. */
-function checkChannels(key: CompiledKey, exchange: Exchange, parts: Parts): Refusal | undefined {
+/** `channel/model`: from here on the plain name of the model is the one that counts, and only those channels are asked. */
+function pick(exchange: Exchange, parts: Parts, shape: RequestShape): void {
+  const key = required(exchange.key);
   const channels = parts.index.channelsFor(toNamespace(key.record.id));
-  const found = findChannels({ key, channels, dialect: exchange.dialect, model: required(exchange.shape).model });
+  exchange.shape = shape;
+  exchange.eligible = channels;
+  if (shape.model === undefined) return;
+  const picked = pickChannels({ key, channels, dialect: exchange.dialect, model: shape.model });
+  exchange.eligible = picked.channels;
+  if (picked.model !== shape.model) exchange.shape = { ...shape, model: picked.model, replacesModel: true };
+}
+
+/** Here and not in route, so that a request nobody could serve is refused before it counts against a limit. */
+function checkChannels(key: CompiledKey, exchange: Exchange): Refusal | undefined {
+  const found = findChannels({ key, channels: exchange.eligible, dialect: exchange.dialect, model: required(exchange.shape).model });
   if ('refusal' in found) return found.refusal;
   exchange.candidates = found.channels;
   return undefined;

@@ -5,6 +5,7 @@ import type { ChannelCredential } from '../../core/snapshot.ts';
 import { maxAttempts } from '../attempts.ts';
 import { makeOutgoingBody, type OutgoingBody, toDispatched } from '../bodies/outgoing-body.ts';
 import { type AttemptOutcome, type FailedAttempt, runAttempt } from '../attempt.ts';
+import { tellsUsageUnasked } from '../dialects/openai/stream-usage.ts';
 import { type Exchange, required } from '../exchange.ts';
 import { toUpstreamHeaders } from '../headers.ts';
 import { toNoAnswer } from '../no-answer.ts';
@@ -79,7 +80,13 @@ function toBody(exchange: Exchange, { channel, upstreamModel }: Candidate): Outg
   const { driver, surface } = exchange;
   if (surface.body === 'none') return undefined;
   const body = required(exchange.body);
-  const splices = required(driver).spliceFor({ surface, shape: required(exchange.shape), body: body.value, upstreamModel });
+  const splices = required(driver).spliceFor({
+    surface,
+    shape: required(exchange.shape),
+    body: body.value,
+    upstreamModel,
+    tellsUsageUnasked: tellsUsageUnasked(channel.baseUrl),
+  });
   return makeOutgoingBody(body.splice([...splices, ...toAccountSplices(exchange, channel, body.value)]));
 }
 

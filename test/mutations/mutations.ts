@@ -749,6 +749,40 @@ export const mutations: readonly Mutation[] = [
 
   // Surfaces of OpenAI, and who else speaks its language
   {
+    id: 'pick-checked-unpicked',
+    bug: 'access is checked for the name as it was written and not for the one that is used',
+    edits: [
+      {
+        file: 'proxy/stages/authorize.ts',
+        find: '({ key, exchange }) => checkModels(key, toModels(required(exchange.shape)))',
+        replace:
+          '({ key, exchange }) => checkModels(key, toModels({ ...required(exchange.shape), model: String(required(exchange.body).value["model"]) }))',
+      },
+    ],
+    test: {
+      file: 'proxy/stages/pick-channel.test.ts',
+      name: 'channel/model > asks that channel for the plain name, which is checked, counted and sent',
+    },
+  },
+  {
+    id: 'pick-beyond-key',
+    bug: 'a Channel that is asked for by name is used although the key may not use it',
+    edits: [
+      {
+        file: 'core/pick-channel.ts',
+        find: 'findNamed(usable, model.slice(0, slash)',
+        replace: 'findNamed(channels, model.slice(0, slash)',
+      },
+    ],
+    test: { file: 'core/pick-channel.test.ts', name: 'pickChannels > takes a Channel that the key may not use' },
+  },
+  {
+    id: 'version-twice',
+    bug: 'a base URL that ends in its version gets another one',
+    edits: [{ file: 'proxy/upstream-path.ts', find: 'endsInVersion.test(prefix) ?', replace: 'prefix === "/" ?' }],
+    test: { file: 'proxy/upstream-path.test.ts', name: 'the base URL of a Channel > https://host/v1 is continued as /v1/chat/completions' },
+  },
+  {
     id: 'completions-usage-shown',
     bug: 'a client of the older completions gets a usage chunk that only the gateway has asked for',
     edits: [
@@ -2769,8 +2803,8 @@ export const mutations: readonly Mutation[] = [
     edits: [
       {
         file: 'proxy/stages/authorize.ts',
-        find: 'driver.toPriceFields(opened.value, parsed.shape);\n  exchange.body = opened.keep();',
-        replace: 'driver.toPriceFields(opened.keep().value, parsed.shape);\n  exchange.body = opened.keep();',
+        find: 'driver.toPriceFields(opened.value, required(exchange.shape));\n  exchange.body = opened.keep();',
+        replace: 'driver.toPriceFields(opened.keep().value, required(exchange.shape));\n  exchange.body = opened.keep();',
       },
     ],
     test: { file: 'proxy/gemini.test.ts', name: 'searches are reserved however long the list of tools is' },
@@ -2957,7 +2991,7 @@ export const mutations: readonly Mutation[] = [
     edits: [
       {
         file: 'proxy/dialects/openai/azure-paths.ts',
-        find: 'return isAbsent(model) || model === deployment ?',
+        find: 'return isLeftOut(model) || model === deployment ?',
         replace: 'return isAbsent(model) || model !== undefined ?',
       },
     ],
@@ -2969,7 +3003,7 @@ export const mutations: readonly Mutation[] = [
     edits: [
       {
         file: 'proxy/dialects/openai/azure-paths.ts',
-        find: "return isAbsent(options.body['model']) && ",
+        find: "return isLeftOut(options.body['model']) && ",
         replace: 'return options.shape.model === undefined && ',
       },
     ],

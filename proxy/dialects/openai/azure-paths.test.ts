@@ -29,7 +29,8 @@ describe('a client of Azure', () => {
     const { post, upstream } = await start(answer, { channel: { models } });
     expect((await post(`${deployment}?api-version=${apiVersion}`, chat)).status).toBe(200);
     expect((await post(deployment, { ...chat, model: null })).status).toBe(200);
-    expect(upstream.requests.map(({ url }) => url)).toEqual(['/v1/chat/completions', '/v1/chat/completions']);
+    expect((await post(deployment, { ...chat, model: '' })).status).toBe(200);
+    expect(upstream.requests.map(({ url }) => url)).toEqual(Array(3).fill('/v1/chat/completions'));
     for (const { body } of upstream.requests) expect(JSON.parse(body)).toEqual({ ...chat, model: 'our-gpt' });
   });
 

@@ -53,15 +53,20 @@ function nameByPath(driver: SurfaceDriver): SurfaceDriver {
     },
     spliceFor(options) {
       const splices = driver.spliceFor(options);
-      return isAbsent(options.body['model']) && !splices.some(({ field }) => field === 'model') ? [...splices, toModel(options)] : splices;
+      return isLeftOut(options.body['model']) && !splices.some(({ field }) => field === 'model') ? [...splices, toModel(options)] : splices;
     },
   };
+}
+
+/** Clients that are made to name one write an empty text. */
+function isLeftOut(model: unknown): boolean {
+  return isAbsent(model) || model === '';
 }
 
 function checkDeployment({ model }: Body, { deployment }: PathParameters): Refusal | undefined {
   if (!isModelName(deployment))
     return { code: 'invalid_request', message: 'The deployment in the path is not the name of a model.', param: 'deployment' };
-  return isAbsent(model) || model === deployment ? undefined : invalid('model', `absent, or the deployment in the path ("${deployment}")`);
+  return isLeftOut(model) || model === deployment ? undefined : invalid('model', `absent, or the deployment in the path ("${deployment}")`);
 }
 
 function toModel({ shape, upstreamModel }: SpliceOptions): { readonly field: string; readonly json: string } {

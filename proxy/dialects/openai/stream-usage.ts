@@ -14,14 +14,19 @@ export function checkStreamOptions({ stream_options: options }: Body): Refusal |
     : invalid('stream_options', 'an object whose include_usage is true or false');
 }
 
+/** Mistral answers 422 to fields that it does not know, `stream_options` among them, and tells the usage of a stream in its last chunk anyway. */
+export function tellsUsageUnasked(baseUrl: string): boolean {
+  return URL.parse(baseUrl)?.hostname === 'api.mistral.ai';
+}
+
 export function asksStreamUsage({ stream_options: options }: Body): boolean {
   return isObject(options) && options['include_usage'] === true;
 }
 
 /** The provider's name of the model, and the question for usage that the client did not ask. */
-export function spliceText({ surface, shape, body, upstreamModel }: SpliceOptions): readonly Splice[] {
+export function spliceText({ surface, shape, body, upstreamModel, tellsUsageUnasked }: SpliceOptions): readonly Splice[] {
   const splices = spliceModel(shape, upstreamModel);
-  if (!withholdsStreamUsage(surface, shape)) return splices;
+  if (!withholdsStreamUsage(surface, shape) || tellsUsageUnasked === true) return splices;
   const given = isObject(body['stream_options']) ? body['stream_options'] : {};
   return [...splices, { field: 'stream_options', json: JSON.stringify({ ...given, include_usage: true }) }];
 }

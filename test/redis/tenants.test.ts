@@ -144,6 +144,12 @@ describe('another tenant of the same account', () => {
 
   const tried: readonly [string, (id: string) => Tried][] = [
     ['reads a response', (id) => ({ method: 'GET', path: `/v1/responses/${id}` })],
+    ['reads it as a client of Azure', (id) => ({ method: 'GET', path: `/openai/responses/${id}?api-version=2025-04-01-preview` })],
+    ['deletes it as a client of Azure', (id) => ({ method: 'DELETE', path: `/openai/v1/responses/${id}` })],
+    [
+      'goes on with it as a client of Azure',
+      (id) => ({ path: '/openai/responses', body: { model: allowed, input: 'x', previous_response_id: id } }),
+    ],
     ['reads its stream', (id) => ({ method: 'GET', path: `/v1/responses/${id}?stream=true` })],
     ['reads what was asked', (id) => ({ method: 'GET', path: `/v1/responses/${id}/input_items` })],
     ['cancels it', (id) => ({ path: `/v1/responses/${id}/cancel` })],
@@ -226,6 +232,7 @@ describe('another tenant of the same account', () => {
     ['a call of Gemini', { path: `/v1beta/models/${forbidden}:generateContent`, body: { contents: [] } }],
     ['a form with files', { path: '/v1/audio/transcriptions', ...toForm([allowed, forbidden]) }],
     ['a form with files, the other way round', { path: '/v1/audio/transcriptions', ...toForm([forbidden, allowed]) }],
+    ['a form that a deployment contradicts', { path: `/openai/deployments/${allowed}/audio/transcriptions`, ...toForm([forbidden]) }],
     ['a form that says to be JSON', { body: toForm([forbidden]).body, contentType: 'application/json' }],
   ];
 

@@ -28,47 +28,44 @@ const stored = { dialect: 'OpenAI', scope: 'chat', operation: 'stored', body: 'n
 const retrieveQuery = ['stream', 'starting_after', 'include_obfuscation', 'include', 'include[]'];
 const listQuery = ['after', 'before', 'limit', 'order', 'include', 'include[]'];
 
-/** The surfaces below a prefix (`/v1`): Azure has the same ones below its own. */
-export function toResponsesSurfaces(prefix: string): readonly Surface[] {
-  return [
-    {
-      dialect: 'OpenAI',
-      name: 'responses',
-      method: 'POST',
-      path: `${prefix}/responses`,
-      scope: 'chat',
-      operation: 'chat',
-      upstreamPath: '/v1/responses',
-      body: 'json',
-      metered: true,
-      allowedQuery: [],
-    },
-    {
-      ...stored,
-      name: 'response',
-      method: 'GET',
-      path: `${prefix}/responses/:id`,
-      upstreamPath: '/v1/responses/{id}',
-      allowedQuery: retrieveQuery,
-    },
-    { ...stored, name: 'response_deletion', method: 'DELETE', path: `${prefix}/responses/:id`, upstreamPath: '/v1/responses/{id}' },
-    {
-      ...stored,
-      name: 'response_cancellation',
-      method: 'POST',
-      path: `${prefix}/responses/:id/cancel`,
-      upstreamPath: '/v1/responses/{id}/cancel',
-    },
-    {
-      ...stored,
-      name: 'response_input_items',
-      method: 'GET',
-      path: `${prefix}/responses/:id/input_items`,
-      upstreamPath: '/v1/responses/{id}/input_items',
-      allowedQuery: listQuery,
-    },
-  ];
-}
+const surfaces: readonly Surface[] = [
+  {
+    dialect: 'OpenAI',
+    name: 'responses',
+    method: 'POST',
+    path: '/v1/responses',
+    scope: 'chat',
+    operation: 'chat',
+    upstreamPath: '/v1/responses',
+    body: 'json',
+    metered: true,
+    allowedQuery: [],
+  },
+  {
+    ...stored,
+    name: 'response',
+    method: 'GET',
+    path: '/v1/responses/:id',
+    upstreamPath: '/v1/responses/{id}',
+    allowedQuery: retrieveQuery,
+  },
+  { ...stored, name: 'response_deletion', method: 'DELETE', path: '/v1/responses/:id', upstreamPath: '/v1/responses/{id}' },
+  {
+    ...stored,
+    name: 'response_cancellation',
+    method: 'POST',
+    path: '/v1/responses/:id/cancel',
+    upstreamPath: '/v1/responses/{id}/cancel',
+  },
+  {
+    ...stored,
+    name: 'response_input_items',
+    method: 'GET',
+    path: '/v1/responses/:id/input_items',
+    upstreamPath: '/v1/responses/{id}/input_items',
+    allowedQuery: listQuery,
+  },
+];
 
 /** Of what the account keeps that which is known whose it is (stored-responses.ts). */
 const lookedUp = ['previous_response_id', 'comparison_response_id'];
@@ -104,7 +101,7 @@ const checks: readonly Check<Body>[] = [
 
 /** Source: OpenAI API reference, "Responses". */
 export const responsesDriver: SurfaceDriver = {
-  surfaces: toResponsesSurfaces('/v1'),
+  surfaces,
   parseShape(body, surface, { id }) {
     if (surface.operation === 'stored') return parseStoredShape(surface, id);
     const refusal = firstRefusal(checks, body);

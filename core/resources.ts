@@ -233,7 +233,7 @@ export interface ChannelSpec {
   readonly description?: string;
   readonly suspended?: boolean;
   readonly provider: 'OpenAI' | 'AzureOpenAI' | 'Anthropic' | 'Gemini' | 'Bedrock' | 'VertexAI' | 'OpenAICompatible';
-  /** without /v1; defaults to the provider's public address */
+  /** with its version (/v1) or without; defaults to the provider's public address */
   readonly baseURL?: string;
   /** AzureOpenAI api-version; Anthropic anthropic-version when the client sends none */
   readonly apiVersion?: string;

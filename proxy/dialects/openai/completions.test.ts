@@ -66,6 +66,13 @@ describe('what is measured of a completion', () => {
 const start = useOneChannel();
 const completion = (body: object): object => ({ model: 'gpt-3.5-turbo-instruct', ...body });
 
+it('a provider that tells the usage of a stream unasked is not asked for it', () => {
+  const body = { model: 'm', stream: true };
+  const splice = (tellsUsageUnasked: boolean): unknown =>
+    completionsDriver.spliceFor({ surface, shape: shapeOf(body), body, upstreamModel: 'm', tellsUsageUnasked });
+  expect([splice(true), splice(false)]).toEqual([[], [{ field: 'stream_options', json: '{"include_usage":true}' }]]);
+});
+
 describe('POST /v1/completions', () => {
   const streaming: UpstreamHandler = (_request, response) => {
     response.writeHead(200, { 'content-type': 'text/event-stream' }).end(file('openai-completions-usage.sse'));

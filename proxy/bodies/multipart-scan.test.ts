@@ -151,6 +151,8 @@ describe('scanMultipart', () => {
       'model[0]',
       'model[x]',
       'model.x',
+      '-model',
+      'model_',
       '[model]',
       'x[model]',
       'models[]',

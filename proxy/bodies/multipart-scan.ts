@@ -165,11 +165,12 @@ function findOddName(parts: readonly FormPart[]): Fault | undefined {
   return undefined;
 }
 
-/** `Model`, `model[]`, `model[0]`, `model.x`: servers differ in what they make of case, brackets and dots. */
+/** `Model`, `model[]`, `model[0]`, `model.x`, `-model`: servers differ in what they make of case, brackets, dots and other signs. */
 function toLookalike(name: string): string | undefined {
   const segments = name
     .toLowerCase()
     .split(/[[\].]+/)
+    .map((segment) => segment.replaceAll(/^[-_]+|[-_]+$/g, ''))
     .filter((segment) => segment !== '');
   const [first = ''] = segments;
   if (decidingNames.has(first)) return first;

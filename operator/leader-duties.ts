@@ -64,6 +64,7 @@ export function startLeaderDuties(options: LeaderDutiesOptions): LeaderDuties {
   const keeper = keepRevocations({
     ...options,
     recordOf: (keyId) => watches.credentials.get(keyId),
+    records: () => [...watches.credentials.living(), ...watches.credentials.tombstones()],
     settlementOf: (keyId) => settling.of(keyId),
   });
   const usage = options.usage && keepUsage({ ...options, usage: options.usage });

@@ -46,6 +46,8 @@ export interface CredentialRecord {
   /** how many more were filed among the revoked hashes of all keys */
   readonly filedHashes?: number;
   readonly suspended: boolean;
+  /** when that was set or set back last */
+  readonly suspensionChangedAt?: number;
   /** the rotation.trigger and the rotate annotation that have been acted on */
   readonly handledTrigger?: string;
   readonly handledRotate?: string;
@@ -95,7 +97,9 @@ function isRecord(value: unknown): value is CredentialRecord {
     typeof uid === 'string' &&
     Number.isSafeInteger(gen) &&
     typeof suspended === 'boolean' &&
-    ['revokedAt', 'deletedAt', 'rotatedAt', 'filedHashes'].every((name) => isOptional(value[name], Number.isFinite)) &&
+    ['revokedAt', 'deletedAt', 'rotatedAt', 'suspensionChangedAt', 'filedHashes'].every((name) =>
+      isOptional(value[name], Number.isFinite),
+    ) &&
     ['handledTrigger', 'handledRotate'].every((name) => isOptional(value[name], isText)) &&
     Array.isArray(revokedHashes) &&
     revokedHashes.every((hash) => typeof hash === 'string' && hashPattern.test(hash)) &&

@@ -11,6 +11,8 @@ export interface RevocationKeeperOptions {
   readonly revocations: Revocations;
   readonly publisher: Pick<Publisher, 'key'>;
   readonly recordOf: (keyId: string) => CredentialRecord | 'invalid' | undefined;
+  /** of all keys; read once, when the care begins */
+  readonly records: () => readonly CredentialRecord[];
   readonly settlementOf: (keyId: string) => Settlement;
   readonly clock: Clock;
   readonly log: Log;
@@ -22,6 +24,8 @@ const mostPerSweep = 200;
 const unknownMs = 60_000;
 /** A name that nobody bears may be that of a key which we shall only hear of. */
 const namelessMs = 600_000;
+/** So long Redis may have been away when the one who was to tell of an end died: what is older the proxies have from the snapshot, or tell of themselves that they have not. */
+const retoldMs = 3_600_000;
 
 /**
  * The leader's care for what stands: it stays until every living proxy has the snapshot that says the same, is put back when Redis has forgotten it before, and what was
@@ -36,6 +40,20 @@ export function keepRevocations(options: RevocationKeeperOptions): { stop(): voi
 
   if (!revocations.reaches) return { stop() {} };
   revocations.keeps = (revocation) => !isSettled(revocation);
+  tellAgain();
+
+  /**
+   * What has changed of late is told again by each new leader. Whoever was to tell it may have written it down and died while Redis was away; a proxy that has lost the API server
+   * would never hear of it. Where all have it, it goes with the next sweep.
+   */
+  function tellAgain(): void {
+    for (const record of options.records()) {
+      const changedAt = record.deletedAt ?? record.revokedAt ?? record.suspensionChangedAt;
+      const { keyId, uid, gen } = record;
+      if (changedAt !== undefined && clock.now() - changedAt <= retoldMs)
+        revocations.tell({ keyId, uid, gen, state: toState(record), ended: [] });
+    }
+  }
 
   function isSettled(revocation: Revocation): boolean {
     return isSuperseded(revocation, publisher.key(revocation.keyId)?.record) && settlementOf(revocation.keyId) === 'settled';
@@ -101,4 +119,10 @@ export function keepRevocations(options: RevocationKeeperOptions): { stop(): voi
 
 function isKnown(record: CredentialRecord | 'invalid' | undefined): record is CredentialRecord {
   return record !== undefined && record !== 'invalid' && record.deletedAt === undefined;
+}
+
+function toState({ deletedAt, revokedAt, suspended }: CredentialRecord): Revocation['state'] {
+  if (deletedAt !== undefined) return 'Deleted';
+  if (revokedAt !== undefined) return 'Revoked';
+  return suspended ? 'Suspended' : 'Active';
 }

@@ -54,12 +54,12 @@ function keepGeneration(life: Life, { published }: LifeInput): Life {
   return { ...life, record: { ...life.record, gen: published.gen } };
 }
 
-function suspendOrResume(life: Life, { virtualKey, standing }: LifeInput): Life {
+function suspendOrResume(life: Life, { virtualKey, standing, nowMs }: LifeInput): Life {
   const { record } = life;
   const suspended = virtualKey.spec.suspended === true;
   const gen = toSuspensionGen(record, suspended, standing);
   if (suspended === record.suspended) return gen === record.gen ? life : { ...life, record: { ...record, gen } };
-  const next = { ...record, suspended, gen };
+  const next = { ...record, suspended, gen, suspensionChangedAt: nowMs };
   if (!suspended) return { ...life, record: next };
   const notice = toNotice('KeySuspended', 'every request is refused until suspended is set back');
   return { record: next, restricts: true, notices: [...life.notices, notice] };

@@ -3012,4 +3012,15 @@ export const mutations: readonly Mutation[] = [
       name: 'a client of Azure > and is told the deployment where it calls the model the same',
     },
   },
+
+  // A leader that ends while Redis is away
+  {
+    id: 'untold-by-the-dead',
+    bug: 'a revocation that was written down while Redis was away is never told when its leader ends before Redis is back',
+    edits: [{ file: 'operator/revocation/revocation-keeper.ts', find: '  tellAgain();\n', replace: '' }],
+    test: {
+      file: 'operator/revocation/revocation-property.test.ts',
+      name: 'a leader and a standby whose views lag > tell that a key was revoked by one that ended while Redis was away, when nobody else had seen it',
+    },
+  },
 ];

@@ -158,6 +158,19 @@ describe('the message', () => {
     client.socket.destroy();
   });
 
+  it.each([
+    ['/anthropic/v1/messages', '', { type: 'error', error: { type: 'invalid_request_error' }, request_id: expect.any(String) }],
+    ['/v1/messages', 'Anthropic-Version: 2023-06-01\r\n', { type: 'error' }],
+    ['/gemini/v1beta/models/g:generateContent', '', { error: { code: 431, status: 'INVALID_ARGUMENT' } }],
+    ['/v1/models?key=x', '', { error: { status: 'INVALID_ARGUMENT' } }],
+  ])('at %s is refused in the form of its dialect', async (path, headers, expected) => {
+    const client = openRaw(proxy.port, `POST ${path} HTTP/1.1\r\n${auth}${headers}X-Long: ${'x'.repeat(17_000)}\r\n\r\n`);
+    const answer = await client.until((seen) => seen.includes('\r\n\r\n') && seen.trimEnd().endsWith('}'));
+    expect(answer).toMatch(/^HTTP\/1\.1 431 /);
+    expect(bodyOf(answer)).toMatchObject(expected);
+    client.socket.destroy();
+  });
+
   it('headers that do not come to an end are no 408', async () => {
     const answer = await openRaw(proxy.port, 'POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n').closed;
     // not anywhere in the answer: a request id may hold these digits

@@ -39,6 +39,8 @@ describe('parseTarget', () => {
     '/v1/chat#x',
     '/v1/chat?x#y',
     '/v1/chat?x=%ff',
+    '/v1/chat?x=%00',
+    '/v1/chat?x=a%0d%0ab',
     'http://other.example/v1/chat/completions',
     'other.example:443',
     '*',

@@ -39,8 +39,10 @@ function isPlainPath(path: string): boolean {
 }
 
 function isPlainQuery(query: string): boolean {
+  if (query === '') return true;
+  const decoded = decode(query);
   // eslint-disable-next-line no-control-regex -- as above
-  return query === '' || (!/[^\x21-\x7e]|[\\#]/.test(query) && decode(query) !== undefined);
+  return decoded !== undefined && !/[^\x21-\x7e]|[\\#]/.test(query) && !/[\x00-\x1f\x7f]/.test(decoded);
 }
 
 /** `undefined` for percent-encoding that is cut off or gives no UTF-8. */

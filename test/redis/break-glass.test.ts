@@ -4,27 +4,17 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runRevoke } from '../../cli/revoke.ts';
 import { tagOf } from '../../core/hash-tag.ts';
 import { revocationsKey } from '../../core/revocation.ts';
-import { followHeartbeats } from '../../operator/revocation/heartbeats.ts';
-import { makeRedisLastUsed } from '../../operator/credentials/last-used.ts';
-import { makeRedisBoard } from '../../operator/revocation/revocation-board.ts';
-import { systemClock } from '../../runtime/clock.ts';
-import { hide } from '../../runtime/environment.ts';
-import { makeLog } from '../../runtime/log.ts';
-import { makeMetrics } from '../../runtime/metrics.ts';
-import { makeRedisLink } from '../../runtime/redis-link.ts';
-import { eventually } from '../support/eventually.ts';
 import { runRedisCommand, startRedis, type TestRedis } from '../support/redis.ts';
 
 let redis: TestRedis;
 let url: string;
-let operatorUrl: string;
 
 beforeAll(async () => {
   redis = await startRedis();
-  [url, operatorUrl] = [await makeUser('break-glass'), await makeUser('operator')];
+  url = await makeUser('break-glass');
 });
 afterAll(async () => {
-  await redis.cli('ACL', 'DELUSER', 'break-glass', 'operator');
+  await redis.cli('ACL', 'DELUSER', 'break-glass');
   await redis.stop();
 });
 
@@ -75,32 +65,5 @@ describe('the Redis user for break-glass', () => {
     ['EVAL', "return redis.call('GET', KEYS[1])", '1', 'kw:{00}:probe'],
   ])('may do nothing else: %s %s', async (...command) => {
     await expect(runRedisCommand(url, command)).rejects.toThrow(/NOPERM|ACL/);
-  });
-});
-
-describe('the Redis user for the operator', () => {
-  it('has the rights that the operator needs', async () => {
-    const log = makeLog({ level: 'silent', name: 'test' });
-    const metrics = makeMetrics();
-    const link = makeRedisLink({ url: hide(operatorUrl), name: 'test', random: Math.random, log });
-    const board = makeRedisBoard(link);
-    const heartbeats = followHeartbeats({ link, clock: systemClock, log, metrics });
-    const lastUsed = makeRedisLastUsed(link);
-    let reads = 0;
-    heartbeats.onChange(() => void (reads += 1));
-    try {
-      await eventually(() => link.connected && reads > 0);
-      const revocation = { keyId: 'team/other', uid: 'one', gen: 1, state: 'Suspended', ended: [] } as const;
-      await board.write(revocation);
-      expect(await board.read()).toContainEqual(revocation);
-      expect(await board.remove(revocation)).toBe(true);
-      const used = [{ keyId: 'team/other', credentialId: 'aaaaaaaaaaaa' }];
-      expect(await lastUsed.read(used)).toEqual([undefined]);
-      await lastUsed.forget(used);
-    } finally {
-      heartbeats.stop();
-      metrics.close();
-      await link.close();
-    }
   });
 });

@@ -204,10 +204,16 @@ class Attempt implements Dispatcher.DispatchHandler {
     const body = Buffer.concat(this.#collected);
     this.#collected = [];
     const { verdict, ...told } = toUpstreamFailure(this.#options.channel.provider, this.#status, body);
-    if (verdict !== 'requestFault') return this.#fail(verdict, told);
+    if (verdict !== 'requestFault') return this.#fail(verdict, { ...told, ofRequest: told.ofRequest || this.#isOfAnyModel(verdict) });
     if (isCut) return this.#fail('Reset');
     this.#begin();
     this.#pass(body);
+  }
+
+  /** Where a request names several models nobody knows which of them the provider means, so that none cools down for it. */
+  #isOfAnyModel(verdict: UpstreamVerdict): boolean {
+    const names = this.#exchange.shape?.otherModels ?? [];
+    return names.length > 0 && (verdict === 'modelUnknown' || verdict === 'modelForbidden');
   }
 
   /** From here on the client has an answer of this channel. */
@@ -238,7 +244,11 @@ class Attempt implements Dispatcher.DispatchHandler {
     source?.pause();
     this.#turns.run(noted, (refusal) => {
       if (this.#phase !== 'passing') return;
-      if (refusal !== undefined) return this.#breakHere(refusal, 'gateway');
+      if (refusal !== undefined) {
+        // the usage of a whole answer is in it; a stream's comes with an event that shows no new id
+        if (this.#answer?.isStream === false) for (const piece of pieces) this.#answer.count(piece);
+        return this.#breakHere(refusal, 'gateway');
+      }
       const isSlow = pieces.map((piece) => this.#answer?.write(piece)).includes(true);
       if (pieces.length > 0 && this.#answer?.isStream === true) this.#options.onProgress();
       if (isSlow) this.#pauseUpstream();

@@ -70,6 +70,11 @@ export class ClientAnswer {
     return this.#head === undefined;
   }
 
+  /** What came and is not shown: it has to be paid for all the same. */
+  count(chunk: Buffer): void {
+    this.#meter?.push(chunk);
+  }
+
   /** Gives true when the client is slower than the provider: it is to be waited for (`drain`). */
   write(chunk: Buffer): boolean {
     let isFull = false;

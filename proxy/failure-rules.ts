@@ -89,7 +89,7 @@ const compatible: readonly FailureRule[] = [
   { statuses: [402], message: /^This request requires more credits, or fewer max_tokens/, verdict: 'accountBroke', ofRequest: true },
   { statuses: [403], codes: ['metadata.flagged_input', 'metadata.reasons'], verdict: 'requestFault' },
   { statuses: [400], message: /^\S{1,256} is not a valid model ID$/, verdict: 'modelUnknown' },
-  { statuses: [404], message: /^No endpoints found /, verdict: 'modelUnknown' },
+  { statuses: [404], message: /^No endpoints found for /, verdict: 'modelUnknown' },
   // vLLM, Ollama, Mistral, DeepSeek
   { statuses: [404], message: /^The model .{1,256} does not exist/, verdict: 'modelUnknown' },
   { statuses: [404], message: /^model ["'].{1,256}["'] not found/, verdict: 'modelUnknown' },

@@ -21,11 +21,14 @@ const hopByHop = [
 
 /** The headers a virtual key may stand in; none is forwarded, whatever its value. */
 export const keyHeaders: ReadonlySet<string> = new Set(['authorization', 'x-api-key', 'x-goog-api-key', 'api-key']);
+/** Azure's API Management reads it before `api-key`: a client could have the credential of all taken for dead. */
+const otherKeyHeader = 'ocp-apim-subscription-key';
 
 /** What a client says that no provider hears: ours to set, or about the way to us. */
 const notForwarded: ReadonlySet<string> = new Set([
   ...hopByHop,
   ...keyHeaders,
+  otherKeyHeader,
   'host',
   'content-length',
   'content-type',

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { Secret } from '../core/secret.ts';
 import type { ChannelRecord } from '../core/snapshot.ts';
 import {
@@ -11,6 +11,10 @@ import {
   startUpstream,
   type UpstreamHandler,
 } from '../test/support/data-plane.ts';
+import { makeChannelHealth } from './channel-health.ts';
+import type { Exchange } from './exchange.ts';
+import type { Parts } from './parts.ts';
+import { tryChannel } from './try-channel.ts';
 
 const closing: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -124,4 +128,37 @@ describe('a request', () => {
       expect([response.status, await response.text()]).toEqual([400, JSON.stringify(body)]);
     }
   });
+});
+
+it('a credential that is drawn for a repetition which is withheld is not left being tried out', async () => {
+  let nowMs = 0;
+  const health = makeChannelHealth({ now: () => nowMs });
+  const channel = makeChannelRecord('http://127.0.0.1:1', { credentials: pool, circuitBreaker: { consecutiveFailures: 1000 } });
+  const question = { channel, tenant: 'default', model: 'chat_completions gpt-4o', pinned: undefined };
+  health.enter(question, pool[0])?.end({ kind: 'answered', verdict: 'credentialDead' });
+  nowMs = 10_001;
+  while (health.mayRepeat(channel)) nowMs += 0;
+  const exchange = {
+    key: { record: { id: 'default/app' } },
+    surface: { name: 'chat_completions' },
+    pinnedCredential: undefined,
+    attempts: 0,
+  } as unknown as Exchange;
+  const withheld = { inc: vi.fn() };
+  let random = 0.99;
+  const parts = { health, random: () => random, metrics: { upstreamRetriesWithheld: withheld } } as unknown as Parts;
+  const asked: string[] = [];
+  await tryChannel({
+    exchange,
+    parts,
+    candidate: { channel, upstreamModel: 'gpt-4o' },
+    send: async (credential) => {
+      asked.push(credential?.name ?? '');
+      exchange.attempts += 1;
+      random = 0;
+      return { outcome: 'failed', reason: 'serverError', retryAfterMs: undefined };
+    },
+  });
+  expect([asked, withheld.inc.mock.calls.length]).toEqual([['other'], 1]);
+  expect(health.look(question)).toMatchObject({ credentials: [{ name: 'one' }, { name: 'other' }] });
 });

@@ -33,7 +33,11 @@ export async function tryChannel(asked: ChannelTry): Promise<AttemptOutcome | un
   let last: AttemptOutcome | undefined;
   for (let left = channel.retries.attempts; left >= 0 && exchange.attempts < maxAttempts; left -= 1) {
     const chosen = choose(asked, spent);
-    if (chosen === undefined || (last !== undefined && !mayRepeat(asked, last))) return last;
+    if (chosen === undefined) return last;
+    if (last !== undefined && !mayRepeat(asked, last)) {
+      chosen.entry.end({ kind: 'notAsked' });
+      return last;
+    }
     const before = exchange.attempts;
     const isFirst = last === undefined;
     last = await watch(chosen.entry, () => attemptWith(asked, chosen));

@@ -34,12 +34,14 @@ export interface UpstreamFailure {
 /** Takes an answer's status (≥ 300) and the beginning of its body. The first rule of the provider that fits decides; without one the status does. */
 export function toUpstreamFailure(provider: Provider, status: number, body: Buffer): UpstreamFailure {
   const { codes, message, retryAfterMs } = readFailureBody(body);
+  // a page of somebody in between, whom the content of this request has set off
+  const isUnreadable = status === 403 && codes.size === 0 && message === '';
   const rule = failureRules[provider].find(
     (candidate) =>
       candidate.statuses.includes(status) &&
       (candidate.codes?.some((code) => codes.has(code)) === true || candidate.message?.test(message) === true),
   );
-  return { verdict: rule?.verdict ?? verdictOfStatus(status), ofRequest: rule?.ofRequest === true, retryAfterMs };
+  return { verdict: rule?.verdict ?? verdictOfStatus(status), ofRequest: rule?.ofRequest === true || isUnreadable, retryAfterMs };
 }
 
 function verdictOfStatus(status: number): UpstreamVerdict {

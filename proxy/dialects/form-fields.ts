@@ -10,7 +10,8 @@ export function toTyped(
   body: Body,
   { numbers, booleans }: { readonly numbers: readonly string[]; readonly booleans: readonly string[] },
 ): Body {
-  const typed: Record<string, unknown> = {};
+  // a field may be called as the prototype of objects is
+  const typed = Object.create(null) as Record<string, unknown>;
   for (const [name, value] of Object.entries(body)) {
     const [, outer = '', inner = ''] = /^([a-z_]+)\[([a-z_]+)\]$/.exec(name) ?? [];
     // where the object itself stands in the form, as some text, it is refused as that

@@ -43,6 +43,8 @@ function isReference({ name, value, owner }: DeepMember): boolean {
   if (isAbsent(value) || (Array.isArray(value) && value.length === 0)) return false;
   // one that is to be made for this request is an object without an id
   if (name === 'container') return !isObject(value) || !isAbsent(value['id']);
+  // an answer in sound that the account keeps, and a voice of its own
+  if (name === 'audio' || name === 'voice') return isObject(value) && !isAbsent(value['id']);
   // Anthropic's own are everybody's
   if (name === 'skill_id') return owner['type'] !== 'anthropic';
   return keptElsewhere.has(name);

@@ -24,6 +24,8 @@ import { toUpstreamPath } from '../upstream-path.ts';
 export async function forward(exchange: Exchange, parts: Parts): Promise<Refusal | undefined> {
   const failures = new Map<Candidate, FailedAttempt>();
   for (const candidate of exchange.plan) {
+    // the client may have gone, or the key have ended, while the counters of a channel that turned out to be full were asked
+    if (exchange.gone || exchange.ended !== undefined) return exchange.ended;
     const outcome = await sendTo(exchange, parts, candidate);
     if (outcome === undefined) continue;
     if (outcome.outcome === 'answered') return forgetDeleted(exchange, parts);

@@ -127,7 +127,8 @@ describe('a response that the provider keeps', () => {
         'DELETE /v1/responses/ID',
       ]);
     }
-    expect(new Set(upstream.requests.map(({ headers }) => headers.authorization)).size).toBe(3);
+    // several credentials of the pool were drawn, or nothing was proved
+    expect(new Set(upstream.requests.map(({ headers }) => headers.authorization)).size).toBeGreaterThan(1);
   });
 
   it('the query of a retrieval goes on as far as it is known', async () => {
@@ -138,7 +139,7 @@ describe('a response that the provider keeps', () => {
     expect(upstream.requests.at(-1)?.url).toBe(`/v1/responses/${id}?stream=true&starting_after=4&include%5B%5D=a&include%5B%5D=b`);
   });
 
-  it('with its items, which are pointed to by their ids, streamed or not, also those that only a retrieval showed', async () => {
+  it('with its items, which are pointed to by their ids, streamed or not, but not by those that a client may have chosen itself', async () => {
     const upstream = await provider();
     const proxy = await proxyFor([makeChannelRecord(upstream.url, { credentials: pool })]);
     for (const stream of [false, true]) {
@@ -153,7 +154,7 @@ describe('a response that the provider keeps', () => {
       expect((await create(proxy, reference)).status).toBe(200);
       expect((await create(proxy, { input: [{ id: `${id}_in` }] })).status).toBe(404);
       await call(proxy, 'GET', `/v1/responses/${id}/input_items`);
-      expect((await create(proxy, { input: [{ id: `${id}_in` }] })).status).toBe(200);
+      expect((await create(proxy, { input: [{ id: `${id}_in` }] })).status).toBe(404);
     }
   });
 

@@ -3023,4 +3023,30 @@ export const mutations: readonly Mutation[] = [
       name: 'a leader and a standby whose views lag > tell that a key was revoked by one that ended while Redis was away, when nobody else had seen it',
     },
   },
+
+  // Seams of the request path
+  {
+    id: 'ended-goes-on',
+    bug: 'a request whose key was revoked while a full channel was asked about its limits is sent to the next one',
+    edits: [
+      {
+        file: 'proxy/stages/forward.ts',
+        find: 'if (exchange.gone || exchange.ended !== undefined) return exchange.ended;',
+        replace: '',
+      },
+    ],
+    test: {
+      file: 'proxy/forward-ended.test.ts',
+      name: 'while a channel that turns out to be full is asked about its limits > a request that is revoked goes on to no other one',
+    },
+  },
+  {
+    id: 'probe-unended',
+    bug: 'a credential that was drawn for a repetition which is withheld counts as being tried out until the longest time of a request is over',
+    edits: [{ file: 'proxy/try-channel.ts', find: "chosen.entry.end({ kind: 'notAsked' });\n", replace: '' }],
+    test: {
+      file: 'proxy/try-channel.test.ts',
+      name: 'a credential that is drawn for a repetition which is withheld is not left being tried out',
+    },
+  },
 ];

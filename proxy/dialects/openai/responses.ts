@@ -21,6 +21,7 @@ import {
 } from '../request-fields.ts';
 import { checkStoredIds, idsOfResponse, isStoredId, sizeOfResponse, toStoredReferences } from './stored-responses.ts';
 import { toResponsesPriceFields } from './responses-price-fields.ts';
+import { withSearches } from './search-count.ts';
 import { makeResponsesStreamMeter } from './responses-stream-meter.ts';
 
 const stored = { dialect: 'OpenAI', scope: 'chat', operation: 'stored', body: 'none', metered: false, allowedQuery: [] } as const;
@@ -166,7 +167,7 @@ function checkBackground(body: Body): Refusal | undefined {
 
 function makeMeter(options: MeterOptions): Meter {
   if (!options.surface.metered) return makeFreeMeter();
-  const meter = options.stream ? makeResponsesStreamMeter(options) : makeJsonMeter(options, parseResponsesUsage);
+  const meter = options.stream ? makeResponsesStreamMeter(options) : withSearches(makeJsonMeter(options, parseResponsesUsage));
   const { unseenOutputTokens = 0 } = options;
   return {
     ...meter,

@@ -1,6 +1,7 @@
 import { type Check, firstRefusal } from '../../../core/decision.ts';
 import type { Refusal } from '../../../core/refusals.ts';
 import type { Body, Meter, MeterOptions, RequestShape, Surface, SurfaceDriver } from '../dialect.ts';
+import { checkReferences } from '../kept-references.ts';
 import { measurePrompt } from '../measure-prompt.ts';
 import {
   checkLookalikes,
@@ -40,6 +41,7 @@ const checks: readonly Check<Body>[] = [
   checkTools,
   checkInput,
   checkSpeed,
+  (body) => checkReferences(body),
 ];
 
 /** Speech from a text: sound that tells nothing of its price, or events of which the last one does. Source: OpenAI API reference, "Create speech". */

@@ -60,7 +60,10 @@ const contents = [
 /** An item with an id and nothing in it (`item_reference`, reasoning that the provider kept, an image that it made) is read from what the account keeps. */
 function isPointer(item: Body): boolean {
   if (isAbsent(item['id'])) return false;
-  if (item['type'] === 'item_reference' || isAbsent(item['type'])) return isAbsent(item['role']);
+  if (item['type'] === 'item_reference') return true;
+  if (isAbsent(item['type'])) return isAbsent(item['role']) || isEmpty(item['content']);
+  // it has an action as well, and the picture is read by its id
+  if (item['type'] === 'image_generation_call') return isEmpty(item['result']);
   if (item['type'] === 'reasoning') return isEmpty(item['encrypted_content']);
   return contents.every((name) => isEmpty(item[name]));
 }
@@ -82,10 +85,10 @@ export function toStoredReferences(body: Body): readonly Reference[] {
   return [...new Map(references.map((reference) => [reference.id, reference])).values()];
 }
 
-/** Ids that an answer, a list of items or an event of a stream shows. */
+/** Ids that an answer or an event of a stream shows. Not those of a list of input items: a client may have chosen them itself. */
 export function idsOfResponse(document: Body): readonly string[] {
   const response = isObject(document['response']) ? document['response'] : undefined;
-  return [document, response, document['item'], ...toList(document['data']), ...toList(document['output']), ...toList(response?.['output'])]
+  return [document, response, document['item'], ...toList(document['output']), ...toList(response?.['output'])]
     .filter(isObject)
     .map(({ id }) => id)
     .filter((id) => typeof id === 'string');

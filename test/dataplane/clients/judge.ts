@@ -145,15 +145,13 @@ function toProvidersFault(client: Client): Expected {
 function toExpected(client: Client, method: Method, refusal: RefusalCase): Expected {
   if (refusal.isProviders === true) return toProvidersFault(client);
   if (refusal.inStream === true) return toBrokenStream(client, method, refusal);
-  // which dialect was meant is not known of a request that is none
-  const dialect = refusal.code === 'headers_too_large' ? 'OpenAI' : client.dialect;
-  const status = toRefusalStatus({ code: refusal.code, message: '' }, dialect);
-  const isOwn = dialect === client.dialect;
+  const status = toRefusalStatus({ code: refusal.code, message: '' }, client.dialect);
   return {
-    fields: { exception: client.toException(status), status, ...(isOwn ? toFields(client, refusal) : {}) },
-    says: isOwn ? toSaid(client, refusal) : refusal.code,
+    fields: { exception: client.toException(status), status, ...toFields(client, refusal) },
+    says: toSaid(client, refusal),
     requests: client.retries && refusal.mayRetry === true ? 3 : 1,
-    hasRequestId: isOwn && client.dialect !== 'Gemini' && refusal.code !== 'headers_too_large',
+    // what is no request leaves no line to compare with
+    hasRequestId: client.dialect !== 'Gemini' && refusal.code !== 'headers_too_large',
     written: { field: 'refusal', value: refusal.code },
   };
 }

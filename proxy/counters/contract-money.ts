@@ -409,14 +409,15 @@ export function describeMoney(name: string, make: MakeCounters, { runs = 60 }: {
               await admitLike(request(budgets, { bound: step.amount, floor: step.floor }, { keyId: `team-a/run-${run}` }));
               continue;
             }
-            const bound = earlier.money?.boundNanoUsd ?? 0;
+            const bound = boundOf(earlier);
             const cost = step.beyond ? step.amount : Math.min(step.amount, bound);
             if (step.do === 'admit again') await admitLike(earlier);
             else if (step.do === 'settle') {
               isBounded &&= cost <= bound;
               log.settle(earlier.requestId, step.refund ? 0 : cost, nowMs);
               await settle(earlier, cost, { refundRequest: step.refund });
-            } else {
+            } else if (!log.isForgotten(earlier.requestId, nowMs)) {
+              // who lives renews every few seconds; one who has not for a day has no such request any more
               isBounded &&= cost <= bound;
               log.renew(earlier, cost, nowMs);
               await renew(earlier, cost);
@@ -427,6 +428,10 @@ export function describeMoney(name: string, make: MakeCounters, { runs = 60 }: {
       );
     });
   });
+}
+
+function boundOf({ money }: Admission): number {
+  return money?.boundNanoUsd ?? 0;
 }
 
 const action = fc.record({

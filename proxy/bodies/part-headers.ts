@@ -10,7 +10,7 @@ export interface PartHeaders {
 const mostHeaders = 16;
 const fieldPattern = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*$/;
 /** control characters, also in the middle of a line: a reader that ends lines with a bare CR or LF would see other headers */
-// oxlint-disable-next-line no-control-regex
+// eslint-disable-next-line no-control-regex -- control characters are what is looked for
 const controls = /[\u0000-\u0008\u000a-\u001f\u007f]/;
 
 /**

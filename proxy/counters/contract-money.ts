@@ -295,6 +295,15 @@ export function describeMoney(name: string, make: MakeCounters, { runs = 60 }: {
         expect(await standing('Total')).toEqual([140, 0]);
       });
 
+      it('is forgotten and not lost when its stream speaks again after that day: it costs what it had cost', async () => {
+        const long = request([total(1_000)], { bound: 500, floor: 80 });
+        await admit(long);
+        nowMs += holdMs + day;
+        await renew(long, 300);
+        await settle(long, 400);
+        expect(await standing('Total')).toEqual([80, 0]);
+      });
+
       it('more at once than one look takes: all of them in the end', async () => {
         for (let count = 0; count < 40; count += 1) await admit(request([total(1_000)], { bound: 10, floor: 1 }));
         nowMs += holdMs;
@@ -416,8 +425,7 @@ export function describeMoney(name: string, make: MakeCounters, { runs = 60 }: {
               isBounded &&= cost <= bound;
               log.settle(earlier.requestId, step.refund ? 0 : cost, nowMs);
               await settle(earlier, cost, { refundRequest: step.refund });
-            } else if (!log.isForgotten(earlier.requestId, nowMs)) {
-              // who lives renews every few seconds; one who has not for a day has no such request any more
+            } else {
               isBounded &&= cost <= bound;
               log.renew(earlier, cost, nowMs);
               await renew(earlier, cost);

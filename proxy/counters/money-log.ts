@@ -40,12 +40,6 @@ export class MoneyLog {
     return request !== undefined && !request.settled && request.deadlineMs > nowMs;
   }
 
-  /** a day after its end, as told last: nobody remembers it but who had it */
-  isForgotten(requestId: string, nowMs: number): boolean {
-    const request = this.#requests.get(requestId);
-    return request !== undefined && nowMs >= this.#tombstoneEndMs(request);
-  }
-
   /** positions of the budgets that have no room */
   refusing({ budgets, boundNanoUsd }: MoneyReservation, nowMs: number): number[] {
     return budgets.flatMap(({ period, limitNanoUsd }, position) =>

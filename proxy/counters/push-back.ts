@@ -5,6 +5,7 @@ import type { Admission, Settlement } from './counters.ts';
 import { OwnCharges } from './own-charges.ts';
 import { toPushCall } from './push-call.ts';
 import { anyEpoch } from './budget-scripts.ts';
+import { tombstoneMs } from './budget-store.ts';
 import { toAdmitCall } from './scripts.ts';
 
 /**
@@ -174,7 +175,8 @@ export function makePushBack({ process, now, readyFor, epochOf, clockText }: Pus
     asKnown(admission) {
       const entry = running.get(nameOf(admission));
       if (entry === undefined) return admission;
-      entry.knownMs = now();
+      // what it has not heard of for so long it has forgotten, and has not lost
+      if (now() - entry.knownMs < tombstoneMs) entry.knownMs = now();
       return entry.known ?? (entry.here ? undefined : admission);
     },
     get waiting() {

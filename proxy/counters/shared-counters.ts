@@ -101,7 +101,7 @@ export function makeSharedCounters({
     degraded: () => nodes.degraded,
   });
   const clock = (): string => (redisClock === undefined ? '' : String(redisClock()));
-  const storeClock = makeStoreClock({ monotonicNow, wallNow: now });
+  const storeClock = redisClock === undefined ? makeStoreClock({ monotonicNow, wallNow: now }) : { now: redisClock, heard() {} };
   const fallback = makeFallback({
     policy: failurePolicy,
     replicas,

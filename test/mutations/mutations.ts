@@ -3049,4 +3049,14 @@ export const mutations: readonly Mutation[] = [
       name: 'a credential that is drawn for a repetition which is withheld is not left being tried out',
     },
   },
+  {
+    id: 'known-for-ever',
+    bug: 'a request that the store has forgotten after a day counts as lost, and is charged once more, when its proxy speaks of it again',
+    edits: [
+      { file: 'proxy/counters/push-back.ts', find: 'if (now() - entry.knownMs < tombstoneMs) entry.knownMs', replace: 'entry.knownMs' },
+    ],
+    test: redisMoney(
+      'a reservation that nobody settles > is forgotten and not lost when its stream speaks again after that day: it costs what it had cost',
+    ),
+  },
 ];

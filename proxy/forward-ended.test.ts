@@ -1,38 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, describe, expect, it } from 'vitest';
-import {
-  answerJson,
-  chatAnswer,
-  chatBody,
-  keyText,
-  makeChannelRecord,
-  startTestProxy,
-  startUpstream,
-  type TestProxy,
-  type TestUpstream,
-  type UpstreamHandler,
-} from '../test/support/data-plane.ts';
+import { describe, expect, it } from 'vitest';
+import { answerJson, chatAnswer, chatBody, keyText, makeChannelRecord } from '../test/support/data-plane.ts';
 import { untilHolds } from '../test/support/eventually.ts';
+import { useProxy } from '../test/support/use-proxy.ts';
 import { makeMemoryStoredObjects } from './stored-objects/memory.ts';
 
 const headers = { authorization: `Bearer ${keyText}`, 'content-type': 'application/json' };
-const ends: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const end of ends.splice(0).toReversed()) await end();
-});
-
-type ProxyOptions = Parameters<typeof startTestProxy>[0];
-
-async function start(
-  answer: UpstreamHandler,
-  toOptions: (url: string) => ProxyOptions,
-): Promise<{ proxy: TestProxy; upstream: TestUpstream }> {
-  const upstream = await startUpstream(answer);
-  ends.push(() => upstream.close());
-  const proxy = await startTestProxy(toOptions(upstream.url));
-  ends.push(() => proxy.stop());
-  return { proxy, upstream };
-}
+const start = useProxy();
 
 describe('while a channel that turns out to be full is asked about its limits', () => {
   it.each(['gone', 'revoked'])('a request that is %s goes on to no other one', async (how) => {

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { ChannelRecord, KeyRecord } from '../core/snapshot.ts';
 import {
   answerJson,
@@ -8,18 +8,13 @@ import {
   makeKeyRecord,
   openRaw,
   providerText,
-  startTestProxy,
-  startUpstream,
   type TestProxy,
-  type TestUpstream,
   type UpstreamHandler,
 } from '../test/support/data-plane.ts';
 import { untilHolds } from '../test/support/eventually.ts';
+import { type ProxyAndUpstream, useProxy } from '../test/support/use-proxy.ts';
 
-const ends: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const end of ends.splice(0).toReversed()) await end();
-});
+const startProxy = useProxy();
 
 interface Given {
   readonly answer?: UpstreamHandler;
@@ -27,18 +22,12 @@ interface Given {
   readonly key?: Partial<KeyRecord>;
 }
 
-async function start({ answer = answerWhole, channel = {}, key = {} }: Given = {}): Promise<{ proxy: TestProxy; upstream: TestUpstream }> {
-  const upstream = await startUpstream(answer);
+function start({ answer = answerWhole, channel = {}, key = {} }: Given = {}): Promise<ProxyAndUpstream> {
   const gemini = { id: 'default/gemini', provider: 'Gemini', authHeader: 'x-goog-api-key', authScheme: '' } as const;
-  const proxy = await startTestProxy({
-    channels: [makeChannelRecord(upstream.url, { ...gemini, ...channel })],
+  return startProxy(answer, (url) => ({
+    channels: [makeChannelRecord(url, { ...gemini, ...channel })],
     keys: [makeKeyRecord({ limits: { rpm: 100, tpm: 1_000_000, concurrency: 10 }, ...key })],
-  });
-  ends.push(
-    () => upstream.close(),
-    () => proxy.stop(),
-  );
-  return { proxy, upstream };
+  }));
 }
 
 const file = (name: string): Buffer => readFileSync(new URL(`dialects/testdata/${name}`, import.meta.url));

@@ -1,32 +1,17 @@
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { Secret } from '../core/secret.ts';
 import type { ChannelRecord } from '../core/snapshot.ts';
-import {
-  answerJson,
-  chatAnswer,
-  chatBody,
-  makeChannelRecord,
-  postChat,
-  startTestProxy,
-  startUpstream,
-  type UpstreamHandler,
-} from '../test/support/data-plane.ts';
+import { answerJson, chatAnswer, chatBody, makeChannelRecord, postChat, type UpstreamHandler } from '../test/support/data-plane.ts';
+import { type ProxyAndUpstream, useProxy } from '../test/support/use-proxy.ts';
 import { makeChannelHealth } from './channel-health.ts';
 import type { Exchange } from './exchange.ts';
 import type { Parts } from './parts.ts';
 import { tryChannel } from './try-channel.ts';
 
-const closing: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const close of closing.splice(0).toReversed()) await close();
-});
+const startProxy = useProxy();
 
-async function start(answer: UpstreamHandler, changes: Partial<ChannelRecord> = {}) {
-  const upstream = await startUpstream(answer);
-  closing.push(() => upstream.close());
-  const proxy = await startTestProxy({ channels: [makeChannelRecord(upstream.url, changes)] });
-  closing.push(() => proxy.stop());
-  return { upstream, proxy };
+function start(answer: UpstreamHandler, changes: Partial<ChannelRecord> = {}): Promise<ProxyAndUpstream> {
+  return startProxy(answer, (url) => ({ channels: [makeChannelRecord(url, changes)] }));
 }
 
 const pool = ['one', 'other'].map((name) => ({ name, weight: 1, secret: new Secret(`sk-${name}`) }));

@@ -1,15 +1,6 @@
-import { afterEach } from 'vitest';
 import type { ChannelRecord, KeyRecord } from '../../core/snapshot.ts';
-import {
-  keyText,
-  makeChannelRecord,
-  makeKeyRecord,
-  startTestProxy,
-  startUpstream,
-  type TestProxy,
-  type TestUpstream,
-  type UpstreamHandler,
-} from './data-plane.ts';
+import { keyText, makeChannelRecord, makeKeyRecord, type TestProxy, type TestUpstream, type UpstreamHandler } from './data-plane.ts';
+import { useProxy } from './use-proxy.ts';
 
 export interface OneChannel {
   readonly proxy: TestProxy;
@@ -28,18 +19,12 @@ export interface OneChannelOptions {
 
 /** Starts a proxy in front of one upstream for a test; the file that calls `useOneChannel` sees both closed after each. */
 export function useOneChannel(): (answer: UpstreamHandler, options?: OneChannelOptions) => Promise<OneChannel> {
-  const ends: (() => Promise<void>)[] = [];
-  afterEach(async () => {
-    for (const end of ends.splice(0).toReversed()) await end();
-  });
+  const start = useProxy();
   return async (answer, { channel = {}, key = {}, basePath = '' } = {}) => {
-    const upstream = await startUpstream(answer);
-    ends.push(() => upstream.close());
-    const proxy = await startTestProxy({
-      channels: [makeChannelRecord(`${upstream.url}${basePath}`, channel)],
+    const { proxy, upstream } = await start(answer, (url) => ({
+      channels: [makeChannelRecord(`${url}${basePath}`, channel)],
       keys: [makeKeyRecord({ limits: { tpm: 1_000_000 }, ...key })],
-    });
-    ends.push(() => proxy.stop());
+    }));
     const send = (path: string, init: RequestInit, headers: Record<string, string> = {}): Promise<Response> =>
       fetch(`${proxy.url}${path}`, {
         ...init,

@@ -1,23 +1,10 @@
 import { OpenAI, toFile } from 'openai';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { ChannelRecord, KeyRecord } from '../../../core/snapshot.ts';
-import {
-  answerJson,
-  keyText,
-  makeChannelRecord,
-  makeKeyRecord,
-  startTestProxy,
-  startUpstream,
-  type TestProxy,
-  type TestUpstream,
-  type UpstreamHandler,
-} from '../../../test/support/data-plane.ts';
+import { answerJson, keyText, makeChannelRecord, makeKeyRecord, type UpstreamHandler } from '../../../test/support/data-plane.ts';
+import { type ProxyAndUpstream, useProxy } from '../../../test/support/use-proxy.ts';
 
-const ends: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const end of ends.splice(0).toReversed()) await end();
-});
-
+const startProxy = useProxy();
 const usage = { total_tokens: 589, input_tokens: 317, output_tokens: 272, input_tokens_details: { text_tokens: 17, image_tokens: 300 } };
 const drawing: UpstreamHandler = (_request, response) => answerJson(response, { created: 1, data: [{ b64_json: 'AAAA' }], usage });
 
@@ -25,18 +12,11 @@ async function start({
   channel = {},
   key = {},
   answer = drawing,
-}: { channel?: Partial<ChannelRecord>; key?: Partial<KeyRecord>; answer?: UpstreamHandler } = {}): Promise<{
-  proxy: TestProxy;
-  upstream: TestUpstream;
-  client: OpenAI;
-}> {
-  const upstream = await startUpstream(answer);
-  ends.push(() => upstream.close());
-  const proxy = await startTestProxy({
-    channels: [makeChannelRecord(upstream.url, channel)],
-    keys: [makeKeyRecord({ budgets: [{ period: 'Monthly', limitNanoUsd: 100e9, mode: 'Enforce', warnAt: [] }], ...key })],
-  });
-  ends.push(() => proxy.stop());
+}: { channel?: Partial<ChannelRecord>; key?: Partial<KeyRecord>; answer?: UpstreamHandler } = {}): Promise<
+  ProxyAndUpstream & { readonly client: OpenAI }
+> {
+  const keys = [makeKeyRecord({ budgets: [{ period: 'Monthly', limitNanoUsd: 100e9, mode: 'Enforce', warnAt: [] }], ...key })];
+  const { proxy, upstream } = await startProxy(answer, (url) => ({ channels: [makeChannelRecord(url, channel)], keys }));
   return { proxy, upstream, client: new OpenAI({ apiKey: keyText, baseURL: `${proxy.url}/v1`, maxRetries: 0 }) };
 }
 

@@ -1,36 +1,27 @@
 import { OpenAI, toFile } from 'openai';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { ChannelRecord } from '../../../core/snapshot.ts';
 import {
   answerJson,
   keyText,
   makeChannelRecord,
   makeKeyRecord,
-  startTestProxy,
-  startUpstream,
   type TestProxy,
-  type TestUpstream,
   type UpstreamHandler,
 } from '../../../test/support/data-plane.ts';
+import { type ProxyAndUpstream, useProxy } from '../../../test/support/use-proxy.ts';
 
-const ends: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const end of ends.splice(0).toReversed()) await end();
-});
-
+const startProxy = useProxy();
 const budgets = [{ period: 'Monthly', limitNanoUsd: 1000e9, mode: 'Enforce', warnAt: [] }] as const;
 
 async function start(
   answer: UpstreamHandler,
   channel: Partial<ChannelRecord> = {},
-): Promise<{ proxy: TestProxy; upstream: TestUpstream; client: OpenAI }> {
-  const upstream = await startUpstream(answer);
-  ends.push(() => upstream.close());
-  const proxy = await startTestProxy({
-    channels: [makeChannelRecord(upstream.url, channel)],
+): Promise<ProxyAndUpstream & { readonly client: OpenAI }> {
+  const { proxy, upstream } = await startProxy(answer, (url) => ({
+    channels: [makeChannelRecord(url, channel)],
     keys: [makeKeyRecord({ limits: { tpm: 10_000_000 }, budgets })],
-  });
-  ends.push(() => proxy.stop());
+  }));
   return { proxy, upstream, client: new OpenAI({ apiKey: keyText, baseURL: `${proxy.url}/v1`, maxRetries: 0 }) };
 }
 

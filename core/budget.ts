@@ -2,7 +2,7 @@ import type { KeyBudget } from './snapshot.ts';
 
 /**
  * Calendar windows of budgets, in UTC. A window has an integer id, so that the id of the moment of admission can be part of what is stored: a settlement after midnight then
- * finds its own window, and no job has to reset anything. proxy/counters/budget.lua counts the same ids by the clock of Redis.
+ * finds its own window, and no job has to reset anything. proxy/counters/scripts/budget.lua counts the same ids by the clock of Redis.
  */
 export type BudgetPeriod = KeyBudget['period'];
 

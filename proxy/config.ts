@@ -4,7 +4,7 @@ import { createSecureContext } from 'node:tls';
 import { defineSettings, type Settings } from '../runtime/environment.ts';
 import { redisSettings } from '../runtime/redis-settings.ts';
 import { sealSettings } from '../runtime/seal-file.ts';
-import { findBadCidrs } from './client-address.ts';
+import { findBadCidrs } from './intake/client-address.ts';
 import { parseUnpricedPrice } from './prices/unpriced-price.ts';
 import type { ServerSettings } from './server.ts';
 

@@ -12,7 +12,7 @@ import type { Admission } from './counters/counters.ts';
 import type { Meter, PathParameters, RequestShape, Surface, SurfaceDriver } from './dialects/dialect.ts';
 import type { PriceFields } from './dialects/price-fields.ts';
 import type { PricedRequest, RequestPrices } from './prices/price-request.ts';
-import type { Target } from './target.ts';
+import type { Target } from './intake/target.ts';
 
 /** Nginx' number for a client that hung up before it was answered; it is only told, never sent. */
 export const clientClosedRequest = 499;

@@ -1,6 +1,6 @@
 import { endExchange } from './exchange.ts';
 import type { InFlight } from './in-flight.ts';
-import { endsStreams, type Revocations } from './revocations.ts';
+import { endsStreams, type Revocations } from './keys/revocations.ts';
 
 /** Ends the running requests of revoked and deleted keys. */
 export interface KeyEnder {

@@ -10,19 +10,19 @@ import { makeRedisLink } from '../runtime/redis-link.ts';
 import { findRedisMistakes, toRedisSource } from '../runtime/redis-settings.ts';
 import { followSealFile, openSealFile, type SealFile, sealSettings } from '../runtime/seal-file.ts';
 import { findMistakes, proxySettings, toServerSettings } from './config.ts';
-import { startChannelReporter } from './channel-reporter.ts';
+import { startChannelReporter } from './channels/channel-reporter.ts';
 import { openCounters } from './counters/open-counters.ts';
-import { startHeartbeat } from './heartbeat.ts';
-import { findKubeConfig, type KubeConnection } from './kube-config.ts';
-import { makeKubernetesSource } from './kubernetes-source.ts';
-import { startRevocationFeed } from './revocation-feed.ts';
-import { makeRevocations } from './revocations.ts';
-import { startLastUsed } from './last-used.ts';
+import { startHeartbeat } from './snapshot/heartbeat.ts';
+import { findKubeConfig, type KubeConnection } from './kubernetes/kube-config.ts';
+import { makeKubernetesSource } from './kubernetes/kubernetes-source.ts';
+import { startRevocationFeed } from './keys/revocation-feed.ts';
+import { makeRevocations } from './keys/revocations.ts';
+import { startLastUsed } from './keys/last-used.ts';
 import { type ServerSettings, startProxy } from './server.ts';
 import { makeSharedStoredObjects } from './stored-objects/shared.ts';
-import { withSnapshotCache } from './snapshot-cache.ts';
-import { makeDocumentReader } from './snapshot-document.ts';
-import { SnapshotIndex } from './snapshot-index.ts';
+import { withSnapshotCache } from './snapshot/snapshot-cache.ts';
+import { makeDocumentReader } from './snapshot/snapshot-document.ts';
+import { SnapshotIndex } from './snapshot/snapshot-index.ts';
 
 /** `keywright proxy`: settings → parts → one line that says what listens where. */
 export async function runProxy(environment: Readonly<Record<string, string | undefined>>): Promise<void> {

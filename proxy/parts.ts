@@ -2,18 +2,18 @@ import type { CompiledKey } from '../core/authorize.ts';
 import type { ChannelRecord, CredentialEntry } from '../core/snapshot.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
-import type { AttemptLimit } from './attempt-limit.ts';
-import type { ChannelHealth } from './channel-health.ts';
+import type { AttemptLimit } from './keys/attempt-limit.ts';
+import type { ChannelHealth } from './channels/channel-health.ts';
 import type { Counters } from './counters/counters.ts';
-import type { LastUsed } from './last-used.ts';
-import type { LearntOutputs } from './learnt-outputs.ts';
+import type { LastUsed } from './keys/last-used.ts';
+import type { LearntOutputs } from './reservations/learnt-outputs.ts';
 import type { PriceBook } from './prices/price-book.ts';
 import type { UnpricedModels } from './prices/price-request.ts';
 import type { ProxyMetrics } from './proxy-metrics.ts';
-import type { BodyBounds } from './read-body.ts';
+import type { BodyBounds } from './bodies/read-body.ts';
 import type { StoredObjects } from './stored-objects/stored-objects.ts';
-import type { Revocations } from './revocations.ts';
-import type { Upstreams } from './upstream.ts';
+import type { Revocations } from './keys/revocations.ts';
+import type { Upstreams } from './upstream/upstream.ts';
 
 /** What the request path asks of the snapshot (`SnapshotIndex`). */
 export interface KeyIndex {

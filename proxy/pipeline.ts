@@ -1,9 +1,9 @@
 import type { Refusal } from '../core/refusals.ts';
-import { answerRefusal, toAnswerHeaders } from './answer.ts';
+import { answerRefusal, toAnswerHeaders } from './answers/answer.ts';
 import type { Surface } from './dialects/dialect.ts';
 import { abandonExchange, type Exchange } from './exchange.ts';
-import { describeKey } from './key-self.ts';
-import { listModels } from './list-models.ts';
+import { describeKey } from './own-surfaces/key-self.ts';
+import { listModels } from './own-surfaces/list-models.ts';
 import type { Parts } from './parts.ts';
 import { admit } from './stages/admit.ts';
 import { authenticate } from './stages/authenticate.ts';

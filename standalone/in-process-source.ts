@@ -1,6 +1,6 @@
 import { snapshotEntry, snapshotSecretType } from '../core/snapshot.ts';
 import type { Cluster, Reflector, SecretObject } from '../operator/cluster/cluster.ts';
-import type { SnapshotSource } from '../proxy/snapshot-source.ts';
+import type { SnapshotSource } from '../proxy/snapshot/snapshot-source.ts';
 
 /** The snapshot read from the operator's own cluster in this process: the same documents a proxy pod reads through a watch. */
 export function makeInProcessSource(cluster: Cluster, namespace: string): SnapshotSource {

@@ -1,7 +1,7 @@
 import type { Prompt } from '../../core/estimate.ts';
 import type { Refusal } from '../../core/refusals.ts';
 import type { Body, Splice, Surface, SurfaceDriver } from '../dialects/dialect.ts';
-import { type JsonBody, scanJson, shrinkBody, spliceJson } from '../json-scan.ts';
+import { type JsonBody, scanJson, shrinkBody, spliceJson } from './json-scan.ts';
 import type { ByteList } from './byte-list.ts';
 import type { BodyForm } from './content-type.ts';
 import { contentTypeOf, mayHold, scanMultipart, spliceMultipart } from './multipart-scan.ts';

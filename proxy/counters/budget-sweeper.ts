@@ -1,6 +1,6 @@
 import { hashTags } from '../../core/hash-tag.ts';
 import type { RedisScriptCall } from '../../runtime/redis-script.ts';
-import { toDueCall, toSweepCall } from './budget-scripts.ts';
+import { toDueCall, toSweepCall } from './scripts/budget-scripts.ts';
 
 interface Options {
   readonly readyFor: (tag: string) => boolean;

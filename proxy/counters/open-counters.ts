@@ -3,11 +3,11 @@ import type { Log } from '../../runtime/log.ts';
 import type { Metrics } from '../../runtime/metrics.ts';
 import type { RedisLink } from '../../runtime/redis-link.ts';
 import { type RedisSourceSettings, toRedisSource } from '../../runtime/redis-settings.ts';
-import type { BudgetRestore } from './budget-restorer.ts';
+import type { BudgetRestore } from './outage/budget-restorer.ts';
 import type { Counters } from './counters.ts';
 import { makeMemoryCounters } from './memory.ts';
 import { makeRedisCounters } from './redis.ts';
-import type { FailurePolicy } from './fallback.ts';
+import type { FailurePolicy } from './outage/fallback.ts';
 import type { LimitMode } from './shared-counters.ts';
 
 /** Without `redisUrl` this process counts alone. */

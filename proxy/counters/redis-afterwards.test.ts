@@ -8,10 +8,10 @@ import { runScript } from '../../runtime/redis-script.ts';
 import { readStored } from '../../test/support/counters-dump.ts';
 import { eventually } from '../../test/support/eventually.ts';
 import { startRedis, type TestRedis } from '../../test/support/redis.ts';
-import { type Afterwards, toAfterwardsCall, toSpent } from './afterwards.ts';
-import { anyEpoch, toOpenBudgetsCall } from './budget-scripts.ts';
+import { type Afterwards, toAfterwardsCall, toSpent } from './scripts/afterwards.ts';
+import { anyEpoch, toOpenBudgetsCall } from './scripts/budget-scripts.ts';
 import type { Admission, LimitWindow, Settlement } from './counters.ts';
-import { toAdmitCall, toDecisions } from './scripts.ts';
+import { toAdmitCall, toDecisions } from './scripts/scripts.ts';
 
 /** The clock of Redis, an hour ahead, so that Redis removes nothing by its own. */
 let nowMs: number;

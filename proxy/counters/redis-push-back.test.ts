@@ -7,10 +7,10 @@ import { openRedis } from '../../runtime/redis-open.ts';
 import { runScript } from '../../runtime/redis-script.ts';
 import { eventually } from '../../test/support/eventually.ts';
 import { startRedis, type TestRedis } from '../../test/support/redis.ts';
-import { toSettleCall } from './afterwards.ts';
+import { toSettleCall } from './scripts/afterwards.ts';
 import type { Admission, LimitWindow } from './counters.ts';
-import { makePushBack, type PushBack } from './push-back.ts';
-import { toAdmitCall, toDecisions } from './scripts.ts';
+import { makePushBack, type PushBack } from './outage/push-back.ts';
+import { toAdmitCall, toDecisions } from './scripts/scripts.ts';
 
 /** The clock of Redis, in these tests; an hour ahead, so that Redis removes nothing by its own. */
 let nowMs: number;

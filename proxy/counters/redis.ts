@@ -5,11 +5,11 @@ import { openRedis, type RedisOptions, toRedisAddress } from '../../runtime/redi
 import { runScript, runScripts } from '../../runtime/redis-script.ts';
 import type { RedisSource } from '../../runtime/redis-settings.ts';
 import { describeRedis } from '../../runtime/redis-url.ts';
-import { makeBlockCache } from './block-cache.ts';
-import type { BudgetRestore, RestoreTimes } from './budget-restorer.ts';
-import type { FailurePolicy } from './fallback.ts';
-import { makeFrontCounters } from './front-counters.ts';
-import type { ScriptStore } from './script-store.ts';
+import { makeBlockCache } from './ahead/block-cache.ts';
+import type { BudgetRestore, RestoreTimes } from './outage/budget-restorer.ts';
+import type { FailurePolicy } from './outage/fallback.ts';
+import { makeFrontCounters } from './ahead/front-counters.ts';
+import type { ScriptStore } from './scripts/script-store.ts';
 import { type LimitMode, makeSharedCounters, type SharedCounters } from './shared-counters.ts';
 
 export interface RedisCountersOptions extends Omit<RedisSource, 'url'> {

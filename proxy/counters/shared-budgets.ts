@@ -2,12 +2,12 @@ import { budgetsKey, type BudgetReset, type RestoreQuestion } from '../../core/b
 import { parseBudgetField, toBudgetField } from '../../core/budget.ts';
 import { toRestoreCall } from '../../runtime/budget-restore.ts';
 import type { Metrics } from '../../runtime/metrics.ts';
-import { type BudgetRestore, makeBudgetRestorer, type RestoreOutcome, type RestoreTimes } from './budget-restorer.ts';
+import { type BudgetRestore, makeBudgetRestorer, type RestoreOutcome, type RestoreTimes } from './outage/budget-restorer.ts';
 import type { BudgetFigures } from './budget-store.ts';
 import { startBudgetSweeper } from './budget-sweeper.ts';
 import type { MoneyReservation } from './counters.ts';
-import { makeSeenSpend } from './seen-spend.ts';
-import type { ScriptStore } from './script-store.ts';
+import { makeSeenSpend } from './outage/seen-spend.ts';
+import type { ScriptStore } from './scripts/script-store.ts';
 
 /** What a process does for budgets that the store keeps: it remembers what it sees, brings back what the store has lost, and sweeps. */
 export interface SharedBudgets {

@@ -3,8 +3,8 @@ import { makeLog } from '../../runtime/log.ts';
 import { makeMetrics } from '../../runtime/metrics.ts';
 import type { RedisScriptCall } from '../../runtime/redis-script.ts';
 import type { Admission } from './counters.ts';
-import type { FailurePolicy } from './fallback.ts';
-import type { ScriptStore } from './script-store.ts';
+import type { FailurePolicy } from './outage/fallback.ts';
+import type { ScriptStore } from './scripts/script-store.ts';
 import { makeSharedCounters, type SharedCounters } from './shared-counters.ts';
 
 let metrics: ReturnType<typeof makeMetrics>;

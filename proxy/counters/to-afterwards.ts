@@ -1,4 +1,4 @@
-import type { Afterwards } from './afterwards.ts';
+import type { Afterwards } from './scripts/afterwards.ts';
 import type { Admission, Settlement } from './counters.ts';
 
 /** Gives an admission back that nobody knows the answer of. */

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { estimateInputTokens, type Prompt } from '../../core/estimate.ts';
-import { scanJson } from '../json-scan.ts';
+import { scanJson } from '../bodies/json-scan.ts';
 import { messagesDriver } from './anthropic/messages.ts';
 import type { SurfaceDriver } from './dialect.ts';
 import { chatCompletionsDriver } from './openai/chat-completions.ts';

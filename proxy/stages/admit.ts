@@ -4,15 +4,15 @@ import { maximumNanoUsd } from '../../core/price.ts';
 import { toRateHeaders } from '../../core/rate-headers.ts';
 import type { Refusal } from '../../core/refusals.ts';
 import type { Revocation } from '../../core/revocation.ts';
-import { mostAttempts } from '../attempts.ts';
-import { toBudgetLimits } from '../budget-limits.ts';
+import { mostAttempts } from '../attempts/most-attempts.ts';
+import { toBudgetLimits } from '../reservations/budget-limits.ts';
 import type { Admission, AdmitAnswer, BudgetState, MoneyReservation, WindowState } from '../counters/counters.ts';
 import { type Exchange, required } from '../exchange.ts';
-import { toLimitWindows } from '../limit-windows.ts';
-import { toOutputBound } from '../output-bound.ts';
+import { toLimitWindows } from '../reservations/limit-windows.ts';
+import { toOutputBound } from '../reservations/output-bound.ts';
 import type { Parts } from '../parts.ts';
-import { fixPrices } from '../prices/fix-prices.ts';
-import { toOverruledRefusal } from '../revocations.ts';
+import { fixPrices } from '../reservations/fix-prices.ts';
+import { toOverruledRefusal } from '../keys/revocations.ts';
 
 /** How long the store holds a reservation that is neither renewed nor settled: a killed proxy frees its slots so fast. */
 const holdMs = 30_000;

@@ -4,8 +4,8 @@ import { Secret } from '../../core/secret.ts';
 import { sha256Hex } from '../../runtime/digest.ts';
 import type { Exchange } from '../exchange.ts';
 import type { Parts } from '../parts.ts';
-import { readPresentedKeys } from '../presented-keys.ts';
-import { toOverruledRefusal } from '../revocations.ts';
+import { readPresentedKeys } from '../keys/presented-keys.ts';
+import { toOverruledRefusal } from '../keys/revocations.ts';
 
 /** An unknown key may be a new one while changes do not arrive: after so long a 401 would be a guess. */
 const staleAfterMs = 10_000;

@@ -9,9 +9,9 @@ import { openBody } from '../bodies/request-body.ts';
 import type { RequestShape, Surface } from '../dialects/dialect.ts';
 import { type Exchange, required } from '../exchange.ts';
 import type { Parts } from '../parts.ts';
-import { checkServiceTier } from '../shared-account.ts';
+import { checkServiceTier } from '../attempts/shared-account.ts';
 import { toNamespace } from '../proxy-metrics.ts';
-import { checkBodyHeaders, readBody } from '../read-body.ts';
+import { checkBodyHeaders, readBody } from '../bodies/read-body.ts';
 
 /**
  * Stage 2: may this key do this? First what the headers tell (address, scope, the body's form and size), and only then is the body read (`100 Continue`) and are its

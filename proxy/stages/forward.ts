@@ -2,20 +2,20 @@ import type { Dispatcher } from 'undici';
 import type { Refusal } from '../../core/refusals.ts';
 import type { Candidate } from '../../core/route.ts';
 import type { ChannelCredential } from '../../core/snapshot.ts';
-import { maxAttempts } from '../attempts.ts';
+import { maxAttempts } from '../attempts/most-attempts.ts';
 import { makeOutgoingBody, type OutgoingBody, toDispatched } from '../bodies/outgoing-body.ts';
-import { type AttemptOutcome, type FailedAttempt, runAttempt } from '../attempt.ts';
+import { type AttemptOutcome, type FailedAttempt, runAttempt } from '../attempts/attempt.ts';
 import { tellsUsageUnasked } from '../dialects/openai/stream-usage.ts';
 import { type Exchange, required } from '../exchange.ts';
 import { toUpstreamHeaders } from '../headers.ts';
-import { toNoAnswer } from '../no-answer.ts';
+import { toNoAnswer } from '../attempts/no-answer.ts';
 import type { Parts } from '../parts.ts';
-import { renewWhenDue } from '../renewal.ts';
-import { toAccountSplices } from '../shared-account.ts';
-import { forgetDeleted, toKeeperOpener } from '../stored-objects/keep-answers.ts';
-import { mayMoveOn, tryChannel } from '../try-channel.ts';
-import type { Upstream } from '../upstream.ts';
-import { toUpstreamPath } from '../upstream-path.ts';
+import { renewWhenDue } from '../reservations/renewal.ts';
+import { toAccountSplices } from '../attempts/shared-account.ts';
+import { forgetDeleted, toKeeperOpener } from '../attempts/keep-answers.ts';
+import { mayMoveOn, tryChannel } from '../attempts/try-channel.ts';
+import type { Upstream } from '../upstream/upstream.ts';
+import { toUpstreamPath } from '../upstream/upstream-path.ts';
 
 /**
  * Stage 5: sends the client's own bytes, spliced only where needed, to one channel after another until one answers. Another attempt is made only while nothing has

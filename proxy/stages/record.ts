@@ -3,7 +3,7 @@ import type { Refusal, RefusalCode } from '../../core/refusals.ts';
 import { type AccessLine, writeAccessLine } from '../access-log.ts';
 import { clientClosedRequest, type Exchange } from '../exchange.ts';
 import type { Parts } from '../parts.ts';
-import { toShownCost } from '../prices/cost-so-far.ts';
+import { toShownCost } from '../reservations/cost-so-far.ts';
 import { toNamespace } from '../proxy-metrics.ts';
 
 /** Stage 7: metrics and one access line. Runs once for every request, last. */

@@ -1,7 +1,7 @@
 import { orderChannels } from '../../core/route.ts';
 import type { Exchange } from '../exchange.ts';
 import type { Parts } from '../parts.ts';
-import { toHealthQuestion } from '../try-channel.ts';
+import { toHealthQuestion } from '../attempts/try-channel.ts';
 
 /**
  * Stage 4: in which order the channels are tried: lowest priority number first, by weight inside one. One whose breaker is open, or all of whose credentials are cooling down,

@@ -5,7 +5,7 @@ import type { UsageEvent } from '../../core/usage-event.ts';
 import { billedTokens, emptyUsage } from '../../core/usage.ts';
 import { clientClosedRequest, type Exchange } from '../exchange.ts';
 import type { Parts } from '../parts.ts';
-import { costSoFar } from '../prices/cost-so-far.ts';
+import { costSoFar } from '../reservations/cost-so-far.ts';
 
 /**
  * Stage 6: the true usage replaces the reservation; on a broken or aborted answer the best known one. Runs once for every request, whatever became of it, and settles

@@ -1,6 +1,6 @@
 import type { Refusal } from '../../core/refusals.ts';
-import type { BodyBudget } from '../body-budget.ts';
-import { makeEventSplitter } from '../event-stream.ts';
+import type { BodyBudget } from '../bodies/body-budget.ts';
+import { makeEventSplitter } from '../streams/event-stream.ts';
 import { parseJson } from '../dialects/member-scan.ts';
 import type { Body, KeptSize } from '../dialects/dialect.ts';
 import { isObject } from '../dialects/request-fields.ts';

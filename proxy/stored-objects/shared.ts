@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { tagOf } from '../../core/hash-tag.ts';
 import type { RedisCommand } from '../../runtime/redis-command.ts';
 import type { RedisLink } from '../../runtime/redis-link.ts';
-import { awaitReply } from '../counters/await-reply.ts';
+import { awaitReply } from '../counters/store/await-reply.ts';
 import { keptForMs, type ObjectOwner, type ObjectPlace, type StoredObjects } from './stored-objects.ts';
 
 export interface SharedStoredObjectsOptions {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { findKubeConfig } from '../../proxy/kube-config.ts';
-import { makeKubernetesSource } from '../../proxy/kubernetes-source.ts';
-import type { SnapshotSource } from '../../proxy/snapshot-source.ts';
+import { findKubeConfig } from '../../proxy/kubernetes/kube-config.ts';
+import { makeKubernetesSource } from '../../proxy/kubernetes/kubernetes-source.ts';
+import type { SnapshotSource } from '../../proxy/snapshot/snapshot-source.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { makeLog } from '../../runtime/log.ts';
 import { type ControlPlane, startControlPlane } from '../support/control-plane.ts';

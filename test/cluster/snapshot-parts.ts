@@ -1,8 +1,8 @@
 import type { Cluster } from '../../operator/cluster/cluster.ts';
 import { makeKubernetesCluster } from '../../operator/cluster/kubernetes/kubernetes.ts';
-import { findKubeConfig } from '../../proxy/kube-config.ts';
-import { makeKubernetesSource } from '../../proxy/kubernetes-source.ts';
-import { SnapshotIndex } from '../../proxy/snapshot-index.ts';
+import { findKubeConfig } from '../../proxy/kubernetes/kube-config.ts';
+import { makeKubernetesSource } from '../../proxy/kubernetes/kubernetes-source.ts';
+import { SnapshotIndex } from '../../proxy/snapshot/snapshot-index.ts';
 import { type Clock, systemClock } from '../../runtime/clock.ts';
 import { makeLog } from '../../runtime/log.ts';
 import { makeMetrics } from '../../runtime/metrics.ts';

@@ -25,7 +25,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'a refused request is charged to the windows that were checked before the one that refuses (script)',
     edits: [
       {
-        file: 'proxy/counters/admit.lua',
+        file: 'proxy/counters/scripts/admit.lua',
         find: 'if refusing then return',
         replace: 'if refusing then charge_windows(request) return',
       },
@@ -37,7 +37,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'a refused request writes the windows that it looked at (script)',
     edits: [
       {
-        file: 'proxy/counters/admit.lua',
+        file: 'proxy/counters/scripts/admit.lua',
         find: 'if refusing then return',
         replace: 'for _, window in ipairs(request.windows) do commit(window, now) end if refusing then return',
       },
@@ -49,20 +49,24 @@ export const mutations: readonly Mutation[] = [
     bug: 'all admissions of one call are checked before the first is charged, so that together they go beyond the limit (script)',
     edits: [
       {
-        file: 'proxy/counters/admit.lua',
+        file: 'proxy/counters/scripts/admit.lua',
         find: 'local function admit_one(request)',
         replace: 'local function admit_one(request, commits)',
       },
       {
-        file: 'proxy/counters/admit.lua',
+        file: 'proxy/counters/scripts/admit.lua',
         find: '  local lines = charge_windows(request)',
         replace:
           '  commits[#commits + 1] = request\n  do return sums_after({ 1, now, request.shadow }, request) end\n  local lines = charge_windows(request)',
       },
-      { file: 'proxy/counters/admit.lua', find: 'local answers, cursor = {},', replace: 'local commits, answers, cursor = {}, {},' },
-      { file: 'proxy/counters/admit.lua', find: 'or admit_one(request)', replace: 'or admit_one(request, commits)' },
       {
-        file: 'proxy/counters/admit.lua',
+        file: 'proxy/counters/scripts/admit.lua',
+        find: 'local answers, cursor = {},',
+        replace: 'local commits, answers, cursor = {}, {},',
+      },
+      { file: 'proxy/counters/scripts/admit.lua', find: 'or admit_one(request)', replace: 'or admit_one(request, commits)' },
+      {
+        file: 'proxy/counters/scripts/admit.lua',
         find: 'for position = 1, #charged',
         replace: 'for _, request in ipairs(commits) do charge_windows(request) end\nfor position = 1, #charged',
       },
@@ -86,13 +90,13 @@ export const mutations: readonly Mutation[] = [
     bug: 'a proxy goes on refusing for want of tokens that it has just given back itself',
     edits: [
       {
-        file: 'proxy/counters/block-cache.ts',
+        file: 'proxy/counters/ahead/block-cache.ts',
         find: "return answer.outcome === 'exhausted' || admission",
         replace: "return answer.outcome === 'exhausted' && admission",
       },
     ],
     test: {
-      file: 'proxy/counters/block-cache.test.ts',
+      file: 'proxy/counters/ahead/block-cache.test.ts',
       name: 'the block cache > keeps a refusal of tokens or money for a second at most, and lets go of it with an own settlement',
     },
   },
@@ -101,13 +105,13 @@ export const mutations: readonly Mutation[] = [
     bug: 'a remembered refusal tells the time to wait that was told at first',
     edits: [
       {
-        file: 'proxy/counters/block-cache.ts',
+        file: 'proxy/counters/ahead/block-cache.ts',
         find: 'retryAfterMs: answer.retryAfterMs - passedMs',
         replace: 'retryAfterMs: answer.retryAfterMs',
       },
     ],
     test: {
-      file: 'proxy/counters/block-cache.test.ts',
+      file: 'proxy/counters/ahead/block-cache.test.ts',
       name: 'the block cache > answers as the store would, to the millisecond, until the time that it told',
     },
   },
@@ -127,7 +131,7 @@ export const mutations: readonly Mutation[] = [
   {
     id: 'k-buckets',
     bug: 'a window counts k buckets instead of k + 1, and so forgets too early (script)',
-    edits: [{ file: 'proxy/counters/window.lua', find: 'elseif last < now - index * width then', replace: 'elseif last then' }],
+    edits: [{ file: 'proxy/counters/scripts/window.lua', find: 'elseif last < now - index * width then', replace: 'elseif last then' }],
     test: redis('windows > counts a charge until it is a whole span old: k buckets are not enough'),
   },
   {
@@ -148,7 +152,7 @@ export const mutations: readonly Mutation[] = [
   {
     id: 'settle-twice',
     bug: 'a second settlement books a second time (script)',
-    edits: [{ file: 'proxy/counters/settle.lua', find: 'request.marker = nil', replace: '' }],
+    edits: [{ file: 'proxy/counters/scripts/settle.lua', find: 'request.marker = nil', replace: '' }],
     test: redis('idempotency > a second settlement does nothing'),
   },
   {
@@ -160,14 +164,18 @@ export const mutations: readonly Mutation[] = [
   {
     id: 'admit-twice',
     bug: 'an admission that is sent again counts again (script)',
-    edits: [{ file: 'proxy/counters/admit.lua', find: 'if tonumber(held_until) > now then', replace: 'if false then' }],
+    edits: [{ file: 'proxy/counters/scripts/admit.lua', find: 'if tonumber(held_until) > now then', replace: 'if false then' }],
     test: redis('idempotency > the same admission again changes nothing and answers as the first'),
   },
   {
     id: 'told-twice',
     bug: 'a call that is sent again after a lost reply is done again',
     edits: [
-      { file: 'proxy/counters/settle.lua', find: 'if first_window == 1 and not call(', replace: 'if first_window == 2 and not call(' },
+      {
+        file: 'proxy/counters/scripts/settle.lua',
+        find: 'if first_window == 1 and not call(',
+        replace: 'if first_window == 2 and not call(',
+      },
     ],
     test: {
       file: 'proxy/counters/redis-afterwards.test.ts',
@@ -177,7 +185,7 @@ export const mutations: readonly Mutation[] = [
   {
     id: 'told-unnamed',
     bug: 'what is told together has no marker, so that after a lost reply its usage events stand twice',
-    edits: [{ file: 'proxy/counters/pack-calls.ts', find: '{ clock, name: nameNext() }', replace: '{ clock }' }],
+    edits: [{ file: 'proxy/counters/store/pack-calls.ts', find: '{ clock, name: nameNext() }', replace: '{ clock }' }],
     test: {
       file: 'proxy/counters/redis-told.test.ts',
       name: 'what was told when the reply was lost is told again as it was, counts once, and its events stand once',
@@ -187,7 +195,11 @@ export const mutations: readonly Mutation[] = [
     id: 'spend-beside-lease',
     bug: 'a request that is admitted out of a lease leaves the lease what it had',
     edits: [
-      { file: 'proxy/counters/settle.lua', find: 'line.amount, lease.dirty = line.amount - taken, true', replace: 'lease.dirty = true' },
+      {
+        file: 'proxy/counters/scripts/settle.lua',
+        find: 'line.amount, lease.dirty = line.amount - taken, true',
+        replace: 'lease.dirty = true',
+      },
     ],
     test: {
       file: 'proxy/counters/redis-afterwards.test.ts',
@@ -199,7 +211,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'what is left of a lease that is closed is not given back',
     edits: [
       {
-        file: 'proxy/counters/settle.lua',
+        file: 'proxy/counters/scripts/settle.lua',
         find: 'elseif place and item.give_back and not deadline then',
         replace: 'elseif place and item.give_back and not deadline and line.amount == 1 then',
       },
@@ -214,13 +226,13 @@ export const mutations: readonly Mutation[] = [
     bug: 'a lease is spent in the sub-bucket after the one that was charged',
     edits: [
       {
-        file: 'proxy/counters/leases.ts',
+        file: 'proxy/counters/ahead/leases.ts',
         find: 'const endsAtMs = Math.min(timeMs + longestLeaseMs, (Math.floor(timeMs / minuteWindow.widthMs) + 1) * minuteWindow.widthMs - 1);',
         replace: 'const endsAtMs = timeMs + longestLeaseMs;',
       },
     ],
     test: {
-      file: 'proxy/counters/leases.test.ts',
+      file: 'proxy/counters/ahead/leases.test.ts',
       name: 'a lease > is spent only in the sub-bucket of the store that was charged, to its end',
     },
   },
@@ -229,7 +241,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'what a lease charges counts from when it was booked, not from when the last request is let in by it',
     edits: [
       {
-        file: 'proxy/counters/admit.lua',
+        file: 'proxy/counters/scripts/admit.lua',
         find: "kind == 't' and request.deadline or request.spent_by",
         replace: "kind == 't' and request.deadline or now",
       },
@@ -242,16 +254,16 @@ export const mutations: readonly Mutation[] = [
   {
     id: 'lease-for-anybody',
     bug: 'a lease that was booked for one credential lets in another',
-    edits: [{ file: 'proxy/counters/leases.ts', find: ' ${bearer?.credentialId}', replace: '' }],
+    edits: [{ file: 'proxy/counters/ahead/leases.ts', find: ' ${bearer?.credentialId}', replace: '' }],
     test: {
-      file: 'proxy/counters/leases.test.ts',
+      file: 'proxy/counters/ahead/leases.test.ts',
       name: 'what is booked in advance > is for the bearer and the limits that the store was asked for',
     },
   },
   {
     id: 'lease-gives-back-spent',
     bug: 'a lease gives back requests that were spent but not told of yet',
-    edits: [{ file: 'proxy/counters/settle.lua', find: 'min(line.amount, item.give_back)', replace: 'line.amount' }],
+    edits: [{ file: 'proxy/counters/scripts/settle.lua', find: 'min(line.amount, item.give_back)', replace: 'line.amount' }],
     test: {
       file: 'proxy/counters/redis-afterwards.test.ts',
       name: 'what is admitted out of a lease > gives back no more requests than the proxy says, whatever of them it was told',
@@ -262,7 +274,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'a request that ends after Redis has lost its reservation costs nothing',
     edits: [
       {
-        file: 'proxy/counters/budget.lua',
+        file: 'proxy/counters/scripts/budget.lua',
         find: 'if cost > 0 and money.now - lost.known < tombstone then book_money(money, fields_of(money, lost.letters), cost, 0) end',
         replace: '',
       },
@@ -277,7 +289,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'whoever settles a request twice is charged twice',
     edits: [
       {
-        file: 'proxy/counters/push-back.ts',
+        file: 'proxy/counters/outage/push-back.ts',
         find: 'if (entry === undefined) return settlement;',
         replace:
           'if (entry === undefined) return { ...settlement, ...(settlement.money && { money: { ...settlement.money, knownMs: now() } }) };',
@@ -292,7 +304,11 @@ export const mutations: readonly Mutation[] = [
     id: 'push-twice',
     bug: 'what a proxy pushes back after an outage is charged again when it is sent again',
     edits: [
-      { file: 'proxy/counters/push-back.lua', find: "if not call('SET', KEYS[1], '1', 'PX', keep, 'NX') then return -1 end", replace: '' },
+      {
+        file: 'proxy/counters/scripts/push-back.lua',
+        find: "if not call('SET', KEYS[1], '1', 'PX', keep, 'NX') then return -1 end",
+        replace: '',
+      },
     ],
     test: {
       file: 'proxy/counters/redis-push-back.test.ts',
@@ -302,7 +318,7 @@ export const mutations: readonly Mutation[] = [
   {
     id: 'push-kept',
     bug: 'a Redis that comes back with its memory is charged once more with what it had decided',
-    edits: [{ file: 'proxy/counters/push-back.lua', find: 'local had, pushed = stood, 0', replace: 'local had, pushed = 0, 0' }],
+    edits: [{ file: 'proxy/counters/scripts/push-back.lua', find: 'local had, pushed = stood, 0', replace: 'local had, pushed = 0, 0' }],
     test: {
       file: 'proxy/counters/redis-push-back.test.ts',
       name: 'what Redis had decided > is charged to nobody twice where Redis has kept it',
@@ -311,7 +327,9 @@ export const mutations: readonly Mutation[] = [
   {
     id: 'life-not-looked-at',
     bug: 'an admission is decided although the store was emptied since its proxy last asked',
-    edits: [{ file: 'proxy/counters/admit.lua', find: "known_life ~= '' and call('GET', KEYS[#KEYS]) ~= known_life", replace: 'false' }],
+    edits: [
+      { file: 'proxy/counters/scripts/admit.lua', find: "known_life ~= '' and call('GET', KEYS[#KEYS]) ~= known_life", replace: 'false' },
+    ],
     test: {
       file: 'proxy/counters/redis-life.test.ts',
       name: 'a Redis that is emptied without a restart > lets in not one request more than the limit under load, however often it happens',
@@ -322,7 +340,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'a proxy without admissions does not notice that the store was emptied',
     edits: [
       {
-        file: 'proxy/counters/store-lives.ts',
+        file: 'proxy/counters/store/store-lives.ts',
         find: 'setInterval(() => void tick(), lookEveryMs)',
         replace: 'setInterval(() => {}, lookEveryMs, tick)',
       },
@@ -336,7 +354,11 @@ export const mutations: readonly Mutation[] = [
     id: 'breaker-for-all',
     bug: 'one silent master of a cluster takes the limits of the keys on all others with it',
     edits: [
-      { file: 'proxy/counters/store-nodes.ts', find: 'decides: (tag) => nodeOf(tag).decides,', replace: 'decides: () => !isDegraded(),' },
+      {
+        file: 'proxy/counters/store/store-nodes.ts',
+        find: 'decides: (tag) => nodeOf(tag).decides,',
+        replace: 'decides: () => !isDegraded(),',
+      },
     ],
     test: {
       file: 'proxy/counters/redis-one-master.test.ts',
@@ -346,7 +368,9 @@ export const mutations: readonly Mutation[] = [
   {
     id: 'returns-untold',
     bug: 'a master that returns decides before it is told what was decided without it',
-    edits: [{ file: 'proxy/counters/node-presence.ts', find: 'else if (decides !== true) comeBack();', replace: "else change(true, '');" }],
+    edits: [
+      { file: 'proxy/counters/store/node-presence.ts', find: 'else if (decides !== true) comeBack();', replace: "else change(true, '');" },
+    ],
     test: {
       file: 'proxy/counters/redis-one-master.test.ts',
       name: 'of two masters that are away the one that returns first is told at once and decides, whatever becomes of the other',
@@ -448,7 +472,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'the share of a proxy while Redis is away is not less by what it has admitted already',
     edits: [
       {
-        file: 'proxy/counters/local-share.ts',
+        file: 'proxy/counters/outage/local-share.ts',
         find: 'book: (admission, timeMs) => store.book(withoutMoney(admission), timeMs),',
         replace: 'book: () => {},',
       },
@@ -463,7 +487,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'Lua writes amounts above 1e14 in exponent form, and the next reader finds no number',
     edits: [
       {
-        file: 'proxy/counters/settle.lua',
+        file: 'proxy/counters/scripts/settle.lua',
         find: "= format('%.0f %.0f %.0f %s %s', line.bucket",
         replace: "= format('%.0f %s %.0f %s %s', line.bucket",
       },
@@ -473,14 +497,18 @@ export const mutations: readonly Mutation[] = [
   {
     id: 'slot-leak',
     bug: 'a settlement leaves the slot of its request taken (script)',
-    edits: [{ file: 'proxy/counters/settle.lua', find: '  free_slot(item.slots, item.id)\n', replace: '' }],
+    edits: [{ file: 'proxy/counters/scripts/settle.lua', find: '  free_slot(item.slots, item.id)\n', replace: '' }],
     test: redis('concurrency > a client that goes one after the other is never refused'),
   },
   {
     id: 'retry-early',
     bug: 'retry-after is early by one bucket (script)',
     edits: [
-      { file: 'proxy/counters/admit.lua', find: '+ bucket[3] + span + 1 - now', replace: '+ bucket[3] + span + 1 - now - window.width' },
+      {
+        file: 'proxy/counters/scripts/admit.lua',
+        find: '+ bucket[3] + span + 1 - now',
+        replace: '+ bucket[3] + span + 1 - now - window.width',
+      },
     ],
     test: redis('retry-after > is exact for requests: refused a millisecond earlier, admitted then; at most a minute for a minute'),
   },
@@ -519,7 +547,7 @@ export const mutations: readonly Mutation[] = [
       },
     ],
     test: {
-      file: 'proxy/stream.test.ts',
+      file: 'proxy/streams/stream.test.ts',
       name: 'a stream > whose client hangs up ends the upstream at once and books what had flowed, once',
     },
   },
@@ -563,9 +591,9 @@ export const mutations: readonly Mutation[] = [
   {
     id: 'body-room-kept',
     bug: 'a body that was refused or forwarded keeps its room for ever',
-    edits: [{ file: 'proxy/read-body.ts', find: '      budget.give(taken);\n', replace: '' }],
+    edits: [{ file: 'proxy/bodies/read-body.ts', find: '      budget.give(taken);\n', replace: '' }],
     test: {
-      file: 'proxy/intake.test.ts',
+      file: 'proxy/intake/intake.test.ts',
       name: 'bodies > that do not fit into the process together are refused for a while, and leave their room',
     },
   },
@@ -585,7 +613,7 @@ export const mutations: readonly Mutation[] = [
       { file: 'proxy/bodies/multipart-scan.ts', find: 'return !text.includes(`--${boundary}`);', replace: 'return boundary !== text;' },
     ],
     test: {
-      file: 'proxy/intake-forms.test.ts',
+      file: 'proxy/intake/intake-forms.test.ts',
       name: 'a form > whose boundary stands in the provider’s name of the model is refused, and does not tell that name',
     },
   },
@@ -616,22 +644,22 @@ export const mutations: readonly Mutation[] = [
     bug: 'a client that is refused while it sends for longer than two seconds loses its refusal',
     edits: [
       {
-        file: 'proxy/answer.ts',
+        file: 'proxy/answers/answer.ts',
         find: "request.on('error', () => {}).on('data', () => timers[0]?.refresh());",
         replace: "request.on('error', () => {});",
       },
     ],
     test: {
-      file: 'proxy/intake-forms.test.ts',
+      file: 'proxy/intake/intake-forms.test.ts',
       name: 'a refusal while 30 MiB are being sent > is read by a client that is slow, and reads nothing before it has sent all',
     },
   },
   {
     id: 'body-block-kept',
     bug: 'a few bytes of a body keep the block alive in which they came, which no bound counts',
-    edits: [{ file: 'proxy/read-body.ts', find: 'chunks.push(toOwn(chunk));', replace: 'chunks.push(chunk);' }],
+    edits: [{ file: 'proxy/bodies/read-body.ts', find: 'chunks.push(toOwn(chunk));', replace: 'chunks.push(chunk);' }],
     test: {
-      file: 'proxy/read-body.test.ts',
+      file: 'proxy/bodies/read-body.test.ts',
       name: 'a few bytes out of a large block are kept without the block, which the bounds do not count',
     },
   },
@@ -656,12 +684,12 @@ export const mutations: readonly Mutation[] = [
         replace: 'withholdUsage: false',
       },
     ],
-    test: { file: 'proxy/stream.test.ts', name: 'a stream > asks for usage behind the client, keeps the chunk back and books it' },
+    test: { file: 'proxy/streams/stream.test.ts', name: 'a stream > asks for usage behind the client, keeps the chunk back and books it' },
   },
   {
     id: 'upstream-401',
     bug: "a provider's 401, which is about our credential, is passed on to the client",
-    edits: [{ file: 'proxy/upstream-failure.ts', find: "401: 'credentialDead',", replace: "401: 'requestFault'," }],
+    edits: [{ file: 'proxy/upstream/upstream-failure.ts', find: "401: 'credentialDead',", replace: "401: 'requestFault'," }],
     test: { file: 'proxy/pipeline.test.ts', name: 'headers > no secret is ever logged or counted' },
   },
   {
@@ -669,19 +697,22 @@ export const mutations: readonly Mutation[] = [
     bug: 'another channel is tried after the first byte has reached the client',
     edits: [
       {
-        file: 'proxy/attempt.ts',
+        file: 'proxy/attempts/attempt.ts',
         find: "if (this.#phase === 'passing') return this.#passOn({ pieces: [] }, () => this.#breakOff(isTimeout",
         replace: 'if (false) return this.#passOn({ pieces: [] }, () => this.#breakOff(isTimeout',
       },
     ],
-    test: { file: 'proxy/stream.test.ts', name: 'of which a byte has reached the client goes on at no other channel, however it ends' },
+    test: {
+      file: 'proxy/streams/stream.test.ts',
+      name: 'of which a byte has reached the client goes on at no other channel, however it ends',
+    },
   },
   {
     id: 'half-event-shown',
     bug: 'a client sees half an event of a stream that breaks off, and its SDK fails at it',
-    edits: [{ file: 'proxy/client-answer.ts', find: 'this.#events.push(pieces)', replace: 'pieces' }],
+    edits: [{ file: 'proxy/answers/client-answer.ts', find: 'this.#events.push(pieces)', replace: 'pieces' }],
     test: {
-      file: 'proxy/stream.test.ts',
+      file: 'proxy/streams/stream.test.ts',
       name: 'a stream > that the provider breaks off inside an event ends with whole events, the error among them',
     },
   },
@@ -705,20 +736,20 @@ export const mutations: readonly Mutation[] = [
   {
     id: 'doubled-model',
     bug: 'a second "model" in the body is accepted, of which the provider may read the other one',
-    edits: [{ file: 'proxy/json-scan.ts', find: 'if (seen.has(folded)) return', replace: 'if (false) return' }],
-    test: { file: 'proxy/json-scan.test.ts', name: 'scanJson > refuses a doubled model and names the param' },
+    edits: [{ file: 'proxy/bodies/json-scan.ts', find: 'if (seen.has(folded)) return', replace: 'if (false) return' }],
+    test: { file: 'proxy/bodies/json-scan.test.ts', name: 'scanJson > refuses a doubled model and names the param' },
   },
   {
     id: 'encoded-slash',
     bug: 'a %2f in the path is accepted, which a router and a provider read differently',
-    edits: [{ file: 'proxy/target.ts', find: '/%(?:2f|5c)/i.test(path) ||', replace: '' }],
-    test: { file: 'proxy/target.test.ts', name: 'parseTarget > refuses "/v1/chat%2fcompletions"' },
+    edits: [{ file: 'proxy/intake/target.ts', find: '/%(?:2f|5c)/i.test(path) ||', replace: '' }],
+    test: { file: 'proxy/intake/target.test.ts', name: 'parseTarget > refuses "/v1/chat%2fcompletions"' },
   },
   {
     id: 'model-of-a-tool',
     bug: 'a model that is named inside a tool or among fallbacks is not checked against the key',
     edits: [{ file: 'proxy/stages/authorize.ts', find: '[model, ...otherModels]', replace: '[model]' }],
-    test: { file: 'proxy/intake.test.ts', name: 'bodies > with one inside a tool are no way round' },
+    test: { file: 'proxy/intake/intake.test.ts', name: 'bodies > with one inside a tool are no way round' },
   },
   {
     id: 'expiry-ignored',
@@ -779,8 +810,11 @@ export const mutations: readonly Mutation[] = [
   {
     id: 'version-twice',
     bug: 'a base URL that ends in its version gets another one',
-    edits: [{ file: 'proxy/upstream-path.ts', find: 'endsInVersion.test(prefix) ?', replace: 'prefix === "/" ?' }],
-    test: { file: 'proxy/upstream-path.test.ts', name: 'the base URL of a Channel > https://host/v1 is continued as /v1/chat/completions' },
+    edits: [{ file: 'proxy/upstream/upstream-path.ts', find: 'endsInVersion.test(prefix) ?', replace: 'prefix === "/" ?' }],
+    test: {
+      file: 'proxy/upstream/upstream-path.test.ts',
+      name: 'the base URL of a Channel > https://host/v1 is continued as /v1/chat/completions',
+    },
   },
   {
     id: 'completions-usage-shown',
@@ -800,7 +834,13 @@ export const mutations: readonly Mutation[] = [
   {
     id: 'default-of-others',
     bug: 'the sixteen tokens at which OpenAI stops bound the answers of servers that do not stop',
-    edits: [{ file: 'proxy/output-bound.ts', find: "channel.provider !== 'OpenAICompatible'", replace: "channel.provider !== 'Gemini'" }],
+    edits: [
+      {
+        file: 'proxy/reservations/output-bound.ts',
+        find: "channel.provider !== 'OpenAICompatible'",
+        replace: "channel.provider !== 'Gemini'",
+      },
+    ],
     test: {
       file: 'proxy/dialects/openai/completions.test.ts',
       name: 'POST /v1/completions > reserves the sixteen tokens that OpenAI stops at, and no such thing where the server keeps its own bound',
@@ -818,7 +858,7 @@ export const mutations: readonly Mutation[] = [
   {
     id: 'images-unreserved',
     bug: 'a budget is asked for no room for the images of a request',
-    edits: [{ file: 'proxy/prices/fix-prices.ts', find: '    counts: required(shape).counts,\n', replace: '' }],
+    edits: [{ file: 'proxy/reservations/fix-prices.ts', find: '    counts: required(shape).counts,\n', replace: '' }],
     test: {
       file: 'proxy/dialects/openai/images.test.ts',
       name: 'POST /v1/images/generations > is refused while a budget does not hold all images that are asked for',
@@ -881,7 +921,7 @@ export const mutations: readonly Mutation[] = [
     bug: "a provider's error body, which may quote its credential, is in a log line",
     edits: [
       {
-        file: 'proxy/attempt.ts',
+        file: 'proxy/attempts/attempt.ts',
         find: "if (verdict !== 'requestFault') return",
         replace: "this.#options.parts.log.warn({ body: body.toString() }, 'refused');\n    if (verdict !== 'requestFault') return",
       },
@@ -1439,32 +1479,40 @@ export const mutations: readonly Mutation[] = [
     bug: 'a snapshot Secret that somebody removes takes its keys with it',
     edits: [
       {
-        file: 'proxy/snapshot-index.ts',
+        file: 'proxy/snapshot/snapshot-index.ts',
         find: 'this.#removed.add(name);',
         replace:
           'const held = this.#held.get(name);\n    if (held !== undefined) this.#swap(held, { ...held, keys: [], channels: [] });\n    this.#removed.add(name);',
       },
     ],
-    test: { file: 'proxy/snapshot-index.test.ts', name: 'a change > is never the removal of a Secret' },
+    test: { file: 'proxy/snapshot/snapshot-index.test.ts', name: 'a change > is never the removal of a Secret' },
   },
   {
     id: 'older-generation',
     bug: 'a record with an older revocation counter brings a revoked key back',
-    edits: [{ file: 'proxy/snapshot-index.ts', find: '&& record.gen < seen.gen', replace: '&& false' }],
-    test: { file: 'proxy/snapshot-index.test.ts', name: 'the end of a key > stays: a record with an older revocation counter is refused' },
+    edits: [{ file: 'proxy/snapshot/snapshot-index.ts', find: '&& record.gen < seen.gen', replace: '&& false' }],
+    test: {
+      file: 'proxy/snapshot/snapshot-index.test.ts',
+      name: 'the end of a key > stays: a record with an older revocation counter is refused',
+    },
   },
   {
     id: 'newer-shard',
     bug: 'a shard that asks for a newer reader is taken as if it were understood',
     edits: [{ file: 'core/snapshot-parse.ts', find: 'version.value.minReader > snapshotReader', replace: 'false' }],
-    test: { file: 'proxy/snapshot-index.test.ts', name: 'a bad document > for newer readers is refused and the last good one stays' },
+    test: {
+      file: 'proxy/snapshot/snapshot-index.test.ts',
+      name: 'a bad document > for newer readers is refused and the last good one stays',
+    },
   },
   {
     id: 'half-an-epoch',
     bug: 'an epoch is in force before all its shards are there',
-    edits: [{ file: 'proxy/snapshot-index.ts', find: '|| this.#missingShards(announced).length > 0) return;', replace: ') return;' }],
+    edits: [
+      { file: 'proxy/snapshot/snapshot-index.ts', find: '|| this.#missingShards(announced).length > 0) return;', replace: ') return;' },
+    ],
     test: {
-      file: 'proxy/snapshot-index.test.ts',
+      file: 'proxy/snapshot/snapshot-index.test.ts',
       name: 'an epoch > gives way when the next one is complete, whatever the order, and not before',
     },
   },
@@ -1473,13 +1521,13 @@ export const mutations: readonly Mutation[] = [
     bug: 'the running streams of a revoked key go on',
     edits: [
       {
-        file: 'proxy/snapshot-tables.ts',
+        file: 'proxy/snapshot/snapshot-tables.ts',
         find: "if (after.record.state === 'Revoked') return before.state === 'Revoked' ? []",
         replace: "if (after.record.state === 'Revoked') return before.state !== undefined ? []",
       },
     ],
     test: {
-      file: 'proxy/snapshot-index.test.ts',
+      file: 'proxy/snapshot/snapshot-index.test.ts',
       name: 'the end of a key > is told when it is revoked, deleted, or made anew under the same name',
     },
   },
@@ -1546,7 +1594,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'a proxy that has a seal key takes documents that are not sealed',
     edits: [{ file: 'runtime/seal.ts', find: 'if (opensPlain) return', replace: 'if (opensPlain || seal === plainSeal) return' }],
     test: {
-      file: 'proxy/snapshot-index.test.ts',
+      file: 'proxy/snapshot/snapshot-index.test.ts',
       name: 'sealed documents > cannot be moved to another name, and unsealed ones are not taken in their place',
     },
   },
@@ -1660,11 +1708,11 @@ export const mutations: readonly Mutation[] = [
     id: 'restored-store-unnoticed',
     bug: 'a proxy goes on watching from a version that a restored store has not reached, and hears nothing',
     edits: [
-      { file: 'proxy/watch-health.ts', find: 'return this.#silences >= silencesBeforeRelist;', replace: 'return false;' },
-      { file: 'proxy/kubernetes-source.ts', find: 'this.#failures >= failuresBeforeRelist', replace: 'false' },
+      { file: 'proxy/kubernetes/watch-health.ts', find: 'return this.#silences >= silencesBeforeRelist;', replace: 'return false;' },
+      { file: 'proxy/kubernetes/kubernetes-source.ts', find: 'this.#failures >= failuresBeforeRelist', replace: 'false' },
     ],
     test: {
-      file: 'proxy/kubernetes-source-faults.test.ts',
+      file: 'proxy/kubernetes/kubernetes-source-faults.test.ts',
       name: 'a server that says nothing, or something else > is listed when it is silent twice from the same version: its history may be another one',
     },
   },
@@ -1902,13 +1950,13 @@ export const mutations: readonly Mutation[] = [
     bug: 'a proxy lets go of a revocation although its snapshot does not say it yet',
     edits: [
       {
-        file: 'proxy/revocations.ts',
+        file: 'proxy/keys/revocations.ts',
         find: 'nowMs - seenMs < keepMs || !isSuperseded(revocation, record)',
         replace: 'nowMs - seenMs < keepMs',
       },
     ],
     test: {
-      file: 'proxy/revocations.test.ts',
+      file: 'proxy/keys/revocations.test.ts',
       name: 'revocations held by a proxy > overrule the record of the same object until the snapshot says it itself',
     },
   },
@@ -1987,7 +2035,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'an admission passes over what stands in Redis',
     edits: [
       {
-        file: 'proxy/counters/admit.lua',
+        file: 'proxy/counters/scripts/admit.lua',
         find: 'if overrules(stands[1], request) or overrules(stands[2], request) then return',
         replace: 'if false then return',
       },
@@ -2116,10 +2164,14 @@ export const mutations: readonly Mutation[] = [
     id: 'revocations-not-first',
     bug: 'a proxy that starts is ready before it knows the revocations that stand beside the shards',
     edits: [
-      { file: 'proxy/snapshot-layout.ts', find: 'if (pending.has(revocationsSecretName)) return revocationsSecretName;', replace: '' },
+      {
+        file: 'proxy/snapshot/snapshot-layout.ts',
+        find: 'if (pending.has(revocationsSecretName)) return revocationsSecretName;',
+        replace: '',
+      },
     ],
     test: {
-      file: 'proxy/snapshot-index.test.ts',
+      file: 'proxy/snapshot/snapshot-index.test.ts',
       name: 'revocations beside the shards > are told before the shards that come in the same burst make the proxy ready',
     },
   },
@@ -2359,7 +2411,7 @@ export const mutations: readonly Mutation[] = [
   {
     id: 'unreadable-free',
     bug: 'an answer in an unknown coding, which the provider bills, is charged to nobody',
-    edits: [{ file: 'proxy/attempt.ts', find: 'if (status < 300) this.#chargeInput();', replace: '' }],
+    edits: [{ file: 'proxy/attempts/attempt.ts', find: 'if (status < 300) this.#chargeInput();', replace: '' }],
     test: {
       file: 'proxy/stages/money.test.ts',
       name: 'a budget > is charged the input of an answer that nobody can read, since the provider gave it',
@@ -2399,7 +2451,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'a long answer is charged to a budget only when it ends',
     edits: [
       {
-        file: 'proxy/renewal.ts',
+        file: 'proxy/reservations/renewal.ts',
         find: 'parts.counters.renew(exchange.admission, tokens, exchange.lastRenewNanoUsd)',
         replace: 'parts.counters.renew(exchange.admission, tokens)',
       },
@@ -2417,20 +2469,24 @@ export const mutations: readonly Mutation[] = [
     bug: 'what an attempt held of its Channel is not given back when it fails',
     edits: [
       {
-        file: 'proxy/channel-limits.ts',
+        file: 'proxy/attempts/channel-limits.ts',
         find: '    parts.counters.settle({',
         replace: '    if (exchange.meter !== undefined) parts.counters.settle({',
       },
     ],
-    test: { file: 'proxy/channel-limits.test.ts', name: 'a place in a Channel > is free again after an error of the provider' },
+    test: { file: 'proxy/attempts/channel-limits.test.ts', name: 'a place in a Channel > is free again after an error of the provider' },
   },
   {
     id: 'channel-not-asked',
     bug: 'a full Channel is sent to all the same',
     edits: [
-      { file: 'proxy/channel-limits.ts', find: "if (answer.outcome !== 'admitted') {", replace: "if (answer.outcome === 'unavailable') {" },
+      {
+        file: 'proxy/attempts/channel-limits.ts',
+        find: "if (answer.outcome !== 'admitted') {",
+        replace: "if (answer.outcome === 'unavailable') {",
+      },
     ],
-    test: { file: 'proxy/channel-limits.test.ts', name: 'a full Channel > is passed over, and is no attempt' },
+    test: { file: 'proxy/attempts/channel-limits.test.ts', name: 'a full Channel > is passed over, and is no attempt' },
   },
   // Health of channels
   {
@@ -2444,16 +2500,16 @@ export const mutations: readonly Mutation[] = [
       },
     ],
     test: {
-      file: 'proxy/channel-health.test.ts',
+      file: 'proxy/channels/channel-health.test.ts',
       name: 'the breaker of a channel > opens by failures in a row, lets one request through, and closes when it is answered',
     },
   },
   {
     id: 'throttle-of-all',
     bug: 'a throttle of one credential counts against the whole channel',
-    edits: [{ file: 'proxy/attempt-health.ts', find: '  throttled: answered,', replace: '  throttled: noAnswer,' }],
+    edits: [{ file: 'proxy/attempts/attempt-health.ts', find: '  throttled: answered,', replace: '  throttled: noAnswer,' }],
     test: {
-      file: 'proxy/try-channel.test.ts',
+      file: 'proxy/attempts/try-channel.test.ts',
       name: 'a request > of a throttled account is told when to come back, and asks nobody until then',
     },
   },
@@ -2462,13 +2518,13 @@ export const mutations: readonly Mutation[] = [
     bug: 'repetitions are made without end',
     edits: [
       {
-        file: 'proxy/try-channel.ts',
+        file: 'proxy/attempts/try-channel.ts',
         find: 'if (isOtherCredential || parts.health.mayRepeat(channel)) return true;',
         replace: 'if (isOtherCredential || parts.health.mayRepeat(channel) || last !== undefined) return true;',
       },
     ],
     test: {
-      file: 'proxy/try-channel.test.ts',
+      file: 'proxy/attempts/try-channel.test.ts',
       name: 'a request > is repeated for at most a fifth of the requests of its channel, and a few in hand',
     },
   },
@@ -2482,7 +2538,7 @@ export const mutations: readonly Mutation[] = [
         replace: "if (verdict === 'modelUnknown') {",
       },
     ],
-    test: { file: 'proxy/channel-health.test.ts', name: 'a credential > that may not use a model goes on with every other' },
+    test: { file: 'proxy/channels/channel-health.test.ts', name: 'a credential > that may not use a model goes on with every other' },
   },
   {
     id: 'one-tenant-opens-for-all',
@@ -2495,7 +2551,7 @@ export const mutations: readonly Mutation[] = [
       },
     ],
     test: {
-      file: 'proxy/channel-health.test.ts',
+      file: 'proxy/channels/channel-health.test.ts',
       name: 'the breaker of a channel > is open for the tenant whose requests fail, and shown as such',
     },
   },
@@ -2504,12 +2560,12 @@ export const mutations: readonly Mutation[] = [
     bug: 'a phrase that a client has placed in an error message takes the credential from everybody',
     edits: [
       {
-        file: 'proxy/failure-rules.ts',
+        file: 'proxy/upstream/failure-rules.ts',
         find: 'message: /^Your credit balance is too low/',
         replace: 'message: /Your credit balance is too low/',
       },
     ],
-    test: { file: 'proxy/upstream-failure.test.ts', name: 'a recorded error body > anthropic/quoted-phrase.json' },
+    test: { file: 'proxy/upstream/upstream-failure.test.ts', name: 'a recorded error body > anthropic/quoted-phrase.json' },
   },
   // Budgets in the store
   {
@@ -2517,7 +2573,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'a settlement leaves the reservation, so that a second one charges again (script)',
     edits: [
       {
-        file: 'proxy/counters/budget.lua',
+        file: 'proxy/counters/scripts/budget.lua',
         find: 'book_money(money, held.fields, cost - held.booked, held.left)\n  drop_held(money, id)',
         replace: 'book_money(money, held.fields, cost - held.booked, held.left)',
       },
@@ -2541,7 +2597,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'the reservation of a proxy that has died is given back (script)',
     edits: [
       {
-        file: 'proxy/counters/budget.lua',
+        file: 'proxy/counters/scripts/budget.lua',
         find: 'book_money(money, held.fields, max(0, held.floor - held.booked), held.left)',
         replace: 'book_money(money, held.fields, -held.booked, held.left)',
       },
@@ -2563,8 +2619,8 @@ export const mutations: readonly Mutation[] = [
     id: 'money-of-others',
     bug: 'a stream that flows beyond its reservation takes what other requests hold (script)',
     edits: [
-      { file: 'proxy/counters/budget.lua', find: 'local released = min(flowed, held.left)', replace: 'local released = flowed' },
-      { file: 'proxy/counters/budget.lua', find: 'held.left - released', replace: 'max(0, held.left - released)' },
+      { file: 'proxy/counters/scripts/budget.lua', find: 'local released = min(flowed, held.left)', replace: 'local released = flowed' },
+      { file: 'proxy/counters/scripts/budget.lua', find: 'held.left - released', replace: 'max(0, held.left - released)' },
     ],
     test: redisMoney('a stream > that flows beyond its reservation takes nothing of what others hold'),
   },
@@ -2573,7 +2629,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'a request that may cost more than is left is let in with what is left (script)',
     edits: [
       {
-        file: 'proxy/counters/admit.lua',
+        file: 'proxy/counters/scripts/admit.lua',
         find: 'window.spent + window.reserved + request.bound > budget.limit',
         replace: 'window.spent + window.reserved + min(request.bound, budget.limit - window.spent - window.reserved) > budget.limit',
       },
@@ -2585,7 +2641,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'an amount above 1e14 is written as Lua writes it by itself (script)',
     edits: [
       {
-        file: 'proxy/counters/budget.lua',
+        file: 'proxy/counters/scripts/budget.lua',
         find: "format('%.0f %.0f %.0f %.0f %s %s', held.till, held.left,",
         replace: "format('%.0f %s %.0f %.0f %s %s', held.till, held.left,",
       },
@@ -2597,7 +2653,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'a settlement goes into the day in which it happens (script)',
     edits: [
       {
-        file: 'proxy/counters/budget.lua',
+        file: 'proxy/counters/scripts/budget.lua',
         find: 'local window = budget_window(money, field)\n    if money.epoch',
         replace:
           'field = string.sub(field, 1, 1) .. text_of(window_id(string.sub(field, 1, 1), money.now))\n    local window = budget_window(money, field)\n    if money.epoch',
@@ -2610,7 +2666,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'what stands in a Redis that has begun another life is decided by',
     edits: [
       {
-        file: 'proxy/counters/admit.lua',
+        file: 'proxy/counters/scripts/admit.lua',
         find: "if request.epoch ~= '*' and request.money.epoch",
         replace: 'if not request.money.epoch and request.money.epoch',
       },
@@ -2623,7 +2679,7 @@ export const mutations: readonly Mutation[] = [
   {
     id: 'spent-before-opened',
     bug: 'what is spent before the budget is restored is lost in the maximum',
-    edits: [{ file: 'proxy/counters/budget.lua', find: '    if money.epoch then', replace: '    if true then' }],
+    edits: [{ file: 'proxy/counters/scripts/budget.lua', find: '    if money.epoch then', replace: '    if true then' }],
     test: { file: 'test/redis/budgets.test.ts', name: 'what was decided while Redis was away is spent when it is back' },
   },
   {
@@ -2658,7 +2714,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'a client is refused by what its own former request had reserved, because the store is yet to be told that it has ended',
     edits: [
       {
-        file: 'proxy/counters/front-counters.ts',
+        file: 'proxy/counters/ahead/front-counters.ts',
         find: 'const told = isOfStore(answer) ?',
         replace: "const told = answer.outcome === 'overruled' ?",
       },
@@ -2671,9 +2727,9 @@ export const mutations: readonly Mutation[] = [
   {
     id: 'block-outlives-settlement',
     bug: 'a refusal is remembered although the store has learnt meanwhile that tokens are free again',
-    edits: [{ file: 'proxy/counters/block-cache.ts', find: 'if (isFreedSince(block, askedMs)) return;', replace: '' }],
+    edits: [{ file: 'proxy/counters/ahead/block-cache.ts', find: 'if (isFreedSince(block, askedMs)) return;', replace: '' }],
     test: {
-      file: 'proxy/counters/block-cache.test.ts',
+      file: 'proxy/counters/ahead/block-cache.test.ts',
       name: 'the block cache > lets go of what the store said before it knew of a settlement, also of what is still on its way',
     },
   },
@@ -2682,7 +2738,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'a proxy decides by itself as soon as an answer of Redis is late, and the answer that comes a moment later counts for nothing',
     edits: [
       {
-        file: 'proxy/counters/patience.ts',
+        file: 'proxy/counters/store/patience.ts',
         find: "first.outcome === 'late' && !breaker.open",
         replace: "first.outcome === 'failed' && !breaker.open",
       },
@@ -2706,13 +2762,13 @@ export const mutations: readonly Mutation[] = [
     edits: [
       { file: 'proxy/dialects/gemini/fields.ts', find: 'return other === undefined ? { model }', replace: 'return true ? { model }' },
     ],
-    test: { file: 'proxy/gemini.test.ts', name: 'a call is refused > for another model in a batch' },
+    test: { file: 'proxy/dialects/gemini/gemini.test.ts', name: 'a call is refused > for another model in a batch' },
   },
   {
     id: 'gemini-two-spellings',
     bug: 'a bound of the output that the provider reads in snake case stands unseen beside the one in camel case',
     edits: [{ file: 'proxy/dialects/gemini/body-rules.ts', find: '(seen.has(name) ?', replace: '(seen.has(member.name) ?' }],
-    test: { file: 'proxy/gemini.test.ts', name: 'a call is refused > for both spellings within' },
+    test: { file: 'proxy/dialects/gemini/gemini.test.ts', name: 'a call is refused > for both spellings within' },
   },
   {
     id: 'gemini-first-of-two-files',
@@ -2729,7 +2785,7 @@ export const mutations: readonly Mutation[] = [
         replace: "for (let start = bytes.lastIndexOf('fileUri') - 1; start",
       },
     ],
-    test: { file: 'proxy/gemini.test.ts', name: 'a call is refused > for a file behind another' },
+    test: { file: 'proxy/dialects/gemini/gemini.test.ts', name: 'a call is refused > for a file behind another' },
   },
   {
     id: 'gemini-list-unmetered',
@@ -2741,7 +2797,10 @@ export const mutations: readonly Mutation[] = [
         replace: "} else if (byte === 0x7b && state === 'before') {",
       },
     ],
-    test: { file: 'proxy/gemini.test.ts', name: 'a stream of a list > begins at once, leaves when it arrives, and is booked as it ends' },
+    test: {
+      file: 'proxy/dialects/gemini/gemini.test.ts',
+      name: 'a stream of a list > begins at once, leaves when it arrives, and is booked as it ends',
+    },
   },
   {
     id: 'gemini-list-cut',
@@ -2754,7 +2813,7 @@ export const mutations: readonly Mutation[] = [
       },
     ],
     test: {
-      file: 'proxy/gemini.test.ts',
+      file: 'proxy/dialects/gemini/gemini.test.ts',
       name: 'a stream of a list > that is broken off says so in its own form, and is booked as far as it came',
     },
   },
@@ -2763,7 +2822,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'a client masks the fields of the answer, so that its usage is not told',
     edits: [{ file: 'proxy/headers.ts', find: "name.startsWith('x-goog-') &&", replace: "name.startsWith('x-goog-user') &&" }],
     test: {
-      file: 'proxy/gemini.test.ts',
+      file: 'proxy/dialects/gemini/gemini.test.ts',
       name: 'a call > carries the Channel’s credential and none of the client’s; of Google’s headers only that of the SDK',
     },
   },
@@ -2778,16 +2837,16 @@ export const mutations: readonly Mutation[] = [
       },
     ],
     test: {
-      file: 'proxy/gemini.test.ts',
+      file: 'proxy/dialects/gemini/gemini.test.ts',
       name: 'a call is refused > POST /v1beta/models/m:generateContent?alt=proto: 400 INVALID_REQUEST',
     },
   },
   {
     id: 'gemini-first-colon',
     bug: 'the name of a model ends at its first colon',
-    edits: [{ file: 'proxy/find-endpoint.ts', find: '/^(.*):([A-Za-z]+)$/s', replace: '/^([^:]*):([A-Za-z]+)$/s' }],
+    edits: [{ file: 'proxy/intake/find-endpoint.ts', find: '/^(.*):([A-Za-z]+)$/s', replace: '/^([^:]*):([A-Za-z]+)$/s' }],
     test: {
-      file: 'proxy/gemini.test.ts',
+      file: 'proxy/dialects/gemini/gemini.test.ts',
       name: 'a call > /v1beta/models/a:b:generateContent reaches /v1beta/models/a%3Ab:generateContent with the bytes of the client, and is booked',
     },
   },
@@ -2807,7 +2866,7 @@ export const mutations: readonly Mutation[] = [
         replace: 'driver.toPriceFields(opened.keep().value, required(exchange.shape));\n  exchange.body = opened.keep();',
       },
     ],
-    test: { file: 'proxy/gemini.test.ts', name: 'searches are reserved however long the list of tools is' },
+    test: { file: 'proxy/dialects/gemini/gemini.test.ts', name: 'searches are reserved however long the list of tools is' },
   },
 
   // Conversations
@@ -2827,13 +2886,13 @@ export const mutations: readonly Mutation[] = [
     bug: 'a client says to the provider who it is, and not the gateway',
     edits: [
       {
-        file: 'proxy/shared-account.ts',
+        file: 'proxy/attempts/shared-account.ts',
         find: "...(safetyIdentifier === 'FromKey' ?",
         replace: "...(safetyIdentifier === 'FromKey' && body['safety_identifier'] === undefined ?",
       },
     ],
     test: {
-      file: 'proxy/shared-account.test.ts',
+      file: 'proxy/attempts/shared-account.test.ts',
       name: 'a Channel that keeps its tenants apart > says which key it was, and not what the client says',
     },
   },
@@ -2842,13 +2901,13 @@ export const mutations: readonly Mutation[] = [
     bug: 'a request that names no prompt cache shares one with every other tenant',
     edits: [
       {
-        file: 'proxy/shared-account.ts',
+        file: 'proxy/attempts/shared-account.ts',
         find: "if (typeof given !== 'string' || given === '') return prefix;",
         replace: "if (typeof given !== 'string' || given === '') return '';",
       },
     ],
     test: {
-      file: 'proxy/shared-account.test.ts',
+      file: 'proxy/attempts/shared-account.test.ts',
       name: 'a Channel that keeps its tenants apart > gives each key a prompt cache of its own, whether or not it names one',
     },
   },
@@ -2958,7 +3017,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'a stream of the Responses API that just ends is taken for whole',
     edits: [
       {
-        file: 'proxy/attempt.ts',
+        file: 'proxy/attempts/attempt.ts',
         find: 'if (this.#answer?.isCutShort === true) return',
         replace: 'if (this.#answer?.isCutShort === undefined) return',
       },
@@ -2973,7 +3032,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'what runs in the background is charged what its first answer shows',
     edits: [
       {
-        file: 'proxy/client-answer.ts',
+        file: 'proxy/answers/client-answer.ts',
         find: 'unseenOutputTokens: exchange.shape?.runsOn === true ? toOutputBound(exchange) : undefined,',
         replace: 'unseenOutputTokens: exchange.shape?.runsOn === undefined ? toOutputBound(exchange) : undefined,',
       },
@@ -3036,16 +3095,16 @@ export const mutations: readonly Mutation[] = [
       },
     ],
     test: {
-      file: 'proxy/forward-ended.test.ts',
+      file: 'proxy/stages/forward-ended.test.ts',
       name: 'while a channel that turns out to be full is asked about its limits > a request that is revoked goes on to no other one',
     },
   },
   {
     id: 'probe-unended',
     bug: 'a credential that was drawn for a repetition which is withheld counts as being tried out until the longest time of a request is over',
-    edits: [{ file: 'proxy/try-channel.ts', find: "chosen.entry.end({ kind: 'notAsked' });\n", replace: '' }],
+    edits: [{ file: 'proxy/attempts/try-channel.ts', find: "chosen.entry.end({ kind: 'notAsked' });\n", replace: '' }],
     test: {
-      file: 'proxy/try-channel.test.ts',
+      file: 'proxy/attempts/try-channel.test.ts',
       name: 'a credential that is drawn for a repetition which is withheld is not left being tried out',
     },
   },
@@ -3053,7 +3112,11 @@ export const mutations: readonly Mutation[] = [
     id: 'known-for-ever',
     bug: 'a request that the store has forgotten after a day counts as lost, and is charged once more, when its proxy speaks of it again',
     edits: [
-      { file: 'proxy/counters/push-back.ts', find: 'if (now() - entry.knownMs < tombstoneMs) entry.knownMs', replace: 'entry.knownMs' },
+      {
+        file: 'proxy/counters/outage/push-back.ts',
+        find: 'if (now() - entry.knownMs < tombstoneMs) entry.knownMs',
+        replace: 'entry.knownMs',
+      },
     ],
     test: redisMoney(
       'a reservation that nobody settles > is forgotten and not lost when its stream speaks again after that day: it costs what it had cost',

@@ -7,7 +7,7 @@ import type { UsageEvent } from '../../core/usage-event.ts';
 import { parseUsageEvent, usageStreamOf } from '../../core/usage-stream.ts';
 import { emptyUsage } from '../../core/usage.ts';
 import { makeRedisBudgetBoard } from '../../operator/usage/budget-board.ts';
-import type { BudgetRestore } from '../../proxy/counters/budget-restorer.ts';
+import type { BudgetRestore } from '../../proxy/counters/outage/budget-restorer.ts';
 import type { Admission, AdmitAnswer, BudgetState, Settlement } from '../../proxy/counters/counters.ts';
 import { openCounters } from '../../proxy/counters/open-counters.ts';
 import type { SharedCounters } from '../../proxy/counters/shared-counters.ts';

@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { channelReportsKey } from '../../core/channel-report.ts';
 import { makeRedisChannelReports } from '../../operator/channels/channel-reports.ts';
-import type { ChannelHealthView } from '../../proxy/channel-health.ts';
-import { startChannelReporter } from '../../proxy/channel-reporter.ts';
+import type { ChannelHealthView } from '../../proxy/channels/channel-health.ts';
+import { startChannelReporter } from '../../proxy/channels/channel-reporter.ts';
 import { hide } from '../../runtime/environment.ts';
 import { makeLog } from '../../runtime/log.ts';
 import { makeRedisLink, type RedisLink } from '../../runtime/redis-link.ts';

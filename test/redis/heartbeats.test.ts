@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { heartbeatEndsKey, heartbeatsKey } from '../../core/heartbeat.ts';
 import { followHeartbeats, type Heartbeats } from '../../operator/revocation/heartbeats.ts';
-import { type ProxyHeartbeat, startHeartbeat } from '../../proxy/heartbeat.ts';
+import { type ProxyHeartbeat, startHeartbeat } from '../../proxy/snapshot/heartbeat.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { hide } from '../../runtime/environment.ts';
 import { makeLog } from '../../runtime/log.ts';

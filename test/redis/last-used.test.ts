@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { tagOf } from '../../core/hash-tag.ts';
 import { lastUsedKey, toLastUsedField } from '../../core/last-used.ts';
 import { makeRedisLastUsed } from '../../operator/credentials/last-used.ts';
-import { startLastUsed } from '../../proxy/last-used.ts';
+import { startLastUsed } from '../../proxy/keys/last-used.ts';
 import { hide } from '../../runtime/environment.ts';
 import { makeLog } from '../../runtime/log.ts';
 import { makeRedisLink, type RedisLink } from '../../runtime/redis-link.ts';

@@ -6,7 +6,7 @@ import {
   parseTiers,
   type Usage,
 } from '../../../core/usage.ts';
-import { makeEventSplitter, type StreamEvent } from '../../event-stream.ts';
+import { makeEventSplitter, type StreamEvent } from '../../streams/event-stream.ts';
 import type { Body, Meter, MeterOptions } from '../dialect.ts';
 import { parseJson } from '../member-scan.ts';
 import { makeOutputCount } from '../output-count.ts';

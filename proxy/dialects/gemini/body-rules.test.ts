@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { scanJson } from '../../json-scan.ts';
+import { scanJson } from '../../bodies/json-scan.ts';
 import { readGeminiBody } from './body-rules.ts';
 
 function read(text: string): ReturnType<typeof readGeminiBody> {

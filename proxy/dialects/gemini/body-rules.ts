@@ -1,5 +1,13 @@
 import type { Refusal } from '../../../core/refusals.ts';
-import { findClosingQuote, type JsonBody, type JsonMember, mostMembers, readMembers, skipSpace, skipValue } from '../../json-scan.ts';
+import {
+  findClosingQuote,
+  type JsonBody,
+  type JsonMember,
+  mostMembers,
+  readMembers,
+  skipSpace,
+  skipValue,
+} from '../../bodies/json-scan.ts';
 import { toSnakeCase } from './fields.ts';
 
 const quote = 0x22;

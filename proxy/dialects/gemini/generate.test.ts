@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { boundOf, type Price } from '../../../core/price.ts';
-import { scanJson } from '../../json-scan.ts';
+import { scanJson } from '../../bodies/json-scan.ts';
 import type { Body, RequestShape, Surface, SurfaceDriver } from '../dialect.ts';
 import { embedDriver } from './embed.ts';
 import { generateDriver } from './generate.ts';

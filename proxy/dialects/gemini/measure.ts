@@ -1,5 +1,5 @@
 import type { Prompt } from '../../../core/estimate.ts';
-import type { JsonBody } from '../../json-scan.ts';
+import type { JsonBody } from '../../bodies/json-scan.ts';
 import type { Body } from '../dialect.ts';
 import { type Media, measureInputs, measurePrompt } from '../measure-prompt.ts';
 import { isObject } from '../request-fields.ts';

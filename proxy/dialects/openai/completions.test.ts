@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { ChannelRecord } from '../../../core/snapshot.ts';
 import { answerJson, type UpstreamHandler } from '../../../test/support/data-plane.ts';
 import { useOneChannel } from '../../../test/support/one-channel.ts';
-import { scanJson } from '../../json-scan.ts';
+import { scanJson } from '../../bodies/json-scan.ts';
 import type { Body, RequestShape, Surface } from '../dialect.ts';
 import { completionsDriver } from './completions.ts';
 

@@ -1,7 +1,7 @@
 import { type Check, firstRefusal } from '../../../core/decision.ts';
 import type { Prompt } from '../../../core/estimate.ts';
 import type { Refusal } from '../../../core/refusals.ts';
-import type { JsonBody } from '../../json-scan.ts';
+import type { JsonBody } from '../../bodies/json-scan.ts';
 import type { Body, RequestShape, Surface, SurfaceDriver } from '../dialect.ts';
 import { measureInputs, measurePrompt } from '../measure-prompt.ts';
 import {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { JsonBody } from '../../json-scan.ts';
-import { scanJson } from '../../json-scan.ts';
+import type { JsonBody } from '../../bodies/json-scan.ts';
+import { scanJson } from '../../bodies/json-scan.ts';
 import type { Body } from '../dialect.ts';
 import { responsesDriver } from './responses.ts';
 

@@ -1,0 +1,360 @@
+import { type CompiledKey, compileKey } from '../../core/authorize.ts';
+import type { ChannelRecord, KeyRecord, Shard, SnapshotIndexDocument } from '../../core/snapshot.ts';
+import type { Clock } from '../../runtime/clock.ts';
+import { sha256Hex } from '../../runtime/digest.ts';
+import type { Log } from '../../runtime/log.ts';
+import type { Metrics } from '../../runtime/metrics.ts';
+import { makeAddressCheck } from '../keys/address-range.ts';
+import { type EndedListener, EndedListeners } from './ended-listeners.ts';
+import { makeSlices, type Slices } from './slices.ts';
+import { describeMissing, describeSnapshot } from './snapshot-description.ts';
+import { type DocumentReader, readSnapshotDocument } from './snapshot-document.ts';
+import { bucketsOf, type HeldShard, isSameLayout, nextName, type RefusedDocument, shardNames } from './snapshot-layout.ts';
+import { makeSnapshotMetrics, type SnapshotMetrics } from './snapshot-metrics.ts';
+import type { SnapshotSink } from './snapshot-source.ts';
+import { ToldRevocations } from './told-revocations.ts';
+import { type EndedKey, findEnded, type FoundKey, SnapshotTables } from './snapshot-tables.ts';
+
+export interface SnapshotIndexOptions {
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  /** when a slice of work ends; what is begun then is still finished, so a little less than the 5 ms that nothing may take */
+  readonly sliceMs?: number;
+  /** how the documents are read; default: they are not sealed */
+  readonly read?: DocumentReader;
+}
+
+/** A key that is gone may come back, but not with an older revocation counter. So many are remembered. */
+const rememberedGone = 10_000;
+
+/**
+ * Everything a proxy knows, compiled once and looked up always. Invariants: of each document the last good one is in force; the tables belong to one epoch that was complete;
+ * no key changes but by the content of a document (a removed Secret removes no key); a key's revocation counter never goes back.
+ */
+export class SnapshotIndex implements SnapshotSink {
+  /** those that stand beside the shards */
+  readonly revocations = new ToldRevocations();
+  readonly #log: Log;
+  readonly #clock: Clock;
+  readonly #metrics: SnapshotMetrics;
+  readonly #slices: Slices;
+  readonly #read: DocumentReader;
+  readonly #listeners: EndedListeners;
+  /** called whenever something new is in force */
+  onApplied: () => void = () => {};
+  /** newest bytes of each document that wait to be read */
+  readonly #pending = new Map<string, Uint8Array>();
+  /** digest of the bytes last read of each document, good or bad */
+  readonly #digests = new Map<string, string>();
+  readonly #held = new Map<string, HeldShard>();
+  readonly #refused = new Map<string, RefusedDocument>();
+  /** documents that another seal key would open */
+  readonly #locked = new Map<string, Uint8Array>();
+  readonly #removed = new Set<string>();
+  readonly #goneKeys = new Map<string, { readonly uid: string; readonly gen: number }>();
+  #tables = new SnapshotTables();
+  /** what the operator says is in force, and what is in force here: they differ until the epoch is complete */
+  #announced: SnapshotIndexDocument | undefined;
+  #served: SnapshotIndexDocument | undefined;
+  #working: Promise<void> | undefined;
+  #synced = false;
+  #disconnectedSinceMs: number | undefined;
+
+  constructor({ log, metrics, clock, sliceMs = 3, read = readSnapshotDocument }: SnapshotIndexOptions) {
+    this.#log = log;
+    this.#read = read;
+    this.#listeners = new EndedListeners(log);
+    this.#clock = clock;
+    this.#slices = makeSlices(sliceMs);
+    this.#disconnectedSinceMs = clock.now();
+    this.#metrics = makeSnapshotMetrics(metrics, {
+      now: () => clock.now(),
+      epoch: () => this.#served?.epoch,
+      shards: () => this.#servedShards(),
+      keys: () => this.#tables.keyCount,
+      refused: () => this.#refused.size,
+      locked: () => this.#locked.size,
+      connected: () => this.#disconnectedSinceMs === undefined,
+    });
+  }
+
+  /** The key that has a credential with this hash (64 lower-case hex digits). */
+  find(hashHex: string): FoundKey | undefined {
+    return this.#tables.find(hashHex);
+  }
+
+  /** What is in force of a key. */
+  recordOf(keyId: string): KeyRecord | undefined {
+    return this.#tables.key(keyId)?.record;
+  }
+
+  /** All Channels, by id. */
+  get channels(): readonly ChannelRecord[] {
+    return this.#tables.channels;
+  }
+
+  /** The Channels that admit keys of this namespace, by id; the same array until Channels change. */
+  channelsFor(namespace: string): readonly ChannelRecord[] {
+    return this.#tables.channelsFor(namespace);
+  }
+
+  /** True from the first complete epoch on, whatever happens to the API server later. */
+  get ready(): boolean {
+    return this.#served !== undefined;
+  }
+
+  /** What it waits for before it is ready, in words; empty when it is. */
+  missing(): readonly string[] {
+    if (this.ready) return [];
+    const announced = this.#announced;
+    return describeMissing({
+      announced,
+      shards: announced === undefined ? [] : this.#missingShards(announced),
+      refused: this.#refused,
+      synced: this.#synced,
+      connected: this.#disconnectedSinceMs === undefined,
+    });
+  }
+
+  /** How long changes have not arrived for; 0 while they do. */
+  disconnectedMs(): number {
+    return this.#disconnectedSinceMs === undefined ? 0 : this.#clock.now() - this.#disconnectedSinceMs;
+  }
+
+  /** Calls `listener` for each key (or one credential of it, if `credentialId` is given) whose running streams must end. Gives a function that ends the subscription. */
+  onEnded(listener: EndedListener): () => void {
+    return this.#listeners.add(listener);
+  }
+
+  /** The epoch in force, and the revision of each of its buckets of keys (they come before the channels); undefined before the first. */
+  inForce(): { epoch: number; revisions: string[] } | undefined {
+    const revisions = this.#servedShards().map(({ header }) => header.revision);
+    return this.#served && { epoch: this.#served.epoch, revisions: revisions.slice(0, this.#served.keyBuckets) };
+  }
+
+  /** For /debug/snapshot: identities, states and revisions; no hashes, addresses, credentials. */
+  describe(): unknown {
+    return describeSnapshot({
+      announced: this.#announced,
+      served: this.#served,
+      tables: this.#tables,
+      shards: this.#servedShards(),
+      refused: this.#refused,
+      disconnectedMs: this.disconnectedMs(),
+    });
+  }
+
+  document(name: string, bytes: Uint8Array): void {
+    this.#removed.delete(name);
+    // an older one that still waits need not be read any more
+    this.#pending.set(name, bytes);
+    this.#work();
+  }
+
+  removed(name: string): void {
+    this.#removed.add(name);
+    this.#work();
+  }
+
+  synced(): void {
+    this.#synced = true;
+  }
+
+  /** The seal keys have changed: what was locked is tried again, unless something newer has come. */
+  unlock(): void {
+    for (const [name, bytes] of this.#locked) if (!this.#pending.has(name)) this.#pending.set(name, bytes);
+    this.#locked.clear();
+    this.#work();
+  }
+
+  connected(value: boolean): void {
+    if (value) this.#disconnectedSinceMs = undefined;
+    else this.#disconnectedSinceMs ??= this.#clock.now();
+  }
+
+  /** Resolves when everything told so far is in force or refused. */
+  async settled(): Promise<void> {
+    while (this.#working !== undefined) await this.#working;
+  }
+
+  /** One worker: documents are taken one after another, so that nothing changes beneath a long piece of work. */
+  #work(): void {
+    this.#working ??= this.#drain().finally(() => {
+      this.#working = undefined;
+      if (this.#pending.size > 0) this.#work();
+    });
+  }
+
+  async #drain(): Promise<void> {
+    // what comes in one burst is told in one go before any of it is read
+    await this.#slices.next();
+    for (let name = nextName(this.#pending); name !== undefined; name = nextName(this.#pending)) {
+      const bytes = this.#pending.get(name) ?? new Uint8Array();
+      this.#pending.delete(name);
+      try {
+        await this.#take(name, bytes);
+      } catch (error) {
+        this.#log.error({ event: 'snapshot_document_failed', document: name, err: error }, 'a snapshot document could not be taken');
+      }
+      if (this.#slices.due) await this.#slices.next();
+    }
+    this.#forgetRemoved();
+  }
+
+  async #take(name: string, bytes: Uint8Array): Promise<void> {
+    const digest = sha256Hex(bytes);
+    if (this.#digests.get(name) === digest) return;
+    const read = await this.#read(name, bytes);
+    this.#locked.delete(name);
+    if (!read.ok && read.reason === 'locked') {
+      this.#locked.set(name, bytes);
+      return this.#refuse(name, read);
+    }
+    this.#digests.set(name, digest);
+    if (!read.ok) return this.#refuse(name, read);
+    const { document } = read;
+    if (document.kind === 'keys' || document.kind === 'channels') return this.#takeShard(name, document);
+    this.#refused.delete(name);
+    if (document.kind === 'revocations') return this.revocations.tell(document.entries);
+    this.#announced = document;
+    await this.#serveAnnounced();
+  }
+
+  async #takeShard(name: string, shard: Shard): Promise<void> {
+    const served = this.#served;
+    const isServed = served !== undefined && served.epoch === shard.epoch;
+    if (isServed && shard.buckets !== bucketsOf(served, shard.kind)) {
+      return this.#refuse(name, {
+        reason: 'invalid',
+        message: `counts ${shard.buckets} buckets where the epoch has ${bucketsOf(served, shard.kind)}`,
+      });
+    }
+    const before = this.#held.get(name);
+    const after = await this.#compile(name, shard);
+    this.#refused.delete(name);
+    this.#held.set(name, after);
+    if (!isServed) return this.#serveAnnounced();
+    this.#swap(before, after);
+    if (before !== undefined && this.#synced) this.#metrics.observeLag((this.#clock.now() - shard.publishedAt) / 1000);
+  }
+
+  async #compile(name: string, shard: Shard): Promise<HeldShard> {
+    const { epoch, bucket, buckets, revision, publishedAt, schema, minReader } = shard;
+    const held = { name, header: { epoch, bucket, buckets, revision, publishedAt, schema, minReader } };
+    if (shard.kind === 'channels') return { ...held, keys: [], channels: shard.records };
+    const keys: CompiledKey[] = [];
+    for (const record of shard.records) {
+      keys.push(compileKey(record, makeAddressCheck(record.access.cidrs)));
+      if (this.#slices.due) await this.#slices.next();
+    }
+    return { ...held, keys, channels: [] };
+  }
+
+  /** One bucket changes: all of it at once, nothing else. */
+  #swap(before: HeldShard | undefined, held: HeldShard): void {
+    const after = { ...held, keys: this.#withoutOlder(held.keys) };
+    this.#held.set(held.name, after);
+    const keysBefore = before?.keys ?? [];
+    this.#tables.replaceKeys(keysBefore, after.keys);
+    if (after.channels.length > 0 || (before !== undefined && before.channels.length > 0))
+      this.#tables.setChannels(this.#servedShards().flatMap(({ channels }) => channels));
+    const nowMs = this.#clock.now();
+    this.#listeners.tell(keysBefore.flatMap((key) => this.#compare(key, this.#tables, nowMs)));
+    this.onApplied();
+  }
+
+  /** Takes the announced epoch into force if all its shards are there: new tables are built beside the old ones and replace them in one assignment. */
+  async #serveAnnounced(): Promise<void> {
+    const announced = this.#announced;
+    if (announced === undefined || isSameLayout(announced, this.#served) || this.#missingShards(announced).length > 0) return;
+    const started = performance.now();
+    const tables = new SnapshotTables();
+    const shards = shardNames(announced).flatMap((name) => this.#held.get(name) ?? []);
+    const current = new Map<string, HeldShard>();
+    for (const shard of shards) {
+      const keys = this.#withoutOlder(shard.keys);
+      current.set(shard.name, { ...shard, keys });
+      for (const key of keys) {
+        tables.addKey(key);
+        if (this.#slices.due) await this.#slices.next();
+      }
+    }
+    tables.setChannels(shards.flatMap(({ channels }) => channels));
+    const nowMs = this.#clock.now();
+    const ended: EndedKey[] = [];
+    for (const key of this.#tables.keys()) {
+      ended.push(...this.#compare(key, tables, nowMs));
+      if (this.#slices.due) await this.#slices.next();
+    }
+    for (const [name, shard] of current) this.#held.set(name, shard);
+    this.#tables = tables;
+    this.#served = announced;
+    const { keyCount: keys, channels } = tables;
+    const buildMs = Math.round(performance.now() - started);
+    this.#log.info({ event: 'snapshot_epoch', epoch: announced.epoch, keys, channels: channels.length, buildMs }, 'snapshot in force');
+    this.#listeners.tell(ended);
+    this.onApplied();
+  }
+
+  /** A record whose revocation counter is lower than one seen of the same object is an old one: the newer stays, or, if the key is gone, nothing. */
+  #withoutOlder(keys: readonly CompiledKey[]): readonly CompiledKey[] {
+    const isOlder = ({ record }: CompiledKey): boolean => {
+      const seen = this.#tables.key(record.id)?.record ?? this.#goneKeys.get(record.id);
+      return seen !== undefined && seen.uid === record.uid && record.gen < seen.gen;
+    };
+    if (!keys.some(isOlder)) return keys;
+    return keys.flatMap((key) => {
+      if (!isOlder(key)) return [key];
+      this.#log.warn(
+        { event: 'snapshot_record_old', key: key.record.id, gen: key.record.gen },
+        'a record with an older revocation counter is refused',
+      );
+      return this.#tables.key(key.record.id) ?? [];
+    });
+  }
+
+  /** What of a key has ended in new tables. */
+  #compare(before: CompiledKey, tables: SnapshotTables, nowMs: number): readonly EndedKey[] {
+    const { id, uid, gen } = before.record;
+    const after = tables.key(id);
+    if (after === undefined) {
+      this.#goneKeys.set(id, { uid, gen });
+      const [oldest] = this.#goneKeys.keys();
+      if (this.#goneKeys.size > rememberedGone && oldest !== undefined) this.#goneKeys.delete(oldest);
+    }
+    return findEnded(before, after, nowMs);
+  }
+
+  #refuse(name: string, { reason, message }: RefusedDocument): void {
+    this.#refused.set(name, { reason, message });
+    this.#log.error(
+      { event: 'snapshot_document_refused', document: name, reason, message },
+      'a snapshot document is refused; the last good one stays in force',
+    );
+  }
+
+  /** Shards of other epochs are kept only as long as their Secrets are there; a refused document that is gone is no trouble any more. */
+  #forgetRemoved(): void {
+    for (const name of this.#removed) {
+      this.#refused.delete(name);
+      this.#locked.delete(name);
+      const epoch = this.#held.get(name)?.header.epoch;
+      if (epoch !== undefined && (epoch === this.#served?.epoch || epoch === this.#announced?.epoch)) continue;
+      this.#removed.delete(name);
+      this.#digests.delete(name);
+      this.#held.delete(name);
+    }
+  }
+
+  #missingShards(index: SnapshotIndexDocument): string[] {
+    return shardNames(index).filter((name) => {
+      const header = this.#held.get(name)?.header;
+      return header === undefined || header.buckets !== (name.includes('-keys-') ? index.keyBuckets : index.channelBuckets);
+    });
+  }
+
+  #servedShards(): HeldShard[] {
+    return this.#served === undefined ? [] : shardNames(this.#served).flatMap((name) => this.#held.get(name) ?? []);
+  }
+}

@@ -1,4 +1,4 @@
-import type { AnswerEnd, AttemptOutcome, FailedAttempt, FailureReason } from './attempt.ts';
+import type { AnswerEnd, AttemptOutcome, FailedAttempt, FailureReason } from './attempt-outcome.ts';
 import type { AttemptHealth } from '../channels/channel-health.ts';
 
 /** What the outcome of an attempt says of the channel, the credential and the model that it was made with. */

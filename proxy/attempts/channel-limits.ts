@@ -1,6 +1,6 @@
 import type { ChannelRecord } from '../../core/snapshot.ts';
 import { billedTokens } from '../../core/usage.ts';
-import type { AttemptOutcome, FailedAttempt } from './attempt.ts';
+import type { AttemptOutcome, FailedAttempt } from './attempt-outcome.ts';
 import type { Admission, LimitWindow } from '../counters/counters.ts';
 import type { Exchange } from '../exchange.ts';
 import { toChannelWindows } from '../reservations/limit-windows.ts';

@@ -1,7 +1,7 @@
 import { silentThrottleMs } from '../../core/cooldown.ts';
 import type { Refusal } from '../../core/refusals.ts';
 import type { Candidate } from '../../core/route.ts';
-import type { FailedAttempt, FailureReason } from './attempt.ts';
+import type { FailedAttempt, FailureReason } from './attempt-outcome.ts';
 import type { ChannelBlock } from '../channels/channel-health.ts';
 import type { Exchange } from '../exchange.ts';
 import type { Parts } from '../parts.ts';

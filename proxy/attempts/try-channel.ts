@@ -1,6 +1,6 @@
 import { type Candidate, chooseCredential } from '../../core/route.ts';
 import type { ChannelCredential, ChannelRecord } from '../../core/snapshot.ts';
-import type { AttemptOutcome, FailedAttempt, FailureReason } from './attempt.ts';
+import type { AttemptOutcome, FailedAttempt, FailureReason } from './attempt-outcome.ts';
 import { toAttemptHealth } from './attempt-health.ts';
 import { maxAttempts } from './most-attempts.ts';
 import type { AttemptHealth, HealthEntry, HealthQuestion } from '../channels/channel-health.ts';

@@ -1,8 +1,7 @@
 import { type Exchange, required } from '../exchange.ts';
 import type { Parts } from '../parts.ts';
-import { toOwner } from '../stages/locate.ts';
 import { type AnswerKeeper, makeAnswerKeeper } from '../stored-objects/answer-keeper.ts';
-import type { ObjectPlace } from '../stored-objects/stored-objects.ts';
+import { type ObjectPlace, toOwner } from '../stored-objects/stored-objects.ts';
 
 /** Undefined: nothing of this answer is kept by the provider. */
 export type KeeperOpener = ((isEventStream: boolean) => AnswerKeeper) | undefined;
@@ -13,7 +12,7 @@ export function toKeeperOpener(exchange: Exchange, parts: Parts, place: ObjectPl
   const idsOf = driver?.idsOf;
   if (shape?.keepsAnswer !== true || idsOf === undefined) return undefined;
   const { storedObjects: objects, bodyBounds } = parts;
-  const owner = toOwner(exchange);
+  const owner = toOwner(required(exchange.key).record);
   return (isEventStream) =>
     makeAnswerKeeper({ objects, owner, place, idsOf, sizeOf: driver?.sizeOf, isEventStream, budget: bodyBounds.budget });
 }
@@ -22,5 +21,5 @@ export function toKeeperOpener(exchange: Exchange, parts: Parts, place: ObjectPl
 export function forgetDeleted({ surface, shape, response, key }: Exchange, { storedObjects }: Parts): undefined {
   if (surface.operation !== 'stored' || surface.method !== 'DELETE' || response.statusCode >= 300) return;
   const ids = (required(shape).references ?? []).map(({ id }) => id);
-  void storedObjects.forget(toOwner({ key }), ids);
+  void storedObjects.forget(toOwner(required(key).record), ids);
 }

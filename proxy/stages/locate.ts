@@ -4,7 +4,7 @@ import type { Reference } from '../dialects/dialect.ts';
 import { type Exchange, required } from '../exchange.ts';
 import type { Parts } from '../parts.ts';
 import { toNamespace } from '../proxy-metrics.ts';
-import type { ObjectOwner, ObjectPlace } from '../stored-objects/stored-objects.ts';
+import { type ObjectPlace, toOwner } from '../stored-objects/stored-objects.ts';
 
 /**
  * Between stages 2 and 3: objects that providers keep for this very key, and where. What a request points to has to be among them, and the request goes where they are and nowhere else.
@@ -36,7 +36,7 @@ function readPath(exchange: Exchange, parts: Parts): Refusal | undefined {
 
 async function find(exchange: Exchange, parts: Parts, references: readonly Reference[]): Promise<Refusal | undefined> {
   const answer = await parts.storedObjects.find(
-    toOwner(exchange),
+    toOwner(required(exchange.key).record),
     references.map(({ id }) => id),
   );
   if (answer.outcome === 'unavailable') return cannotFind;
@@ -68,11 +68,6 @@ function pin(exchange: Exchange, place: ObjectPlace, reference: Reference | unde
 function keeps({ channel }: Candidate, { channelId, credential }: ObjectPlace): boolean {
   if (channel.id !== channelId) return false;
   return channel.credentials.length === 0 ? credential === '' : channel.credentials.some(({ name }) => name === credential);
-}
-
-export function toOwner({ key }: Pick<Exchange, 'key'>): ObjectOwner {
-  const { id, uid } = required(key).record;
-  return { keyId: id, uid };
 }
 
 /** The id is not repeated: a client that mixes up its settings may have put its key there. */

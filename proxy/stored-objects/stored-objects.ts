@@ -1,8 +1,14 @@
+import type { KeyRecord } from '../../core/snapshot.ts';
+
 /** Whose objects: a VirtualKey that is made anew under the same name is another owner. */
 export interface ObjectOwner {
   /** `namespace/name`, which tells where in a cluster of stores its objects are */
   readonly keyId: string;
   readonly uid: string;
+}
+
+export function toOwner({ id, uid }: Pick<KeyRecord, 'id' | 'uid'>): ObjectOwner {
+  return { keyId: id, uid };
 }
 
 /** The account that keeps an object. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { keyText, makeChannelRecord, providerText } from '../test/support/data-plane.ts';
+import { keyText, makeChannelRecord, providerText } from '../test/support/records.ts';
 import { toClientHeaders, toUpstreamHeaders } from './headers.ts';
 
 const channel = makeChannelRecord('http://upstream');

@@ -2,21 +2,10 @@ import { gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Secret } from '../core/secret.ts';
 import type { ChannelRecord, KeyRecord } from '../core/snapshot.ts';
-import {
-  answerJson,
-  chatAnswer,
-  chatBody,
-  keyText,
-  makeChannelRecord,
-  makeKeyRecord,
-  postChat,
-  providerText,
-  startTestProxy,
-  startUpstream,
-  type TestProxy,
-  type TestUpstream,
-  type UpstreamHandler,
-} from '../test/support/data-plane.ts';
+import { chatAnswer, chatBody, postChat } from '../test/support/chat.ts';
+import { keyText, makeChannelRecord, makeKeyRecord, providerText } from '../test/support/records.ts';
+import { startTestProxy, type TestProxy } from '../test/support/test-proxy.ts';
+import { answerJson, startUpstream, type TestUpstream, type UpstreamHandler } from '../test/support/test-upstream.ts';
 
 const ends: (() => Promise<void>)[] = [];
 afterEach(async () => {

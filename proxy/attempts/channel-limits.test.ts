@@ -1,17 +1,9 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { ChannelRecord } from '../../core/snapshot.ts';
-import {
-  answerJson,
-  chatAnswer,
-  makeChannelRecord,
-  makeKeyRecord,
-  postChat,
-  startTestProxy,
-  startUpstream,
-  type TestProxy,
-  type TestUpstream,
-  type UpstreamHandler,
-} from '../../test/support/data-plane.ts';
+import { chatAnswer, postChat } from '../../test/support/chat.ts';
+import { makeChannelRecord, makeKeyRecord } from '../../test/support/records.ts';
+import { startTestProxy, type TestProxy } from '../../test/support/test-proxy.ts';
+import { answerJson, startUpstream, type TestUpstream, type UpstreamHandler } from '../../test/support/test-upstream.ts';
 import { untilHolds } from '../../test/support/eventually.ts';
 
 const ends: (() => Promise<void>)[] = [];

@@ -1,18 +1,10 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { ChannelRecord } from '../../core/snapshot.ts';
 import { sha256Hex } from '../../runtime/digest.ts';
-import {
-  answerJson,
-  chatAnswer,
-  chatBody,
-  makeChannelRecord,
-  makeKeyRecord,
-  postChat,
-  startTestProxy,
-  startUpstream,
-  type TestUpstream,
-  keyText,
-} from '../../test/support/data-plane.ts';
+import { chatAnswer, chatBody, postChat } from '../../test/support/chat.ts';
+import { makeChannelRecord, makeKeyRecord, keyText } from '../../test/support/records.ts';
+import { startTestProxy } from '../../test/support/test-proxy.ts';
+import { answerJson, startUpstream, type TestUpstream } from '../../test/support/test-upstream.ts';
 
 const ends: (() => Promise<void>)[] = [];
 afterEach(async () => {

@@ -1,7 +1,9 @@
 import { describe, expect, it, vi } from 'vitest';
 import { Secret } from '../../core/secret.ts';
 import type { ChannelRecord } from '../../core/snapshot.ts';
-import { answerJson, chatAnswer, chatBody, makeChannelRecord, postChat, type UpstreamHandler } from '../../test/support/data-plane.ts';
+import { chatAnswer, chatBody, postChat } from '../../test/support/chat.ts';
+import { makeChannelRecord } from '../../test/support/records.ts';
+import { answerJson, type UpstreamHandler } from '../../test/support/test-upstream.ts';
 import { type ProxyAndUpstream, useProxy } from '../../test/support/use-proxy.ts';
 import { makeChannelHealth } from '../channels/channel-health.ts';
 import type { Exchange } from '../exchange.ts';

@@ -2,7 +2,10 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import { answerJson, makeChannelRecord, postChat, startTestProxy } from '../../test/support/data-plane.ts';
+import { postChat } from '../../test/support/chat.ts';
+import { makeChannelRecord } from '../../test/support/records.ts';
+import { startTestProxy } from '../../test/support/test-proxy.ts';
+import { answerJson } from '../../test/support/test-upstream.ts';
 import { makeOutgoingBody } from './outgoing-body.ts';
 
 const ends: (() => unknown)[] = [];

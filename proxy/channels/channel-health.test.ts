@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Secret } from '../../core/secret.ts';
 import type { ChannelRecord } from '../../core/snapshot.ts';
-import { makeChannelRecord } from '../../test/support/data-plane.ts';
+import { makeChannelRecord } from '../../test/support/records.ts';
 import { type AttemptHealth, type ChannelHealth, type HealthQuestion, makeChannelHealth } from './channel-health.ts';
 
 const credential = (name: string, value = `sk-${name}`, weight = 1) => ({ name, weight, secret: new Secret(value) });

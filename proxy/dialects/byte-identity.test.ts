@@ -2,14 +2,9 @@ import { once } from 'node:events';
 import { type IncomingMessage, request as httpRequest, type ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import {
-  keyText,
-  makeChannelRecord,
-  startTestProxy,
-  startUpstream,
-  type TestProxy,
-  type TestUpstream,
-} from '../../test/support/data-plane.ts';
+import { keyText, makeChannelRecord } from '../../test/support/records.ts';
+import { startTestProxy, type TestProxy } from '../../test/support/test-proxy.ts';
+import { startUpstream, type TestUpstream } from '../../test/support/test-upstream.ts';
 import { callOf, readRecordings, type Recording, withoutUsageChunk } from '../../test/support/recordings.ts';
 import type { SurfaceDriver } from './dialect.ts';
 import { endpoints } from './endpoints.ts';

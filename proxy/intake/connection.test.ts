@@ -2,19 +2,11 @@ import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import {
-  answerJson,
-  chatAnswer,
-  chatBody,
-  keyText,
-  makeChannelRecord,
-  openRaw,
-  postChat,
-  startTestProxy,
-  startUpstream,
-  type TestProxy,
-  type TestUpstream,
-} from '../../test/support/data-plane.ts';
+import { chatAnswer, chatBody, postChat } from '../../test/support/chat.ts';
+import { openRaw } from '../../test/support/raw-client.ts';
+import { keyText, makeChannelRecord } from '../../test/support/records.ts';
+import { startTestProxy, type TestProxy } from '../../test/support/test-proxy.ts';
+import { answerJson, startUpstream, type TestUpstream } from '../../test/support/test-upstream.ts';
 import { untilHolds } from '../../test/support/eventually.ts';
 import { boundFlush } from '../answers/answer.ts';
 import { answerParserError } from './client-error.ts';

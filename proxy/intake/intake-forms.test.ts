@@ -3,17 +3,10 @@ import { request as httpRequest } from 'node:http';
 import { setTimeout as wait } from 'node:timers/promises';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import {
-  answerJson,
-  keyText,
-  makeChannelRecord,
-  makeKeyRecord,
-  openRaw,
-  startTestProxy,
-  startUpstream,
-  type TestProxy,
-  type TestUpstream,
-} from '../../test/support/data-plane.ts';
+import { openRaw } from '../../test/support/raw-client.ts';
+import { keyText, makeChannelRecord, makeKeyRecord } from '../../test/support/records.ts';
+import { startTestProxy, type TestProxy } from '../../test/support/test-proxy.ts';
+import { answerJson, startUpstream, type TestUpstream } from '../../test/support/test-upstream.ts';
 import { sha256Hex } from '../../runtime/digest.ts';
 
 const maxBodyBytes = 200_000;

@@ -1,20 +1,11 @@
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { untilHolds } from '../../test/support/eventually.ts';
-import {
-  answerJson,
-  chatAnswer,
-  chatBody,
-  keyText,
-  makeChannelRecord,
-  makeKeyRecord,
-  openRaw,
-  postChat,
-  startTestProxy,
-  startUpstream,
-  type TestProxy,
-  type TestUpstream,
-} from '../../test/support/data-plane.ts';
+import { chatAnswer, chatBody, postChat } from '../../test/support/chat.ts';
+import { openRaw } from '../../test/support/raw-client.ts';
+import { keyText, makeChannelRecord, makeKeyRecord } from '../../test/support/records.ts';
+import { startTestProxy, type TestProxy } from '../../test/support/test-proxy.ts';
+import { answerJson, startUpstream, type TestUpstream } from '../../test/support/test-upstream.ts';
 
 let upstream: TestUpstream;
 let proxy: TestProxy;

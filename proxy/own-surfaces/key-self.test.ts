@@ -1,17 +1,10 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { KeyRecord } from '../../core/snapshot.ts';
 import { sha256Hex } from '../../runtime/digest.ts';
-import {
-  answerJson,
-  chatAnswer,
-  keyText,
-  makeChannelRecord,
-  makeKeyRecord,
-  postChat,
-  startTestProxy,
-  startUpstream,
-  type TestProxy,
-} from '../../test/support/data-plane.ts';
+import { chatAnswer, postChat } from '../../test/support/chat.ts';
+import { keyText, makeChannelRecord, makeKeyRecord } from '../../test/support/records.ts';
+import { startTestProxy, type TestProxy } from '../../test/support/test-proxy.ts';
+import { answerJson, startUpstream } from '../../test/support/test-upstream.ts';
 
 const ends: (() => Promise<void>)[] = [];
 afterEach(async () => {

@@ -1,18 +1,10 @@
 import { request } from 'node:http';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { KeyRecord } from '../../core/snapshot.ts';
-import {
-  answerJson,
-  chatBody,
-  keyText,
-  chatAnswer,
-  makeChannelRecord,
-  makeKeyRecord,
-  postChat,
-  startTestProxy,
-  startUpstream,
-  type TestProxy,
-} from '../../test/support/data-plane.ts';
+import { chatBody, chatAnswer, postChat } from '../../test/support/chat.ts';
+import { keyText, makeChannelRecord, makeKeyRecord } from '../../test/support/records.ts';
+import { startTestProxy, type TestProxy } from '../../test/support/test-proxy.ts';
+import { answerJson, startUpstream } from '../../test/support/test-upstream.ts';
 
 const ends: (() => Promise<void>)[] = [];
 afterEach(async () => {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { makeKeyRecord } from '../../test/support/data-plane.ts';
+import { makeKeyRecord } from '../../test/support/records.ts';
 import { toLimitWindows } from './limit-windows.ts';
 
 it('gives the windows of the key and of the first matching model', () => {

@@ -1,15 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import {
-  answerJson,
-  chatAnswer,
-  chatBody,
-  makeChannelRecord,
-  makeKeyRecord,
-  postChat,
-  startTestProxy,
-  startUpstream,
-  type TestProxy,
-} from '../../test/support/data-plane.ts';
+import { chatAnswer, chatBody, postChat } from '../../test/support/chat.ts';
+import { makeChannelRecord, makeKeyRecord } from '../../test/support/records.ts';
+import { startTestProxy, type TestProxy } from '../../test/support/test-proxy.ts';
+import { answerJson, startUpstream } from '../../test/support/test-upstream.ts';
 
 const ends: (() => Promise<void>)[] = [];
 afterEach(async () => {

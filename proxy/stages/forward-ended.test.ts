@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { answerJson, chatAnswer, chatBody, keyText, makeChannelRecord } from '../../test/support/data-plane.ts';
+import { chatAnswer, chatBody } from '../../test/support/chat.ts';
+import { keyText, makeChannelRecord } from '../../test/support/records.ts';
+import { answerJson } from '../../test/support/test-upstream.ts';
 import { untilHolds } from '../../test/support/eventually.ts';
 import { useProxy } from '../../test/support/use-proxy.ts';
 import { makeMemoryStoredObjects } from '../stored-objects/memory.ts';

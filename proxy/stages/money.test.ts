@@ -1,18 +1,9 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { KeyBudget, KeyLimits } from '../../core/snapshot.ts';
-import {
-  answerJson,
-  chatAnswer,
-  chatBody,
-  keyText,
-  makeChannelRecord,
-  makeKeyRecord,
-  postChat,
-  startTestProxy,
-  startUpstream,
-  type TestProxy,
-  type UpstreamHandler,
-} from '../../test/support/data-plane.ts';
+import { chatAnswer, chatBody, postChat } from '../../test/support/chat.ts';
+import { keyText, makeChannelRecord, makeKeyRecord } from '../../test/support/records.ts';
+import { startTestProxy, type TestProxy } from '../../test/support/test-proxy.ts';
+import { answerJson, startUpstream, type UpstreamHandler } from '../../test/support/test-upstream.ts';
 import { untilHolds } from '../../test/support/eventually.ts';
 
 const ends: (() => Promise<void>)[] = [];

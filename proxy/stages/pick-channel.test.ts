@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { answerJson, chatAnswer, type UpstreamHandler } from '../../test/support/data-plane.ts';
+import { chatAnswer } from '../../test/support/chat.ts';
+import { answerJson, type UpstreamHandler } from '../../test/support/test-upstream.ts';
 import { type OneChannel, useOneChannel } from '../../test/support/one-channel.ts';
 
 const start = useOneChannel();

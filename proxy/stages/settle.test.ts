@@ -3,19 +3,10 @@ import { request as httpRequest } from 'node:http';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { KeyLimits } from '../../core/snapshot.ts';
 import { untilHolds } from '../../test/support/eventually.ts';
-import {
-  answerJson,
-  chatAnswer,
-  chatBody,
-  keyText,
-  makeChannelRecord,
-  makeKeyRecord,
-  postChat,
-  startTestProxy,
-  startUpstream,
-  type TestProxy,
-  type UpstreamHandler,
-} from '../../test/support/data-plane.ts';
+import { chatAnswer, chatBody, postChat } from '../../test/support/chat.ts';
+import { keyText, makeChannelRecord, makeKeyRecord } from '../../test/support/records.ts';
+import { startTestProxy, type TestProxy } from '../../test/support/test-proxy.ts';
+import { answerJson, startUpstream, type UpstreamHandler } from '../../test/support/test-upstream.ts';
 
 type ProviderFault = 'whole' | 'stream' | 'throttle' | 'error' | 'credential' | 'fault' | 'reset' | 'cut' | 'cutStream' | 'silent';
 type ClientFault = 'none' | 'leaveEarly' | 'leaveLate' | 'revoke' | 'badBody';

@@ -3,17 +3,9 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { Secret } from '../../core/secret.ts';
 import type { ChannelRecord, KeyRecord } from '../../core/snapshot.ts';
 import { sha256Hex } from '../../runtime/digest.ts';
-import {
-  keyText,
-  makeChannelRecord,
-  makeKeyRecord,
-  startTestProxy,
-  startUpstream,
-  type TestProxy,
-  type TestProxyOptions,
-  type TestUpstream,
-  type UpstreamHandler,
-} from '../../test/support/data-plane.ts';
+import { keyText, makeChannelRecord, makeKeyRecord } from '../../test/support/records.ts';
+import { startTestProxy, type TestProxy, type TestProxyOptions } from '../../test/support/test-proxy.ts';
+import { startUpstream, type TestUpstream, type UpstreamHandler } from '../../test/support/test-upstream.ts';
 import { untilHolds } from '../../test/support/eventually.ts';
 import { type KeepingProvider, startKeepingProvider } from '../../test/support/keeping-provider.ts';
 import { makeMemoryStoredObjects } from './memory.ts';

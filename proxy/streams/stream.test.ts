@@ -3,18 +3,10 @@ import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { ChannelRecord } from '../../core/snapshot.ts';
 import { untilHolds } from '../../test/support/eventually.ts';
-import {
-  chatBody,
-  keyText,
-  makeChannelRecord,
-  makeKeyRecord,
-  postChat,
-  startTestProxy,
-  startUpstream,
-  type TestProxy,
-  type TestUpstream,
-  type UpstreamHandler,
-} from '../../test/support/data-plane.ts';
+import { chatBody, postChat } from '../../test/support/chat.ts';
+import { keyText, makeChannelRecord, makeKeyRecord } from '../../test/support/records.ts';
+import { startTestProxy, type TestProxy } from '../../test/support/test-proxy.ts';
+import { startUpstream, type TestUpstream, type UpstreamHandler } from '../../test/support/test-upstream.ts';
 
 const ends: (() => Promise<void>)[] = [];
 afterEach(async () => {

@@ -4,7 +4,7 @@ import type { AddressInfo, LookupFunction } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { ChannelRecord } from '../../core/snapshot.ts';
 import { makeCertificate, makeSignedCertificate } from '../../test/support/certificate.ts';
-import { makeChannelRecord } from '../../test/support/data-plane.ts';
+import { makeChannelRecord } from '../../test/support/records.ts';
 import { required } from '../exchange.ts';
 import { makeUpstreams, type UpstreamsOptions } from './upstream.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Provider } from '../../core/snapshot.ts';
-import { makeChannelRecord } from '../../test/support/data-plane.ts';
+import { makeChannelRecord } from '../../test/support/records.ts';
 import { endpoints } from '../dialects/endpoints.ts';
 import { toUpstreamPath } from './upstream-path.ts';
 

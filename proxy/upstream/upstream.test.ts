@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { makeChannelRecord } from '../../test/support/data-plane.ts';
+import { makeChannelRecord } from '../../test/support/records.ts';
 import { endpoints } from '../dialects/endpoints.ts';
 import { required } from '../exchange.ts';
 import { isForbiddenAddress, makeUpstreams } from './upstream.ts';

@@ -3,7 +3,9 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type Child, startChild } from '../support/child.ts';
-import { answerJson, chatAnswer, keyText } from '../support/data-plane.ts';
+import { chatAnswer } from '../support/chat.ts';
+import { keyText } from '../support/records.ts';
+import { answerJson } from '../support/test-upstream.ts';
 import { untilHolds } from '../support/eventually.ts';
 
 const mebibyte = 1 << 20;

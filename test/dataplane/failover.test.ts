@@ -3,7 +3,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Secret } from '../../core/secret.ts';
 import type { ChannelRecord } from '../../core/snapshot.ts';
 import { sha256Hex } from '../../runtime/digest.ts';
-import { keyText, makeChannelRecord, makeKeyRecord, startTestProxy, type TestProxy } from '../support/data-plane.ts';
+import { keyText, makeChannelRecord, makeKeyRecord } from '../support/records.ts';
+import { startTestProxy, type TestProxy } from '../support/test-proxy.ts';
 import { type Fault, type FaultyUpstream, gatedModel, startFaultyUpstream } from '../support/faulty-upstream.ts';
 
 /** Two tenants: what one of them alone can bring about is another test. */

@@ -3,16 +3,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { sha256Hex } from '../../runtime/digest.ts';
 import { runCommand } from '../support/child.ts';
-import {
-  answerJson,
-  keyText,
-  makeChannelRecord,
-  makeKeyRecord,
-  startTestProxy,
-  startUpstream,
-  type TestProxy,
-  type TestUpstream,
-} from '../support/data-plane.ts';
+import { keyText, makeChannelRecord, makeKeyRecord } from '../support/records.ts';
+import { startTestProxy, type TestProxy } from '../support/test-proxy.ts';
+import { answerJson, startUpstream, type TestUpstream } from '../support/test-upstream.ts';
 
 const chatOnly = 'sk-kw-chat0123456789abcdefghijklmnopqrstuvw';
 let upstream: TestUpstream;

@@ -9,16 +9,10 @@ import OpenAI from 'openai';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { KeyLimits, KeyRecord } from '../../core/snapshot.ts';
 import { sha256Hex } from '../../runtime/digest.ts';
-import {
-  answerJson,
-  chatAnswer,
-  makeChannelRecord,
-  makeKeyRecord,
-  startTestProxy,
-  startUpstream,
-  type TestProxy,
-  type TestUpstream,
-} from '../support/data-plane.ts';
+import { chatAnswer } from '../support/chat.ts';
+import { makeChannelRecord, makeKeyRecord } from '../support/records.ts';
+import { startTestProxy, type TestProxy } from '../support/test-proxy.ts';
+import { answerJson, startUpstream, type TestUpstream } from '../support/test-upstream.ts';
 import { untilHolds } from '../support/eventually.ts';
 import { type RefusalKind, refusalKinds, type SdkRow, sdkTable } from './sdk-table.ts';
 

@@ -1,7 +1,8 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { makeChannelRecord, makeKeyRecord, startTestProxy } from './data-plane.ts';
+import { makeChannelRecord, makeKeyRecord } from './records.ts';
+import { startTestProxy } from './test-proxy.ts';
 
 /**
  * A proxy that is a process of its own, so that what it holds can be measured: run with `--expose-gc` and the URL of its provider. Writes one line with the ports of the proxy

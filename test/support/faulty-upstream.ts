@@ -1,6 +1,7 @@
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { answerJson, chatAnswer } from './data-plane.ts';
+import { chatAnswer } from './chat.ts';
+import { answerJson } from './test-upstream.ts';
 
 export type Fault =
   | 'none'

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
-import { answerJson, startUpstream, type TestUpstream, type UpstreamRequest } from './data-plane.ts';
+import { answerJson, startUpstream, type TestUpstream, type UpstreamRequest } from './test-upstream.ts';
 
 /** Responses of one account, by id, with the model and the id before. */
 export type KeptResponses = Map<string, { readonly model: unknown; readonly previous: unknown; readonly items: readonly string[] }>;

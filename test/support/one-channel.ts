@@ -1,5 +1,7 @@
 import type { ChannelRecord, KeyRecord } from '../../core/snapshot.ts';
-import { keyText, makeChannelRecord, makeKeyRecord, type TestProxy, type TestUpstream, type UpstreamHandler } from './data-plane.ts';
+import { keyText, makeChannelRecord, makeKeyRecord } from './records.ts';
+import type { TestProxy } from './test-proxy.ts';
+import type { TestUpstream, UpstreamHandler } from './test-upstream.ts';
 import { useProxy } from './use-proxy.ts';
 
 export interface OneChannel {

@@ -1,12 +1,6 @@
 import { afterEach } from 'vitest';
-import {
-  startTestProxy,
-  startUpstream,
-  type TestProxy,
-  type TestProxyOptions,
-  type TestUpstream,
-  type UpstreamHandler,
-} from './data-plane.ts';
+import { startTestProxy, type TestProxy, type TestProxyOptions } from './test-proxy.ts';
+import { startUpstream, type TestUpstream, type UpstreamHandler } from './test-upstream.ts';
 
 export interface ProxyAndUpstream {
   readonly proxy: TestProxy;

@@ -1,16 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { ChannelRecord, KeyRecord } from '../../../core/snapshot.ts';
-import {
-  answerJson,
-  keyText,
-  makeChannelRecord,
-  makeKeyRecord,
-  openRaw,
-  providerText,
-  type TestProxy,
-  type UpstreamHandler,
-} from '../../../test/support/data-plane.ts';
+import { openRaw } from '../../../test/support/raw-client.ts';
+import { keyText, makeChannelRecord, makeKeyRecord, providerText } from '../../../test/support/records.ts';
+import type { TestProxy } from '../../../test/support/test-proxy.ts';
+import { answerJson, type UpstreamHandler } from '../../../test/support/test-upstream.ts';
 import { untilHolds } from '../../../test/support/eventually.ts';
 import { type ProxyAndUpstream, useProxy } from '../../../test/support/use-proxy.ts';
 

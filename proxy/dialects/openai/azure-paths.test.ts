@@ -1,6 +1,8 @@
 import { AzureOpenAI, toFile } from 'openai';
 import { describe, expect, it } from 'vitest';
-import { answerJson, chatAnswer, keyText, type UpstreamHandler } from '../../../test/support/data-plane.ts';
+import { chatAnswer } from '../../../test/support/chat.ts';
+import { keyText } from '../../../test/support/records.ts';
+import { answerJson, type UpstreamHandler } from '../../../test/support/test-upstream.ts';
 import { useOneChannel } from '../../../test/support/one-channel.ts';
 
 const start = useOneChannel();

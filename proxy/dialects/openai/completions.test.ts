@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { ChannelRecord } from '../../../core/snapshot.ts';
-import { answerJson, type UpstreamHandler } from '../../../test/support/data-plane.ts';
+import { answerJson, type UpstreamHandler } from '../../../test/support/test-upstream.ts';
 import { useOneChannel } from '../../../test/support/one-channel.ts';
 import { scanJson } from '../../bodies/json-scan.ts';
 import type { Body, RequestShape, Surface } from '../dialect.ts';

@@ -1,7 +1,8 @@
 import { OpenAI, toFile } from 'openai';
 import { describe, expect, it } from 'vitest';
 import type { ChannelRecord, KeyRecord } from '../../../core/snapshot.ts';
-import { answerJson, keyText, makeChannelRecord, makeKeyRecord, type UpstreamHandler } from '../../../test/support/data-plane.ts';
+import { keyText, makeChannelRecord, makeKeyRecord } from '../../../test/support/records.ts';
+import { answerJson, type UpstreamHandler } from '../../../test/support/test-upstream.ts';
 import { type ProxyAndUpstream, useProxy } from '../../../test/support/use-proxy.ts';
 
 const startProxy = useProxy();

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Usage } from '../../../core/usage.ts';
-import { answerJson, type UpstreamHandler } from '../../../test/support/data-plane.ts';
+import { answerJson, type UpstreamHandler } from '../../../test/support/test-upstream.ts';
 import { useOneChannel } from '../../../test/support/one-channel.ts';
 import type { Body, Meter, Metered, RequestShape, Surface } from '../dialect.ts';
 import { imagesDriver } from './images.ts';

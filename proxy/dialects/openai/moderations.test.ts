@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { KeyAccess } from '../../../core/snapshot.ts';
-import { answerJson, type UpstreamHandler } from '../../../test/support/data-plane.ts';
+import { answerJson, type UpstreamHandler } from '../../../test/support/test-upstream.ts';
 import { useOneChannel } from '../../../test/support/one-channel.ts';
 
 describe('POST /v1/moderations', () => {

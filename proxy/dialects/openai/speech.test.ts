@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { answerJson, type UpstreamHandler } from '../../../test/support/data-plane.ts';
+import { answerJson, type UpstreamHandler } from '../../../test/support/test-upstream.ts';
 import { useOneChannel } from '../../../test/support/one-channel.ts';
 import type { Body, RequestShape, Surface } from '../dialect.ts';
 import { speechDriver } from './speech.ts';

@@ -1,14 +1,9 @@
 import { OpenAI, toFile } from 'openai';
 import { describe, expect, it } from 'vitest';
 import type { ChannelRecord } from '../../../core/snapshot.ts';
-import {
-  answerJson,
-  keyText,
-  makeChannelRecord,
-  makeKeyRecord,
-  type TestProxy,
-  type UpstreamHandler,
-} from '../../../test/support/data-plane.ts';
+import { keyText, makeChannelRecord, makeKeyRecord } from '../../../test/support/records.ts';
+import type { TestProxy } from '../../../test/support/test-proxy.ts';
+import { answerJson, type UpstreamHandler } from '../../../test/support/test-upstream.ts';
 import { type ProxyAndUpstream, useProxy } from '../../../test/support/use-proxy.ts';
 
 const startProxy = useProxy();

@@ -1,8 +1,5 @@
-import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
-import { type AddressInfo, connect, type Socket } from 'node:net';
 import { Writable } from 'node:stream';
 import { type CompiledKey, compileKey } from '../../core/authorize.ts';
-import { Secret } from '../../core/secret.ts';
 import type { ChannelRecord, KeyRecord } from '../../core/snapshot.ts';
 import { makeAddressCheck } from '../../proxy/keys/address-range.ts';
 import type { Admission, AdmitAnswer, Counters, Settlement } from '../../proxy/counters/counters.ts';
@@ -12,96 +9,9 @@ import { makeRevocations, type Revocations } from '../../proxy/keys/revocations.
 import type { StoredObjects } from '../../proxy/stored-objects/stored-objects.ts';
 import { type Proxy, type ServerSettings, startProxy } from '../../proxy/server.ts';
 import { type Clock, systemClock } from '../../runtime/clock.ts';
-import { sha256Hex } from '../../runtime/digest.ts';
 import { makeLog } from '../../runtime/log.ts';
 import { makeMetrics, type Metrics } from '../../runtime/metrics.ts';
-
-/** Keys and credentials of the tests: texts that no output may hold. */
-export const keyText = 'sk-kw-0123456789abcdefghijklmnopqrstuvwxyz';
-export const providerText = 'sk-provider-0f9e8d7c6b5a';
-
-export interface UpstreamRequest {
-  readonly method: string;
-  readonly url: string;
-  readonly headers: IncomingHttpHeaders;
-  readonly rawHeaders: readonly string[];
-  readonly body: string;
-}
-
-export interface TestUpstream {
-  readonly url: string;
-  readonly requests: UpstreamRequest[];
-  /** connections that clients closed before their answer was complete */
-  aborted: number;
-  close(): Promise<void>;
-}
-
-export type UpstreamHandler = (request: UpstreamRequest, response: ServerResponse, number: number) => void;
-
-/** A provider on a real socket; the body is read before `answer` is called. */
-export async function startUpstream(answer: UpstreamHandler): Promise<TestUpstream> {
-  const requests: UpstreamRequest[] = [];
-  const server = createServer((request, response) => {
-    response.on('close', () => {
-      if (!response.writableFinished) upstream.aborted += 1;
-    });
-    void readAll(request).then((body) => {
-      const { method = '', url = '', headers, rawHeaders } = request;
-      const seen = { method, url, headers, rawHeaders, body };
-      requests.push(seen);
-      answer(seen, response, requests.length);
-    });
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  const upstream: TestUpstream = {
-    url: `http://127.0.0.1:${port}`,
-    requests,
-    aborted: 0,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
-  };
-  return upstream;
-}
-
-async function readAll(request: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  try {
-    for await (const chunk of request) chunks.push(chunk as Buffer);
-  } catch {
-    // the client went away; the answer will find out
-  }
-  return Buffer.concat(chunks).toString();
-}
-
-export function makeKeyRecord(changes: Partial<KeyRecord> = {}): KeyRecord {
-  const credential = { id: '000000000001', hash: sha256Hex(keyText), prefix: 'sk-kw-0123', state: 'Active' } as const;
-  return { id: 'default/app', uid: 'u1', generation: 1, gen: 0, state: 'Active', credentials: [credential], access: {}, ...changes };
-}
-
-export function makeChannelRecord(baseUrl: string, changes: Partial<ChannelRecord> = {}): ChannelRecord {
-  return {
-    id: 'default/openai',
-    uid: 'c1',
-    generation: 1,
-    provider: 'OpenAI',
-    baseUrl,
-    credentials: [{ name: 'main', weight: 1, secret: new Secret(providerText) }],
-    authHeader: 'Authorization',
-    authScheme: 'Bearer',
-    priority: 0,
-    weight: 1,
-    namespaces: 'All',
-    timeouts: { connectMs: 2000, firstByteMs: 5000, idleMs: 5000, totalMs: 30_000 },
-    retries: { attempts: 1, on: ['ConnectFailure', 'Reset', 'RateLimited', 'ServerError'] },
-    headers: {},
-    tls: {},
-    ...changes,
-  };
-}
+import { makeKeyRecord } from './records.ts';
 
 export interface TestIndex extends KeyIndex {
   keys: readonly CompiledKey[];
@@ -273,67 +183,4 @@ export async function startTestProxy({
       metrics.close();
     },
   };
-}
-
-/** A client that writes bytes as they are and collects what comes back. */
-export interface RawClient {
-  readonly socket: Socket;
-  text(): string;
-  /** resolves when the text so far satisfies the predicate, or rejects at the end of the connection */
-  until(predicate: (text: string) => boolean): Promise<string>;
-  closed: Promise<string>;
-}
-
-export function openRaw(port: number, bytes: string | Buffer): RawClient {
-  let text = '';
-  const waiting = new Set<() => void>();
-  const socket = connect(port, '127.0.0.1', () => socket.write(bytes));
-  socket.on('data', (chunk: Buffer) => {
-    text += chunk.toString('latin1');
-    for (const check of waiting) check();
-  });
-  socket.on('error', () => {});
-  const closed = new Promise<string>((resolve) => {
-    socket.on('close', () => {
-      resolve(text);
-      for (const check of waiting) check();
-    });
-  });
-  return {
-    socket,
-    text: () => text,
-    closed,
-    until: (predicate) =>
-      new Promise((resolve, reject) => {
-        const check = (): void => {
-          if (predicate(text)) resolve(text);
-          else if (socket.destroyed) reject(new Error(`the connection closed after ${JSON.stringify(text)}`));
-          else return;
-          waiting.delete(check);
-        };
-        waiting.add(check);
-        check();
-      }),
-  };
-}
-
-export const chatBody = { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'Hello' }] };
-export const chatAnswer = {
-  id: 'chatcmpl-1',
-  object: 'chat.completion',
-  choices: [{ index: 0, message: { role: 'assistant', content: 'Hi' }, finish_reason: 'stop' }],
-  usage: { prompt_tokens: 11, completion_tokens: 7, total_tokens: 18 },
-};
-
-export function answerJson(response: ServerResponse, value: unknown, status = 200, headers: Record<string, string> = {}): void {
-  const body = JSON.stringify(value);
-  response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body), ...headers }).end(body);
-}
-
-export function postChat(url: string, body: unknown = chatBody, headers: Record<string, string> = {}): Promise<Response> {
-  return fetch(`${url}/v1/chat/completions`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${keyText}`, 'content-type': 'application/json', ...headers },
-    body: typeof body === 'string' ? body : JSON.stringify(body),
-  });
 }

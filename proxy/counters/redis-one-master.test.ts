@@ -12,6 +12,8 @@ const replicas = 2;
 const limit = 40;
 /** Longer than the time after which the connection to a silent Redis is given up, so that both are seen: one that is silent, and one that is lost. */
 const hungMs = 5_000;
+/** After so long the connection to a silent Redis is given up. */
+const silentMs = 3_000;
 /** The deadline of an admission, and what a machine that others use too may add. */
 const longestWaitMs = 2 * 250 + 150;
 
@@ -165,3 +167,31 @@ it('what ends at a master that hangs holds up no end of a request with a slot on
     await nodes[0].resume();
   }
 });
+
+it('what ends at a master that hangs holds up nothing of what ends on the others', async () => {
+  const proxy = await pool.start();
+  const [lost, ...lasting] = await keysOnEach();
+  const tpm: LimitWindow = { name: 'tpm', unit: 'tokens', span: 'minute', limit: 1_000, shadow: false };
+  const used = async (keyId: string): Promise<number | undefined> => {
+    const answer = await proxy.counters.peek({ keyId, windows: [tpm] });
+    return answer.outcome === 'known' && !answer.degraded ? answer.windows[0]?.used : undefined;
+  };
+  const [held, together, after] = [lost, ...lasting].map((keyId) => makeAdmission([tpm], { keyId, tokens: 400 }));
+  const later = makeAdmission([tpm], { keyId: lasting[0] ?? '', tokens: 400 });
+  if (held === undefined || together === undefined || after === undefined) throw new Error('there are keys');
+  for (const admission of [held, together, after, later])
+    expect(await proxy.counters.admit(admission)).toMatchObject({ outcome: 'admitted', degraded: false });
+  const pausedMs = performance.now();
+  await nodes[0].pause();
+  try {
+    for (const admission of [held, together]) settleAdmission(proxy.counters, admission, 10);
+    // now that is on its way
+    await sleep(100);
+    for (const admission of [after, later]) settleAdmission(proxy.counters, admission, 10);
+    await untilHolds(async () => expect([await used(together.keyId), await used(after.keyId)]).toEqual([20, 10]));
+    expect(performance.now() - pausedMs).toBeLessThan(silentMs);
+  } finally {
+    await nodes[0].resume();
+  }
+  await untilHolds(async () => expect(await used(lost)).toBe(10), { withinMs: 15_000 });
+}, 60_000);

@@ -61,6 +61,7 @@ export function makeSharedBudgets({
   });
   const sweeper = startBudgetSweeper({
     readyFor: (tag) => settlements.readyFor(tag),
+    placeOf: (tag) => settlements.placeOf(tag),
     runAll: (calls) => settlements.runAll(calls),
     clockText,
     random,

@@ -118,9 +118,9 @@ export function makeSharedCounters({
     readyFor: (tag) => nodes.answers(tag),
     masterOf: (tag) => admissions.epochOf(tag),
     onBegan: (tag) => fallback.began(tag),
-    onAnother() {
+    onAnother(tags) {
       leases?.forgetAll();
-      return tellKnown();
+      return tellKnown((tag) => tags.includes(tag));
     },
   });
   const budgets = makeSharedBudgets({
@@ -143,14 +143,14 @@ export function makeSharedCounters({
           replicas,
           onEnded: (booking, { requests }) => sender.add({ what: 'end', admission: booking, unspentRequests: requests }),
         });
-  const tellKnown = (): Promise<void> => {
+  const tellKnown = (isMeant: (tag: string) => boolean): Promise<void> => {
     for (const call of fallback.take()) sender.add({ what: 'call', call: { ...call, command: 'push' } });
-    return sender.tell();
+    return sender.tell(isMeant);
   };
-  const tell = async (): Promise<void> => {
+  const tell = async (isMeant: (tag: string) => boolean): Promise<void> => {
     // first which life it is told to: all proxies must name the same
     await awaitReply(lives.look(), { deadlineMs, monotonicNow });
-    return tellKnown();
+    return tellKnown(isMeant);
   };
   const nodes = makeStoreNodes({
     store: admissions,

@@ -28,21 +28,18 @@ interface Run {
 /** One script holds up everybody else: so many take a millisecond or two. */
 const mostTogether = 64;
 
-/** Few calls: one for what is told of the keys of a tag, in its order, up to a call of its own between. */
+/** Few calls for what is told of the keys of one tag: in its order, up to a call of its own between. */
 export function packCalls(told: readonly Told[], { clock, nameNext }: { clock: string; nameNext: () => string }): Packed<StoreCall>[] {
-  const runs = new Map<string, Run>();
+  let run: Run | undefined;
   const order: (Run | Packed<StoreCall>)[] = [];
   for (const [position, item] of told.entries()) {
-    const tag = tagOfTold(item);
     if (item.what === 'call') {
-      runs.delete(tag);
+      run = undefined;
       order.push({ call: item.call, positions: [position] });
       continue;
     }
-    let run = runs.get(tag);
     if (run === undefined || run.items.length >= mostTogether) {
       run = { items: [], positions: [] };
-      runs.set(tag, run);
       order.push(run);
     }
     run.items.push(item);

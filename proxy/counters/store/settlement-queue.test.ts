@@ -1,7 +1,14 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { makeSettlementQueue } from './settlement-queue.ts';
 
-function make(overrides: { send?: (batch: readonly number[]) => Promise<readonly number[]>; most?: number } = {}) {
+interface Overrides {
+  readonly send?: (batch: readonly number[]) => Promise<readonly number[]>;
+  readonly most?: number;
+  readonly mostOnTheirWay?: number;
+}
+
+/** Tens are a lane, hundreds a place. */
+function make(overrides: Overrides = {}) {
   const batches: number[][] = [];
   let nowMs = 0;
   const send = async (batch: readonly number[]): Promise<readonly number[]> => {
@@ -9,12 +16,15 @@ function make(overrides: { send?: (batch: readonly number[]) => Promise<readonly
     return overrides.send ? overrides.send(batch) : [];
   };
   const queue = makeSettlementQueue<number, number>({
+    laneOf: (item) => String(Math.floor(item / 10)),
+    placeOf: (lane) => String(Math.floor(Number(lane) / 10)),
     pack: (items) => items.map((item, position) => ({ call: item, positions: [position] })),
     send,
     now: () => nowMs,
     batchMs: 5,
     keepMs: 1_000,
     most: overrides.most ?? 100,
+    mostOnTheirWay: overrides.mostOnTheirWay ?? 100,
     flushMs: 100,
   });
   return { queue, batches, pass: (ms: number) => (nowMs += ms) };
@@ -46,6 +56,8 @@ describe('the settlement queue', () => {
     const sent: (readonly number[])[] = [];
     let down = true;
     const queue = makeSettlementQueue<number, readonly number[]>({
+      laneOf: () => '',
+      placeOf: () => '',
       pack: (items) => (items.length === 0 ? [] : [{ call: items, positions: [...items.keys()] }]),
       send: async (calls) => {
         sent.push(...calls);
@@ -55,6 +67,7 @@ describe('the settlement queue', () => {
       batchMs: 5,
       keepMs: 1_000,
       most: 100,
+      mostOnTheirWay: 100,
       flushMs: 20,
     });
     queue.add(1);
@@ -76,20 +89,15 @@ describe('the settlement queue', () => {
   });
 
   describe('what must not wait', () => {
-    /** Tens are one part; of each, odd ones are wanted. */
-    const part = (tens: number) => {
-      const isOf = (item: number): boolean => Math.floor(item / 10) === tens;
-      const isWanted = (item: number): boolean => isOf(item) && item % 2 === 1;
-      return { isWanted, isWantedCall: isWanted, goesAlong: isOf };
-    };
+    const odd = { isWanted: (item: number) => item % 2 === 1, isWantedCall: (item: number) => item % 2 === 1 };
 
-    it('is sent at once with what was before it, and nothing else', async () => {
+    it('is sent at once with its lane, and nothing else', async () => {
       const { queue, batches } = make();
       for (const item of [12, 21, 13, 14]) queue.add(item);
-      await queue.hasten(part(1));
+      await queue.hasten('1', odd);
       expect(batches).toEqual([[12, 13, 14]]);
       expect(queue.depth).toBe(1);
-      expect(queue.hasten(part(1))).toBeUndefined();
+      expect(queue.hasten('1', odd)).toBeUndefined();
       await queue.flush();
       expect(batches).toEqual([[12, 13, 14], [21]]);
     });
@@ -97,49 +105,99 @@ describe('the settlement queue', () => {
     it('is nothing where nothing wanted waits', async () => {
       const { queue, batches } = make();
       queue.add(12);
-      expect(queue.hasten(part(1))).toBeUndefined();
-      expect(queue.hasten(part(2))).toBeUndefined();
+      expect(queue.hasten('1', odd)).toBeUndefined();
+      expect(queue.hasten('2', odd)).toBeUndefined();
       await queue.flush();
       expect(batches).toEqual([[12]]);
     });
 
-    it('is waited for where it is on its way, one batch at a time', async () => {
+    it('is waited for where it is on its way, one batch of a lane at a time', async () => {
       const arrived: (() => void)[] = [];
       const { queue, batches } = make({ send: () => new Promise((resolve) => arrived.push(() => resolve([]))) });
       queue.add(11);
-      const first = queue.hasten(part(1));
+      const first = queue.hasten('1', odd);
       queue.add(12);
-      queue.add(21);
       let isDone = false;
-      const second = queue.hasten(part(1))?.then(() => (isDone = true));
-      const other = queue.hasten(part(2));
+      const second = queue.hasten('1', odd)?.then(() => (isDone = true));
+      queue.add(13);
+      const third = queue.hasten('1', odd);
       expect(second).toBeDefined();
       await Promise.resolve();
       expect([batches, isDone]).toEqual([[[11]], false]);
       arrived.shift()?.();
       await first;
-      await second;
-      await Promise.resolve();
-      // what is not wanted of the first part waits on
-      expect(batches).toEqual([[11], [21]]);
+      await vi.waitFor(() => expect(batches).toEqual([[11], [12, 13]]));
       arrived.shift()?.();
-      await other;
-      expect(queue.depth).toBe(1);
-      void queue.flush();
-      arrived.shift()?.();
+      await Promise.all([second, third]);
+      expect(queue.depth).toBe(0);
     });
 
     it('does not go before what did not arrive', async () => {
       let down = true;
       const { queue, batches } = make({ send: async (batch) => (down ? batch : []) });
       queue.add(11);
-      await queue.hasten(part(1));
+      await queue.hasten('1', odd);
       queue.add(13);
-      await queue.hasten(part(1));
+      await queue.hasten('1', odd);
       expect(batches).toEqual([[11]]);
       down = false;
       await queue.flush();
       expect(batches).toEqual([[11], [11, 13]]);
+    });
+  });
+
+  describe('a place that does not answer', () => {
+    const isHung = (batch: readonly number[]): boolean => batch.some((item) => item < 100);
+    const hung = { send: (batch: readonly number[]) => (isHung(batch) ? new Promise<never>(() => {}) : Promise.resolve([])) };
+
+    it('holds up its own lanes alone', async () => {
+      const { queue, batches } = make(hung);
+      for (const item of [11, 111, 121]) queue.add(item);
+      await vi.waitFor(() => expect(batches).toEqual([[11], [111, 121]]));
+      for (const item of [12, 112]) queue.add(item);
+      await vi.waitFor(() => expect(batches.slice(2)).toEqual([[112]]));
+      queue.add(113);
+      await queue.hasten('11', { isWanted: () => true, isWantedCall: () => true });
+      expect(batches.at(-1)).toEqual([113]);
+      expect(queue.depth).toBe(1);
+    });
+
+    it('is not waited for by who asks for others', async () => {
+      const { queue, batches } = make({ ...hung });
+      for (const item of [11, 111]) queue.add(item);
+      let isGivenUp = false;
+      const all = queue.flush().then(() => (isGivenUp = true));
+      await queue.flush((lane) => lane === '11');
+      expect([batches, isGivenUp]).toEqual([[[11], [111]], false]);
+      await all;
+    });
+
+    it('costs the others nothing where it refuses at once, and is told in order when it is back', async () => {
+      let down = true;
+      const { queue, batches, pass } = make({ send: async (batch) => (down && isHung(batch) ? batch : []) });
+      queue.add(11);
+      await vi.waitFor(() => expect(batches).toEqual([[11]]));
+      // ten times as long as others wait
+      pass(49);
+      for (const item of [12, 111]) queue.add(item);
+      await vi.waitFor(() => expect(batches).toEqual([[11], [111]]));
+      down = false;
+      queue.kick();
+      await vi.waitFor(() => expect(batches).toEqual([[11], [111], [11, 12]]));
+    });
+
+    it('has a bounded number of items on their way, and of all that wait the oldest are dropped', async () => {
+      const { queue, batches, pass } = make({ ...hung, most: 4, mostOnTheirWay: 2 });
+      for (const item of [11, 12, 13]) queue.add(item);
+      await vi.waitFor(() => expect(batches).toEqual([[11, 12]]));
+      queue.add(21);
+      expect(queue.depth).toBe(2);
+      pass(1);
+      for (const item of [111, 112, 113]) queue.add(item);
+      expect(queue.depth).toBe(4);
+      await vi.waitFor(() => expect(batches.slice(1).flat()).toEqual([111, 112, 113]));
+      // 21 has no room, though nothing of its own lane is on its way
+      expect(queue.depth).toBe(1);
     });
   });
 

@@ -26,8 +26,8 @@ interface Options {
   readonly masterOf: (tag: string) => string;
   /** the life of a tag is known for the first time */
   readonly onBegan: (tag: string) => void;
-  /** the store is another one: resolves when it has been told what this process knows */
-  readonly onAnother: () => Promise<unknown>;
+  /** the store of these tags is another one: resolves when it has been told what this process knows */
+  readonly onAnother: (tags: readonly string[]) => Promise<unknown>;
 }
 
 const lookEveryMs = 250;
@@ -52,10 +52,11 @@ export function makeStoreLives({ runAll, readyFor, masterOf, onBegan, onAnother 
   /** used, and not known yet */
   const asked = new Set<string>();
   const settling = new Map<string, Promise<void>>();
-  let looking = false;
+  /** masters, or tags of which none is known */
+  const looking = new Set<string>();
 
   const settle = (tags: readonly string[]): void => {
-    const settled: Promise<void> = Promise.all([onAnother(), unrefSleep(settlingMs)]).then(() => {
+    const settled: Promise<void> = Promise.all([onAnother(tags), unrefSleep(settlingMs)]).then(() => {
       for (const tag of tags) if (settling.get(tag) === settled) settling.delete(tag);
     });
     for (const tag of tags) settling.set(tag, settled);
@@ -84,13 +85,18 @@ export function makeStoreLives({ runAll, readyFor, masterOf, onBegan, onAnother 
     const masters = new Set(changed.map(masterOf));
     await learn([...lives.keys()].filter((tag) => masters.has(masterOf(tag)) && !changed.includes(tag)));
   };
-  const tick = async (): Promise<void> => {
-    if (looking) return;
-    looking = true;
-    await learnWithOthers([...oneOfEach([...lives.keys()], masterOf), ...asked]);
-    looking = false;
+  const lookAt = async (master: string, tags: readonly string[]): Promise<void> => {
+    if (looking.has(master)) return;
+    looking.add(master);
+    await learnWithOthers(tags);
+    looking.delete(master);
   };
-  const timer = setInterval(() => void tick(), lookEveryMs);
+  /** Each master by itself: one that hangs is no reason to miss that another was emptied. */
+  const tick = (): void => {
+    const tags = [...oneOfEach([...lives.keys()], masterOf), ...asked];
+    for (const [master, ofIt] of Map.groupBy(tags, (tag) => masterOf(tag) || tag)) void lookAt(master, ofIt);
+  };
+  const timer = setInterval(tick, lookEveryMs);
   timer.unref();
 
   return {

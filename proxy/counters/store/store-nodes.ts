@@ -29,8 +29,8 @@ export interface StoreNodes {
 
 interface Options {
   readonly store: Pick<ScriptStore, 'readyFor' | 'placeOf' | 'probe'>;
-  /** tells those that answer what was decided without them; for at most a second */
-  readonly tell: () => Promise<void>;
+  /** tells those that answer what was decided without them; resolves when those that hold these tags know, or after a second */
+  readonly tell: (isMeant: (tag: string) => boolean) => Promise<void>;
   /** is there anything to tell? */
   readonly waiting: () => boolean;
   /** some keys are not decided by the master that they had */
@@ -85,7 +85,7 @@ export function makeStoreNodes({
         onProbe();
         await store.probe(tags.get(place) ?? '');
       },
-      tell,
+      tell: () => tell((tag) => store.placeOf(tag) === place),
       onChange: (decides, reason) => note(place, decides, reason),
       deadlineMs,
       monotonicNow,
@@ -117,7 +117,7 @@ export function makeStoreNodes({
   };
   const isDegraded = (): boolean => nodes.size === 0 || [...nodes.values()].some(({ decides }) => !decides);
   const tellIfThere = (): void => {
-    if ([...nodes.values()].some(({ decides }) => decides)) void tell();
+    if ([...nodes.values()].some(({ decides }) => decides)) void tell(() => true);
   };
   const tellSoon = (): void => {
     if (timer !== undefined || stopped || !waiting()) return;

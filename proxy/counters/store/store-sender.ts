@@ -17,9 +17,9 @@ export interface StoreSender {
   hasten(wanted: Freed): Promise<void> | undefined;
   /** the store is back */
   kick(): void;
-  /** resolves when what waits in the batch has arrived or is given up */
-  tell(): Promise<void>;
-  /** the same, of everything that was handed over */
+  /** resolves when what waits in the batch for these tags has arrived or is given up */
+  tell(isMeant: (tag: string) => boolean): Promise<void>;
+  /** the same of all tags, and of what was sent at once */
   flush(): Promise<void>;
   readonly depth: number;
 }
@@ -40,6 +40,8 @@ const batchMs = 50;
 /** Longer than any hold: afterwards the reservation is gone, and so is what a settlement could do. */
 const keepMs = 300_000;
 const mostWaiting = 20_000;
+/** To one master: so much more is held in memory for each that hangs. */
+const mostOnTheirWay = 4_096;
 const flushMs = 1_000;
 
 /** Sends settlements, renewals and releases to the store until they have arrived. A call may arrive twice, and does nothing the second time. */
@@ -57,6 +59,8 @@ export function makeStoreSender({ admissions, settlements, monotonicNow, clockTe
     for (const [keyId, spent] of toSpent(reply)) onSpend(keyId, spent);
   };
   const queue = makeSettlementQueue<Told, StoreCall>({
+    laneOf: tagOfTold,
+    placeOf: (tag) => settlements.placeOf(tag),
     pack: (told) => packCalls(told, { clock: clockText(), nameNext }),
     async send(batch) {
       for (const { command } of batch) onSent(command);
@@ -71,6 +75,7 @@ export function makeStoreSender({ admissions, settlements, monotonicNow, clockTe
     batchMs,
     keepMs,
     most: mostWaiting,
+    mostOnTheirWay,
     flushMs,
   });
   return {
@@ -92,17 +97,14 @@ export function makeStoreSender({ admissions, settlements, monotonicNow, clockTe
       immediate.add(sent);
     },
     hasten(wanted) {
-      const tag = tagOf(wanted.keyId);
       const isWanted = ({ keyId, requests }: Freed): boolean => keyId === wanted.keyId && (requests || !wanted.requests);
-      return queue.hasten({
+      return queue.hasten(tagOf(wanted.keyId), {
         isWanted: (told) => toFreed(told).some(isWanted),
         isWantedCall: ({ frees = [] }) => frees.some(isWanted),
-        // in its order: what was admitted out of a lease is told before it ends
-        goesAlong: (told) => tagOfTold(told) === tag,
       });
     },
     kick: () => queue.kick(),
-    tell: () => queue.flush(),
+    tell: (isMeant) => queue.flush(isMeant),
     async flush() {
       await Promise.all([queue.flush(), settledWithin(immediate, flushMs)]);
     },

@@ -71,6 +71,7 @@ export function makeMemoryUsage({ now, after }: { now: () => number; after: read
         },
         async raise(known) {
           counters.restoreBudgets(Object.fromEntries(known.map(({ keyId, spent }) => [keyId, Object.fromEntries(spent)])));
+          return known.map(() => ({ status: 'fulfilled', value: 1 }));
         },
         reset: async ({ keyId, windows }) => counters.resetBudgets(keyId, windows),
         // Nobody has to ask: what was kept is there before anybody is admitted.

@@ -7,18 +7,24 @@ let world: World;
 /** what the proxies noted */
 let noted: Map<string, number>;
 let asked: UsedCredential[];
+/** their master is */
+let isAway: boolean;
 
 beforeEach(() => {
   world = new World();
   noted = new Map();
   asked = [];
+  isAway = false;
   world.lastUsed = {
     async read(credentials) {
       asked = [...credentials];
-      return credentials.map((credential) => noted.get(toLastUsedField(credential)));
+      if (isAway) return { times: credentials.map(() => undefined), unread: credentials.length, error: new Error('away') };
+      return { times: credentials.map((credential) => noted.get(toLastUsedField(credential))), unread: 0 };
     },
     async forget(credentials) {
+      if (isAway) return [];
       for (const credential of credentials) noted.delete(toLastUsedField(credential));
+      return credentials;
     },
   };
 });
@@ -99,5 +105,27 @@ describe('the last use of a retiring credential', () => {
     expect(times).toHaveLength(60);
     for (const [index, atMs] of times.entries())
       expect(times.filter((other) => other >= atMs && other < atMs + 1_000).length, `${index}`).toBeLessThanOrEqual(20);
+  });
+
+  it('that cannot be read stays as it is, is told of once, and is caught up with; what cannot be forgotten is forgotten later', async () => {
+    const credentialId = await rotate();
+    const credential = { keyId: 'team/a', credentialId };
+    noted.set(toLastUsedField(credential), startMs + 10 * minute);
+    await world.advance(20_000);
+    isAway = true;
+    noted.set(toLastUsedField(credential), startMs + 20 * minute);
+    await world.advance(60_000);
+    expect((await shown())?.[0]).toEqual(['Retiring', '2026-01-05T00:10:00Z']);
+    expect((await world.metrics.getSingleMetric('keywright_last_used_unread')?.get())?.values[0]?.value).toBe(1);
+    isAway = false;
+    await world.advance(20_000);
+    expect((await shown())?.[0]).toEqual(['Retiring', '2026-01-05T00:20:00Z']);
+    expect(world.logLines.filter((line) => line.includes('"event":"last_used_'))).toHaveLength(2);
+    isAway = true;
+    await world.advance(60 * minute);
+    expect([await shown(), noted.size]).toEqual([[['Active', undefined]], 1]);
+    isAway = false;
+    await world.advance(20_000);
+    expect(noted.size).toBe(0);
   });
 });

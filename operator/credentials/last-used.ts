@@ -1,36 +1,55 @@
+import type { Gauge, Registry } from 'prom-client';
 import type { Secret } from '../../core/secret.ts';
 import { groupByTag, lastUsedKey, toLastUsedField, type UsedCredential } from '../../core/last-used.ts';
 import type { Clock, Timer } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { RedisLink } from '../../runtime/redis-link.ts';
 import { describeError } from '../describe-error.ts';
+import { gaugeOf } from '../metric.ts';
+import { countAtScrape } from '../operator-metrics.ts';
 import type { CredentialRecord } from './hashed-secret.ts';
 import { toCredentialId } from '../translate/key-record.ts';
 
-/** Where the proxies note when retiring credentials were used. */
+/** Where the proxies note when retiring credentials were used. Of a Redis Cluster a part may be away, which concerns the credentials there alone. */
 export interface LastUsedSource {
-  /** milliseconds since 1970, in the order of the question; undefined: not known to have been used */
-  read(credentials: readonly UsedCredential[]): Promise<(number | undefined)[]>;
-  /** their overlap is over */
-  forget(credentials: readonly UsedCredential[]): Promise<void>;
+  /** in the order of the question; `unread`: how many could not be looked at, and why the first of them could not */
+  read(credentials: readonly UsedCredential[]): Promise<LastUses>;
+  /** their overlap is over; gives those that were forgotten */
+  forget(credentials: readonly UsedCredential[]): Promise<readonly UsedCredential[]>;
+}
+
+export interface LastUses {
+  /** milliseconds since 1970; undefined: not known to have been used */
+  readonly times: readonly (number | undefined)[];
+  readonly unread: number;
+  readonly error?: unknown;
 }
 
 export function makeRedisLastUsed(link: RedisLink): LastUsedSource {
   return {
     async read(credentials) {
-      if (!link.connected || credentials.length === 0) return credentials.map(() => undefined);
+      if (!link.connected || credentials.length === 0) return { times: credentials.map(() => undefined), unread: 0 };
       const groups = groupByTag(credentials);
-      const replies = await link.send(groups.map(([tag, items]) => ['HMGET', lastUsedKey(tag), ...items.map(toLastUsedField)] as const));
+      const replies = await link.trySend(groups.map(([tag, items]) => ['HMGET', lastUsedKey(tag), ...items.map(toLastUsedField)] as const));
       const found = new Map<string, number>();
+      let unread = 0;
       for (const [position, [, items]] of groups.entries()) {
-        const times = replies[position] as readonly (string | null)[];
+        const reply = replies[position];
+        if (reply?.status !== 'fulfilled') {
+          unread += items.length;
+          continue;
+        }
+        const times = reply.value as readonly (string | null)[];
         for (const [index, item] of items.entries()) if (times[index] !== null) found.set(toLastUsedField(item), Number(times[index]));
       }
-      return credentials.map((credential) => found.get(toLastUsedField(credential)));
+      const failed = replies.find((reply) => reply.status === 'rejected');
+      return { times: credentials.map((each) => found.get(toLastUsedField(each))), unread, ...(failed && { error: failed.reason }) };
     },
     async forget(credentials) {
-      if (!link.connected || credentials.length === 0) return;
-      await link.send(groupByTag(credentials).map(([tag, items]) => ['HDEL', lastUsedKey(tag), ...items.map(toLastUsedField)] as const));
+      if (!link.connected || credentials.length === 0) return [];
+      const groups = groupByTag(credentials);
+      const replies = await link.trySend(groups.map(([tag, items]) => ['HDEL', lastUsedKey(tag), ...items.map(toLastUsedField)] as const));
+      return groups.flatMap(([, items], position) => (replies[position]?.status === 'fulfilled' ? items : []));
     },
   };
 }
@@ -44,6 +63,7 @@ export interface LastUsedMirrorOptions {
   readonly onChange: (keyId: string, delayMs: number) => void;
   readonly clock: Clock;
   readonly log: Log;
+  readonly metrics: { readonly registry: Registry };
 }
 
 const readEveryMs = 15_000;
@@ -58,11 +78,19 @@ export class LastUsedMirror {
   readonly #options: LastUsedMirrorOptions;
   /** key id → credential id → milliseconds since 1970 */
   readonly #shown = new Map<string, Map<string, number>>();
+  readonly #gauge: Gauge;
+  #unread = 0;
   #timer: Timer | undefined;
   #stopped = false;
 
   constructor(options: LastUsedMirrorOptions) {
     this.#options = options;
+    this.#gauge = gaugeOf(
+      options.metrics.registry,
+      'keywright_last_used_unread',
+      'Retiring credentials whose last use could not be read in Redis at the last look',
+    );
+    countAtScrape(this.#gauge, (gauge) => gauge.set(this.#unread));
     if (options.source !== undefined) this.#later(options.source);
   }
 
@@ -74,6 +102,8 @@ export class LastUsedMirror {
   stop(): void {
     this.#stopped = true;
     this.#timer?.cancel();
+    countAtScrape(this.#gauge, () => {});
+    this.#gauge.reset();
   }
 
   #later(source: LastUsedSource): void {
@@ -88,7 +118,8 @@ export class LastUsedMirror {
     const { log } = this.#options;
     const credentials = [...this.#retiring()];
     try {
-      const times = await source.read(credentials);
+      const { times, unread, error } = await source.read(credentials);
+      this.#noteUnread(unread, error);
       const changed = new Set<string>();
       for (const [index, credential] of credentials.entries()) this.#show(credential, times[index], changed);
       await this.#forgetEnded(source, new Set(credentials.map(toLastUsedField)));
@@ -96,6 +127,19 @@ export class LastUsedMirror {
     } catch (error) {
       log.warn({ error: describeError(error) }, 'when retiring credentials were used could not be read; it is tried again');
     }
+  }
+
+  #noteUnread(credentials: number, error: unknown): void {
+    const before = this.#unread;
+    this.#unread = credentials;
+    if (before > 0 === credentials > 0) return;
+    const { log } = this.#options;
+    if (credentials > 0)
+      log.warn(
+        { event: 'last_used_unread', credentials, error: describeError(error) },
+        'when some retiring credentials were used cannot be read in Redis; it is tried again',
+      );
+    else log.info({ event: 'last_used_read_again' }, 'when retiring credentials were used is read of all again');
   }
 
   *#retiring(): Iterable<UsedCredential> {
@@ -118,8 +162,7 @@ export class LastUsedMirror {
   async #forgetEnded(source: LastUsedSource, retiring: ReadonlySet<string>): Promise<void> {
     const shown = [...this.#shown].flatMap(([keyId, times]) => [...times.keys()].map((credentialId) => ({ keyId, credentialId })));
     const ended = shown.filter((credential) => !retiring.has(toLastUsedField(credential)));
-    await source.forget(ended);
-    for (const { keyId, credentialId } of ended) {
+    for (const { keyId, credentialId } of await source.forget(ended)) {
       const times = this.#shown.get(keyId);
       times?.delete(credentialId);
       if (times?.size === 0) this.#shown.delete(keyId);

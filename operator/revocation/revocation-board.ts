@@ -14,11 +14,20 @@ import {
 import type { RedisLink } from '../../runtime/redis-link.ts';
 import { makeRedisScript } from '../../runtime/redis-script.ts';
 
+/** Of a Redis Cluster a part may be away. */
+export interface ReadRevocations {
+  readonly standing: readonly Revocation[];
+  /** hash tags of which nothing is known: what was known of their keys still counts */
+  readonly unread: ReadonlySet<string>;
+  /** why the first of them could not be read */
+  readonly error?: unknown;
+}
+
 /** Where revocations stand for every process to see, beside the snapshot. It may be away, and it may forget. */
 export interface RevocationBoard {
   readonly connected: boolean;
-  /** everything that stands */
-  read(): Promise<Revocation[]>;
+  /** everything that stands, as far as it can be read; never rejects */
+  read(): Promise<ReadRevocations>;
   /** puts it there together with what stands of the same object, and tells everybody; gives what stands then */
   write(revocation: Revocation): Promise<Revocation>;
   /** takes it away if it stands just so; tells nobody, since it must have become superfluous */
@@ -90,7 +99,12 @@ export function makeRedisBoard(link: RedisLink, { listens = true } = {}): Revoca
   };
 }
 
-async function readRevocations(link: RedisLink): Promise<Revocation[]> {
-  const replies = await link.send(hashTags.map((tag) => ['HGETALL', revocationsKey(tag)] as const));
-  return replies.flatMap((reply) => parseRevocations(reply as unknown[]));
+async function readRevocations(link: RedisLink): Promise<ReadRevocations> {
+  const replies = await link.trySend(hashTags.map((tag) => ['HGETALL', revocationsKey(tag)] as const));
+  const failed = replies.find((reply) => reply.status === 'rejected');
+  return {
+    standing: replies.flatMap((reply) => (reply.status === 'fulfilled' ? parseRevocations(reply.value as unknown[]) : [])),
+    unread: new Set(hashTags.filter((_, position) => replies[position]?.status !== 'fulfilled')),
+    ...(failed && { error: failed.reason }),
+  };
 }

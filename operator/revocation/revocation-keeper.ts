@@ -94,7 +94,10 @@ export function keepRevocations(options: RevocationKeeperOptions): { stop(): voi
       if (mayGo(revocation)) going.push(revocation);
       if (going.length >= mostPerSweep) break;
     }
-    for (const revocation of going) await revocations.remove(revocation);
+    // each by itself: the master of some may be away, and the others' need not stay for it
+    const outcomes = await Promise.allSettled(going.map((revocation) => revocations.remove(revocation)));
+    const failed = outcomes.find((outcome) => outcome.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
   }
 
   function later(): void {

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { tagOf } from '../../core/hash-tag.ts';
 import { overruling, type Revocation } from '../../core/revocation.ts';
 import type { KeyRecord } from '../../core/snapshot.ts';
 import { makeLateCluster } from '../../test/fake/late-cluster.ts';
@@ -190,5 +191,50 @@ describe('the leader', () => {
     await world.advance(6_000);
     expect(says(record)).toEqual(['Revoked']);
     expect(world.publishedKey('team/a')).toEqual(record);
+  });
+});
+
+describe('a part of Redis that is away', () => {
+  const gauge = async (name: string): Promise<number | undefined> =>
+    (await world.metrics.getSingleMetric(`keywright_revocations_${name}`)?.get())?.values[0]?.value;
+  const broken = (keyId: string): Revocation => ({ keyId, uid: '*', gen: 0, state: 'Revoked', ended: [] });
+  const events = (name: string): number => world.logLines.filter((line) => line.includes(`"event":"${name}"`)).length;
+
+  it('hides what stands there and nothing else: what is known of it counts on, and what was missed is caught up with', async () => {
+    await issue();
+    await world.board?.write(broken('team/a'));
+    await world.advance(5_000);
+    // by its name, and for this very object
+    expect(await gauge('standing')).toBe(2);
+    shared.silentTags.add(tagOf('team/a'));
+    // told while nobody listened
+    shared.entries.set('elsewhere/b *', broken('elsewhere/b'));
+    await world.advance(15_000);
+    expect([await gauge('standing'), await gauge('unwritten'), await gauge('unread_tags')]).toEqual([3, 0, 1]);
+    shared.entries.set('team/c *', broken('team/c'));
+    await world.advance(10_000);
+    expect(await gauge('standing')).toBe(3);
+    shared.silentTags.clear();
+    await world.advance(5_000);
+    expect([await gauge('standing'), await gauge('unread_tags')]).toEqual([4, 0]);
+    expect([events('revocations_unread'), events('revocations_read_again')]).toEqual([1, 1]);
+  });
+
+  it('holds up no revocation of another key, not even where it never answers', async () => {
+    const board = shared.board();
+    const answered = Promise.withResolvers<Revocation>();
+    world.board = {
+      ...board,
+      write: (revocation) => (revocation.keyId === 'team/a' ? answered.promise : board.write(revocation)),
+    };
+    const record = await issue();
+    await world.applyKey('b', {}, 'elsewhere');
+    await world.advance(10_000);
+    await world.applyKey('a', { revoked: true });
+    await world.settle();
+    await world.applyKey('b', { revoked: true }, 'elsewhere');
+    await world.settle();
+    expect(standing().map(({ keyId }) => keyId)).toEqual(['elsewhere/b']);
+    answered.resolve({ ...broken('team/a'), uid: record.uid });
   });
 });

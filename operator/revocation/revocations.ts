@@ -1,4 +1,5 @@
 import type { Registry } from 'prom-client';
+import { tagOf } from '../../core/hash-tag.ts';
 import type { VirtualKey } from '../../core/resources.ts';
 import { isSameRevocation, mergeRevocations, type Revocation, toRevocationField } from '../../core/revocation.ts';
 import type { Secret } from '../../core/secret.ts';
@@ -27,6 +28,7 @@ export interface RevocationsOptions {
 /** Pub/sub is at most once: what it lost is found by reading. */
 const readEveryMs = 5_000;
 const retryMs = 500;
+/** Of one hash tag. */
 const mostAtOnce = 256;
 
 /**
@@ -41,7 +43,9 @@ export class Revocations {
   readonly #writes;
   readonly #timers = new Set<Timer>();
   #listedMs: number;
-  #flushing: Promise<void> | undefined;
+  #unreadTags = 0;
+  /** by hash tag */
+  readonly #writing = new Map<string, Promise<void>>();
   #stopped = false;
   /** of the leader: what the board has forgotten and still needs */
   keeps: (revocation: Revocation) => boolean = () => false;
@@ -107,7 +111,7 @@ export class Revocations {
   async stop(): Promise<void> {
     this.#stopped = true;
     for (const timer of this.#timers) timer.cancel();
-    await this.#flushing;
+    await Promise.all(this.#writing.values());
   }
 
   async #connected(): Promise<void> {
@@ -121,18 +125,30 @@ export class Revocations {
   }
 
   async #read(): Promise<void> {
-    const { board, clock, log } = this.#options;
+    const { board, clock } = this.#options;
     if (board?.connected !== true || this.#stopped) return;
     const before = [...this.all()];
-    try {
-      const listed = await board.read();
-      this.#listedMs = clock.now();
-      const fields = new Set(listed.map((revocation) => toRevocationField(revocation)));
-      for (const revocation of before) if (!fields.has(toRevocationField(revocation))) this.#missing(revocation);
-      for (const revocation of listed) this.#take(revocation);
-    } catch (error) {
-      log.warn({ error: describeError(error) }, 'the revocations in Redis could not be read; it is tried again');
-    }
+    const { standing, unread, error } = await board.read();
+    if (unread.size === 0) this.#listedMs = clock.now();
+    this.#noteUnread(unread.size, error);
+    const fields = new Set(standing.map((revocation) => toRevocationField(revocation)));
+    for (const revocation of before)
+      if (!fields.has(toRevocationField(revocation)) && !unread.has(tagOf(revocation.keyId))) this.#missing(revocation);
+    for (const revocation of standing) this.#take(revocation);
+  }
+
+  /** A part that is away concerns its own keys alone; what was missed of them is read when it is back. */
+  #noteUnread(tags: number, error: unknown): void {
+    const before = this.#unreadTags;
+    this.#unreadTags = tags;
+    if (before > 0 === tags > 0) return;
+    const { log } = this.#options;
+    if (tags > 0)
+      log.warn(
+        { event: 'revocations_unread', tags, error: describeError(error) },
+        'revocations of some keys cannot be read in Redis; those of the others are, and it is tried again',
+      );
+    else log.info({ event: 'revocations_read_again' }, 'the revocations of all keys are read in Redis again');
   }
 
   /** The board has forgotten it, or somebody has taken it away because it was superfluous. */
@@ -158,20 +174,23 @@ export class Revocations {
     if (entries?.size === 0) this.#standing.delete(keyId);
   }
 
+  /**
+   * All at once: a namespace that goes takes many keys along, and each of them is to be refused now. Those of each hash tag by themselves, since the master of some may hang: nobody
+   * else's revocation waits for it.
+   */
   #flush(): void {
-    if (this.#options.board?.connected !== true || this.#unwritten.size === 0 || this.#stopped) return;
-    this.#flushing ??= this.#write(this.#options.board).then((failed) => {
-      this.#flushing = undefined;
-      if (failed) this.#after(retryMs, () => this.#flush());
-      else this.#flush();
-    });
-  }
-
-  /** All at once: a namespace that goes takes many keys along, and each of them is to be refused now. Gives whether one failed. */
-  async #write(board: RevocationBoard): Promise<boolean> {
-    const batch = [...this.#unwritten].slice(0, mostAtOnce);
-    const outcomes = await Promise.all(batch.map(([field, revocation]) => this.#writeOne(board, field, revocation)));
-    return outcomes.includes(false);
+    const { board } = this.#options;
+    if (board?.connected !== true || this.#stopped) return;
+    for (const [tag, entries] of Map.groupBy(this.#unwritten, ([, { keyId }]) => tagOf(keyId))) {
+      if (this.#writing.has(tag)) continue;
+      const writing = Promise.all(entries.slice(0, mostAtOnce).map(([field, revocation]) => this.#writeOne(board, field, revocation)));
+      const ended = writing.then((outcomes) => {
+        this.#writing.delete(tag);
+        if (outcomes.includes(false)) this.#after(retryMs, () => this.#flush());
+        else this.#flush();
+      });
+      this.#writing.set(tag, ended);
+    }
   }
 
   async #writeOne(board: RevocationBoard, field: string, revocation: Revocation): Promise<boolean> {
@@ -209,6 +228,14 @@ export class Revocations {
       [
         gaugeOf(registry, 'keywright_revocations_listed_age_seconds', 'Time since all revocations in Redis were read'),
         () => Math.max(0, clock.now() - this.#listedMs) / 1000,
+      ],
+      [
+        gaugeOf(
+          registry,
+          'keywright_revocations_unread_tags',
+          'Parts of Redis (of 64) whose revocations could not be read at the last look',
+        ),
+        () => this.#unreadTags,
       ],
       [
         gaugeOf(registry, 'keywright_revocations_link_connected', '1 while revocations can be told through Redis'),

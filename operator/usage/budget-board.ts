@@ -39,8 +39,8 @@ export interface BudgetBoard {
   read(keyIds: readonly string[]): Promise<readonly PromiseSettledResult<StoredBudgets>[]>;
   /** keys that have spent since this was asked last although no entry tells of it, where that would be lost with this process; Redis keeps it */
   takeSpending?(): readonly string[];
-  /** raises what stands to what is known; never lowers. Rejects when that failed for one, after all were tried */
-  raise(known: readonly KnownSpend[]): Promise<void>;
+  /** raises what stands to what is known; never lowers. Gives what became of each, in order */
+  raise(known: readonly KnownSpend[]): Promise<readonly PromiseSettledResult<unknown>[]>;
   /** gives what was spent in the windows that it has set to 0 */
   reset(wish: ResetWish): Promise<ReadonlyMap<string, number>>;
   /** somebody wants to admit and does not know what was spent; gives a function that ends the listening */
@@ -64,7 +64,8 @@ export function makeRedisBudgetBoard(link: RedisLink): BudgetBoard {
       return replies.map((reply) => (reply.status === 'rejected' ? reply : { status: 'fulfilled', value: toStoredBudgets(reply.value) }));
     },
     async raise(known) {
-      if (known.length > 0) await link.run(known.map(({ keyId, spent, answers }) => toRestoreCall(budgetsKey(keyId), spent, answers)));
+      if (known.length === 0) return [];
+      return link.tryRun(known.map(({ keyId, spent, answers }) => toRestoreCall(budgetsKey(keyId), spent, answers)));
     },
     async reset({ keyId, asked, windows }) {
       const [reply] = await link.run([toResetCall(budgetsKey(keyId), asked, windows)]);

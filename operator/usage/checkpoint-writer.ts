@@ -126,7 +126,9 @@ export class CheckpointWriter {
         else plan.touched.add(keyId);
       }
       this.#complain(plan, results);
-      await board.raise(lost);
+      const raised = await board.raise(lost);
+      for (const [index, { keyId }] of lost.entries()) if (raised[index]?.status !== 'fulfilled') plan.touched.add(keyId);
+      this.#complain(plan, raised);
     } catch (error) {
       for (const keyId of keyIds) plan.touched.add(keyId);
       throw error;

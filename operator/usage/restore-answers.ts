@@ -27,13 +27,17 @@ export function answerRestores({ board, usageOf, onAnswered, clock, log }: Resto
     timer = undefined;
     const known = [...asked].map(([keyId, answers]) => ({ keyId, answers, spent: toKnownSpend(usageOf(keyId), clock.now()) }));
     asked.clear();
-    try {
-      await board.raise(known);
-      log.info({ event: 'budgets_restored', keys: known.length }, 'what was spent was told to a Redis that did not know it');
-      onAnswered(known.map(({ keyId }) => keyId));
-    } catch (error) {
-      log.warn({ error: describeError(error), keys: known.length }, 'a question about spent budgets could not be answered');
-    }
+    const results = await board.raise(known);
+    const told = known.filter((_, position) => results[position]?.status === 'fulfilled').map(({ keyId }) => keyId);
+    const failed = results.find((result) => result.status === 'rejected');
+    if (failed !== undefined)
+      log.warn(
+        { error: describeError(failed.reason), keys: known.length - told.length },
+        'a question about spent budgets could not be answered',
+      );
+    if (told.length === 0) return;
+    log.info({ event: 'budgets_restored', keys: told.length }, 'what was spent was told to a Redis that did not know it');
+    onAnswered(told);
   }
 
   const end = board.listen(({ keyId, epoch }: RestoreQuestion) => {

@@ -1,3 +1,4 @@
+import { hashTags, tagOf } from '../../core/hash-tag.ts';
 import { mergeRevocations, type Revocation, toRevocationField } from '../../core/revocation.ts';
 import type { RevocationBoard } from '../../operator/revocation/revocation-board.ts';
 
@@ -6,6 +7,8 @@ export interface SharedRevocations {
   readonly entries: Map<string, Revocation>;
   /** false: Redis is away for everybody */
   reachable: boolean;
+  /** of a Redis Cluster the part that is away for everybody */
+  readonly silentTags: Set<string>;
   board(): RevocationBoard;
   /** as after an outage: whoever listens has to read anew */
   reconnect(): void;
@@ -14,12 +17,13 @@ export interface SharedRevocations {
 export function makeSharedRevocations(): SharedRevocations {
   const told: ((revocation: Revocation) => void)[] = [];
   const connected: (() => void)[] = [];
-  const reach = (): void => {
-    if (!shared.reachable) throw new Error('Redis is away');
+  const reach = ({ keyId }: Revocation): void => {
+    if (!shared.reachable || shared.silentTags.has(tagOf(keyId))) throw new Error('Redis is away');
   };
   const shared: SharedRevocations = {
     entries: new Map(),
     reachable: true,
+    silentTags: new Set(),
     reconnect() {
       shared.reachable = true;
       for (const listener of connected) listener();
@@ -29,11 +33,11 @@ export function makeSharedRevocations(): SharedRevocations {
         return shared.reachable;
       },
       async read() {
-        reach();
-        return [...shared.entries.values()];
+        const standing = [...shared.entries.values()].filter(({ keyId }) => !shared.silentTags.has(tagOf(keyId)));
+        return { standing, unread: shared.reachable ? new Set(shared.silentTags) : new Set(hashTags) };
       },
       async write(revocation) {
-        reach();
+        reach(revocation);
         const field = toRevocationField(revocation);
         const before = shared.entries.get(field);
         const after = before === undefined ? revocation : mergeRevocations(before, revocation);
@@ -42,7 +46,7 @@ export function makeSharedRevocations(): SharedRevocations {
         return after;
       },
       async remove(revocation) {
-        reach();
+        reach(revocation);
         const field = toRevocationField(revocation);
         const isSame = JSON.stringify(shared.entries.get(field)) === JSON.stringify(revocation);
         if (isSame) shared.entries.delete(field);

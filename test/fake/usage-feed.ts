@@ -141,13 +141,15 @@ function makeBoard(feed: FakeUsageFeed, listeners: Set<(question: RestoreQuestio
       });
     },
     async raise(known: readonly KnownSpend[]) {
-      for (const { keyId, spent, answers } of known) {
+      return known.map(({ keyId, spent, answers }): PromiseSettledResult<unknown> => {
+        if (feed.away.has(keyId)) return { status: 'rejected', reason: new Error('CLUSTERDOWN') };
         feed.calls.push(`raise ${keyId}`);
         const budgets = feed.budgets.get(keyId) ?? { ...feed.of(keyId), epoch: '', answeredEpoch: '' };
         feed.budgets.set(keyId, budgets);
         for (const [window, nanoUsd] of spent) budgets.spent.set(window, Math.max(nanoUsd, budgets.spent.get(window) ?? 0));
         if (answers !== undefined) budgets.answeredEpoch = answers;
-      }
+        return { status: 'fulfilled', value: 1 };
+      });
     },
     async reset({ keyId, asked, windows }) {
       if (feed.away.has(keyId)) throw new Error('CLUSTERDOWN');

@@ -366,6 +366,60 @@ export const mutations: readonly Mutation[] = [
     },
   },
   {
+    id: 'line-for-all',
+    bug: 'what ends at one silent master of a cluster holds up the settlements of the keys on all others',
+    edits: [
+      {
+        file: 'proxy/counters/store/store-sender.ts',
+        find: 'placeOf: (tag) => settlements.placeOf(tag),',
+        replace: "placeOf: () => 'all',",
+      },
+    ],
+    test: {
+      file: 'proxy/counters/redis-one-master.test.ts',
+      name: 'what ends at a master that hangs holds up nothing of what ends on the others',
+    },
+  },
+  {
+    id: 'one-lane',
+    bug: 'while something of one key is on its way, nothing of any other is sent',
+    edits: [
+      {
+        file: 'proxy/counters/store/settlement-queue.ts',
+        find: 'lane.sending === undefined && isMeant(lane))',
+        replace: '[...lanes.values()].every(({ sending }) => sending === undefined) && isMeant(lane))',
+      },
+    ],
+    test: {
+      file: 'proxy/counters/store/settlement-queue.test.ts',
+      name: 'the settlement queue > a place that does not answer > holds up its own lanes alone',
+    },
+  },
+  {
+    id: 'unread-is-forgotten',
+    bug: 'revocations that cannot be read because their master is away count as taken away',
+    edits: [{ file: 'operator/revocation/revocations.ts', find: ' && !unread.has(tagOf(revocation.keyId))', replace: '' }],
+    test: {
+      file: 'operator/revocation/revocations.test.ts',
+      name: 'a part of Redis that is away > hides what stands there and nothing else: what is known of it counts on, and what was missed is caught up with',
+    },
+  },
+  {
+    id: 'revocations-in-one-line',
+    bug: 'a revocation that a silent master does not take holds up those of all other keys',
+    edits: [
+      {
+        file: 'operator/revocation/revocations.ts',
+        find: 'Map.groupBy(this.#unwritten, ([, { keyId }]) => tagOf(keyId))',
+        replace: "Map.groupBy(this.#unwritten, () => '')",
+      },
+    ],
+    test: {
+      file: 'operator/revocation/revocations.test.ts',
+      name: 'a part of Redis that is away > holds up no revocation of another key, not even where it never answers',
+    },
+  },
+  {
     id: 'returns-untold',
     bug: 'a master that returns decides before it is told what was decided without it',
     edits: [

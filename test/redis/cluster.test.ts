@@ -9,6 +9,7 @@ import { makeRedisBoard } from '../../operator/revocation/revocation-board.ts';
 import { startHeartbeat } from '../../proxy/snapshot/heartbeat.ts';
 import { startLastUsed } from '../../proxy/keys/last-used.ts';
 import { startRevocationFeed } from '../../proxy/keys/revocation-feed.ts';
+import { makeRedisBudgetBoard } from '../../operator/usage/budget-board.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { hide } from '../../runtime/environment.ts';
 import { makeLog } from '../../runtime/log.ts';
@@ -132,12 +133,12 @@ describe('what processes tell each other', () => {
     await eventually(() => link.connected && operator.connected && board.connected);
     for (const keyId of keys) await board.write(revoked(keyId));
     await untilHolds(() => expect([taken.size, told.length]).toEqual([64, 64]));
-    expect((await board.read()).map(({ keyId }) => keyId).toSorted()).toEqual(keys.toSorted());
+    expect((await board.read()).standing.map(({ keyId }) => keyId).toSorted()).toEqual(keys.toSorted());
     const output = { print: () => {}, complain: () => {}, ask: async () => undefined };
     for (const keyId of keys.slice(0, 8)) {
       expect(await runRevoke([keyId, '--break-glass', '--yes'], { KEYWRIGHT_REDIS_URL: cluster.url }, output)).toBe(0);
     }
-    expect((await board.read()).filter(({ uid }) => uid === '*')).toHaveLength(8);
+    expect((await board.read()).standing.filter(({ uid }) => uid === '*')).toHaveLength(8);
   });
 
   it('heartbeats and last uses too', async () => {
@@ -160,9 +161,47 @@ describe('what processes tell each other', () => {
     const used = keys.map((keyId) => ({ keyId, credentialId: 'aaaaaaaaaaaa' }));
     for (const credential of used) lastUsed.note(credential);
     await lastUsed.stop();
-    const times = await makeRedisLastUsed(operatorLink).read(used);
+    const { times } = await makeRedisLastUsed(operatorLink).read(used);
     expect(times.every((time) => time !== undefined && time > 0)).toBe(true);
   });
+});
+
+describe('what the operator reads of all keys while a master hangs', () => {
+  it('is read of those on the others, and it says of how many it is not', async () => {
+    const link = startLink();
+    const board = makeRedisBoard(link, { listens: false });
+    const lastUsed = startLastUsed({ link, clock: systemClock, log });
+    const budgets = makeRedisBudgetBoard(link);
+    await eventually(() => board.connected);
+    for (const keyId of keys) await board.write(revoked(keyId));
+    const used = keys.map((keyId) => ({ keyId, credentialId: 'aaaaaaaaaaaa' }));
+    for (const credential of used) lastUsed.note(credential);
+    await lastUsed.stop();
+    const source = makeRedisLastUsed(link);
+    const [, hung] = cluster.nodes;
+    if (hung === undefined) throw new Error('the cluster has three masters');
+    const lost = new Set<string>();
+    for (const tag of hashTags) if ((await cluster.masterOf(tag)) === hung) lost.add(tag);
+    await hung.pause();
+    try {
+      // at once, so that the connection is not yet known to be silent
+      const [read, { times, unread }, raised] = await Promise.all([
+        board.read(),
+        source.read(used),
+        budgets.raise(keys.map((keyId) => ({ keyId, spent: new Map([['T0', 5]]) }))),
+      ]);
+      expect(read.unread).toEqual(lost);
+      expect(read.standing.map(({ keyId }) => tagOf(keyId)).toSorted()).toEqual(hashTags.filter((tag) => !lost.has(tag)));
+      expect([unread, times.filter((time) => time === undefined).length]).toEqual([lost.size, lost.size]);
+      expect(raised.filter(({ status }) => status === 'fulfilled')).toHaveLength(hashTags.length - lost.size);
+      expect(await source.forget(used)).toHaveLength(hashTags.length - lost.size);
+    } finally {
+      await hung.resume();
+    }
+    await untilHolds(async () => expect((await board.read()).unread.size).toBe(0), { withinMs: 20_000 });
+    expect((await board.read()).standing).toHaveLength(64);
+    expect((await source.read(used)).times.filter((time) => time !== undefined)).toHaveLength(lost.size);
+  }, 60_000);
 });
 
 describe('a tag that moves to another master', () => {

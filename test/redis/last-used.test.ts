@@ -34,12 +34,12 @@ const stands = async (): Promise<unknown> => redis.cli('HGET', lastUsedKey(tagOf
 it('is noted by proxies at most once a minute for each credential, the latest counts, and the operator reads and forgets it', async () => {
   const [first, second] = [startLastUsed({ link, clock, log }), startLastUsed({ link, clock, log })];
   const source = makeRedisLastUsed(link);
-  expect(await source.read([one, two])).toEqual([undefined, undefined]);
+  expect(await source.read([one, two])).toEqual({ times: [undefined, undefined], unread: 0 });
   const startMs = clock.now();
   first.note(one);
   first.note(two);
   await first.stop();
-  expect(await source.read([two, one])).toEqual([startMs, startMs]);
+  expect((await source.read([two, one])).times).toEqual([startMs, startMs]);
   clock.advance(30_000);
   first.note(one);
   await first.stop();
@@ -54,7 +54,7 @@ it('is noted by proxies at most once a minute for each credential, the latest co
   await first.stop();
   expect(await stands()).toBe(String(startMs + 999_000));
   expect(await redis.cli('PTTL', lastUsedKey(tagOf(one.keyId)))).toBeGreaterThan(0);
-  await source.forget([one, two]);
+  expect(await source.forget([one, two])).toHaveLength(2);
   expect(await redis.cli('KEYS', '*')).toEqual([]);
 });
 

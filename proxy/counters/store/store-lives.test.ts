@@ -1,5 +1,5 @@
 import { expect, it, vi } from 'vitest';
-import type { RedisScriptCall } from '../../runtime/redis-script.ts';
+import type { RedisScriptCall } from '../../../runtime/redis-script.ts';
 import { lifeKey, makeStoreLives } from './store-lives.ts';
 
 it('one master that hangs is no reason to miss that another was emptied', async () => {

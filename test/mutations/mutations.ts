@@ -341,7 +341,7 @@ export const mutations: readonly Mutation[] = [
     edits: [
       {
         file: 'proxy/counters/store/store-lives.ts',
-        find: 'setInterval(() => void tick(), lookEveryMs)',
+        find: 'setInterval(tick, lookEveryMs)',
         replace: 'setInterval(() => {}, lookEveryMs, tick)',
       },
     ],

@@ -55,6 +55,17 @@ describe('toUpstreamHeaders', () => {
     });
   });
 
+  it('drops what browsers say of themselves: Anthropic refuses it as if the credential were dead', () => {
+    const names = ['Origin', 'Referer', 'Sec-Fetch-Site', 'Sec-CH-UA', 'Sec-WebSocket-Key', 'Access-Control-Request-Method'];
+    const headers = forward([
+      ...names.flatMap((name) => [name, 'https://app.example']),
+      'anthropic-dangerous-direct-browser-access',
+      'true',
+    ]);
+    expect(names.filter((name) => headers[name.toLowerCase()] !== undefined)).toEqual([]);
+    expect(headers['anthropic-dangerous-direct-browser-access']).toEqual(['true']);
+  });
+
   it('drops what would tell a server of another method or path than the route', () => {
     const names = ['X-HTTP-Method-Override', 'x-http-method', 'X-Method-Override', 'X-Original-URL', 'x-rewrite-url'];
     const headers = forward(names.flatMap((name) => [name, '/v1/files']));

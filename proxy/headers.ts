@@ -48,6 +48,9 @@ const notForwarded: ReadonlySet<string> = new Set([
   'fastly-client-ip',
   'x-request-id',
   'x-amz-security-token',
+  // where a page in a browser comes from: Anthropic answers 401 to it, which would be taken for a dead credential, and whether browsers may call is decided here (cors.ts)
+  'origin',
+  'referer',
   // some servers take these for the method or the path, which only the route may tell
   'x-http-method',
   'x-http-method-override',
@@ -55,7 +58,7 @@ const notForwarded: ReadonlySet<string> = new Set([
   'x-original-url',
   'x-rewrite-url',
 ]);
-const notForwardedPrefixes = ['x-forwarded-', 'x-keywright-', 'x-envoy-', 'proxy-', 'cf-'];
+const notForwardedPrefixes = ['x-forwarded-', 'x-keywright-', 'x-envoy-', 'proxy-', 'cf-', 'sec-', 'access-control-'];
 
 /** What a provider says that no client hears: about the account that many share, about connections, or ours to set. */
 const notReturned: ReadonlySet<string> = new Set([

@@ -50,6 +50,8 @@ const anthropic: readonly FailureRule[] = [
   { statuses: [400, 403, 429], message: /^You have reached your specified (?:API|workspace API) usage limits/, verdict: 'accountBroke' },
   { statuses: [400, 403], message: /^This organization has been disabled/, verdict: 'credentialDead' },
   { statuses: [400, 403, 429], codes: ['billing_error'], verdict: 'accountBroke' },
+  // the request looked like that of a browser
+  { statuses: [401, 403], message: /^CORS requests /, verdict: 'modelForbidden', ofRequest: true },
   { statuses: [429], message: /^Extra usage is required for long context/, verdict: 'throttled', ofRequest: true },
   { statuses: [404], message: /^model: /, verdict: 'modelUnknown' },
 ];

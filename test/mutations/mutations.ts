@@ -1013,6 +1013,15 @@ export const mutations: readonly Mutation[] = [
     test: { file: 'proxy/headers.test.ts', name: 'toUpstreamHeaders > never lets the key through, wherever it stands' },
   },
   {
+    id: 'origin-forwarded',
+    bug: 'a request of a browser says where its page comes from, and the 401 of Anthropic takes the credential from everybody',
+    edits: [{ file: 'proxy/headers.ts', find: "  'origin',\n", replace: '' }],
+    test: {
+      file: 'proxy/headers.test.ts',
+      name: 'toUpstreamHeaders > drops what browsers say of themselves: Anthropic refuses it as if the credential were dead',
+    },
+  },
+  {
     id: 'plaintext-stored',
     bug: 'the plaintext of an issued key is kept as its display prefix, and so stands in status and snapshot',
     edits: [{ file: 'operator/credentials/issue-key.ts', find: 'prefix: toDisplayPrefix(text)', replace: 'prefix: text' }],

@@ -28,7 +28,7 @@ export async function loadInstallationSecret(cluster: Cluster, namespace: string
 }
 
 /** The same for a replica that may not write; undefined: none has been made yet. */
-export async function readInstallationSecret(cluster: Cluster, namespace: string): Promise<Secret | undefined> {
+export async function readInstallationSecret(cluster: Pick<Cluster, 'get'>, namespace: string): Promise<Secret | undefined> {
   const secret = await cluster.get<SecretObject>({ kind: 'Secret', namespace, name: installationName });
   return secret === undefined ? undefined : toInstallationSecret(secret);
 }

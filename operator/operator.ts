@@ -1,6 +1,4 @@
 import type { Registry } from 'prom-client';
-import type { VirtualKey } from '../core/resources.ts';
-import type { Secret } from '../core/secret.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import type { SealSource } from '../runtime/seal-file.ts';
@@ -15,7 +13,7 @@ import { Gatherer, prefetchDeliveries } from './gather.ts';
 import type { Heartbeats } from './revocation/heartbeats.ts';
 import { keepHouse } from './housekeeping.ts';
 import { housekeepingItem } from './housekeeping-item.ts';
-import { loadInstallationSecret, readInstallationSecret } from './installation.ts';
+import { loadInstallationSecret } from './installation.ts';
 import { Attempts } from './credentials/issue-key.ts';
 import type { OperatorMetrics } from './operator-metrics.ts';
 import { makeOperatorMetrics } from './operator-metrics.ts';
@@ -26,12 +24,12 @@ import { addSealMetrics, startResealing } from './sealing/reseal.ts';
 import type { RevocationBoard } from './revocation/revocation-board.ts';
 import type { LastUsedSource } from './credentials/last-used.ts';
 import { startLeaderDuties } from './leader-duties.ts';
-import { Revocations } from './revocation/revocations.ts';
+import { RevocationWatch } from './revocation/revocation-watch.ts';
 import type { Settling } from './revocation/settling.ts';
 import { StatusWriter } from './status-writer.ts';
 import type { UsageSettings } from './usage/usage-keeper.ts';
 import { SealedCluster } from './sealing/sealed-cluster.ts';
-import { wait, whenAborted } from './wait.ts';
+import { whenAborted } from './wait.ts';
 import { Watches, type When } from './watches.ts';
 import { ChangePace } from './queue/change-pace.ts';
 import type { WorkQueue } from './queue/work-queue.ts';
@@ -104,16 +102,14 @@ export function startOperator(options: OperatorOptions): Operator {
 
 /** … and for what ends something so many more. No namespace has all of them, whatever it does. */
 const workers = { concurrency: 8, urgentConcurrency: 4, keptForOthers: 2 };
-const installationRetryMs = 10_000;
 
 class RunningOperator implements Operator {
   readonly #options: OperatorOptions;
   readonly #cluster: SealedCluster;
   readonly #watches: Watches;
   readonly #metrics: OperatorMetrics;
-  readonly #revocations: Revocations;
+  readonly #revoking: RevocationWatch;
   readonly #pace: ChangePace;
-  #installationSecret: Secret | undefined;
   readonly #stopping = new AbortController();
   #outdated: readonly string[] = [];
   readonly #crdsFit: Promise<void>;
@@ -134,20 +130,20 @@ class RunningOperator implements Operator {
       cluster: this.#cluster,
       ...settings,
       onChange: (item, when) => this.#enqueue(item, when),
-      onVirtualKey: (event) => this.#see(event),
+      onVirtualKey: (event) => this.#revoking.see(event),
       onSnapshotSecret: (event: ReflectedEvent<SecretObject>) => this.#term?.publisher.observe(event),
     });
     this.#metrics = makeOperatorMetrics(metrics.registry, this.#watches);
     addSealMetrics(metrics.registry, this.#cluster);
-    this.#revocations = new Revocations({
+    this.#revoking = new RevocationWatch({
       ...options,
       board: options.board,
-      recordOf: (keyId) => this.#watches.credentials.get(keyId),
-      installationSecret: () => this.#installationSecret,
+      cluster: this.#cluster,
+      namespace: settings.namespace,
+      watches: this.#watches,
       onChange: (keyId) => this.#enqueue(`VirtualKey/${keyId}`),
-      onConnected: () => void this.#seeAll(),
     });
-    void this.#watches.whenSynced().then(() => this.#startToRevoke());
+    void this.#watches.whenSynced().then(() => this.#revoking.start(this.#stopping.signal));
     options.heartbeats?.onChange(() => this.#term?.settling.review());
     this.#crdsFit = settings.crdCheck
       ? waitForCrds({
@@ -183,45 +179,8 @@ class RunningOperator implements Operator {
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#leading.catch(() => undefined);
-    await this.#revocations.stop();
+    await this.#revoking.revocations.stop();
     await this.#watches.stop();
-  }
-
-  /** What changed before this replica could see records and keys together is told now. */
-  async #startToRevoke(): Promise<void> {
-    const { settings, log, clock, board } = this.#options;
-    const { signal } = this.#stopping;
-    if (board === undefined) return;
-    await this.#seeAll();
-    while (this.#installationSecret === undefined && !signal.aborted) {
-      try {
-        this.#installationSecret = await readInstallationSecret(this.#cluster, settings.namespace);
-      } catch (error) {
-        log.warn(
-          { error: describeError(error) },
-          'until the installation secret can be read, the leader alone tells of single credentials',
-        );
-      }
-      // the first leader ever is about to make it
-      if (this.#installationSecret === undefined) await wait(clock, installationRetryMs, signal);
-    }
-  }
-
-  /** Of a key that a list merely lacks it is not known that it has ended. */
-  #see(event: ReflectedEvent<VirtualKey>): void {
-    if (event.type === 'Synced') return;
-    if (event.type === 'Deleted' && !event.seen) return;
-    this.#revocations.see(event.object, { isGone: event.type === 'Deleted' || event.object.metadata.deletionTimestamp !== undefined });
-  }
-
-  /** A few hundred at a time: with many keys nothing else may have to wait. */
-  async #seeAll(): Promise<void> {
-    if (this.#watches.waiting().length > 0) return;
-    let seen = 0;
-    for (const virtualKey of this.#watches.virtualKeys.values()) {
-      this.#revocations.see(virtualKey, { isGone: virtualKey.metadata.deletionTimestamp !== undefined });
-      if ((seen += 1) % 250 === 0) await new Promise((resolve) => setImmediate(resolve));
-    }
   }
 
   async #lead(ending: AbortSignal): Promise<void> {
@@ -232,7 +191,7 @@ class RunningOperator implements Operator {
     this.#requireOpen();
     const { settings, clock, random, log, metrics, settleMs } = this.#options;
     const installationSecret = await loadInstallationSecret(this.#cluster, settings.namespace, random);
-    this.#installationSecret = installationSecret;
+    this.#revoking.knowInstallationSecret(installationSecret);
     const fraction = () => Buffer.from(random(4)).readUInt32BE() / 2 ** 32;
     const onPublished = (kind: 'keys' | 'channels', ids: readonly string[]): void => {
       for (const id of ids) this.#enqueue(`${kind === 'keys' ? 'VirtualKey' : 'Channel'}/${id}`);
@@ -244,7 +203,7 @@ class RunningOperator implements Operator {
     await publisher.load();
     const gatherer = new Gatherer({ cluster: this.#cluster, watches: this.#watches, clock });
     await prefetchDeliveries(gatherer, settings.watchNamespaces, log);
-    const shared = { watches: this.#watches, publisher, revocations: this.#revocations };
+    const shared = { watches: this.#watches, publisher, revocations: this.#revoking.revocations };
     const again = (item: string, delayMs = 0): void => this.#enqueue(item, delayMs);
     const duties = startLeaderDuties({ ...this.#options, ...tools, ...shared, namespace: settings.namespace, installationSecret, again });
     const parts = {

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Channel, VirtualKey } from '../core/resources.ts';
-import type { Cluster, ClusterObject, Kind, ReflectedEvent, Reflector, ReflectOptions, SecretObject } from './cluster/cluster.ts';
+import { snapshotSecretType } from '../core/snapshot.ts';
+import type { Cluster, ClusterObject, ReflectedEvent, SecretObject } from './cluster/cluster.ts';
 import { ClusterError } from './cluster/cluster.ts';
 import { CredentialStore } from './credentials/credential-store.ts';
 import { deliveryLabel, toDeliveryName } from './credentials/delivery-secret.ts';
@@ -8,6 +9,7 @@ import { hashedSecretLabel } from './credentials/hashed-secret.ts';
 import { filingDelayMs, housekeepingItem } from './housekeeping-item.ts';
 import { ReferenceIndex } from './reference-index.ts';
 import { ReflectedStore } from './reflected-store.ts';
+import { Reflectors } from './reflectors.ts';
 import { RevokedHashes } from './credentials/revoked-hashes.ts';
 import { revokedType } from './credentials/revoked-shards.ts';
 import { toSecretNames } from './translate/channel.ts';
@@ -57,18 +59,16 @@ export class Watches {
   /** that a list lacked: they count until their end is certain */
   readonly #missingNamespaces = new Set<string>();
   readonly #options: WatchesOptions;
-  readonly #reflectors: { readonly kind: Kind; readonly namespace: string | undefined; readonly reflector: Reflector }[] = [];
-  readonly #waiting = new Set<string>();
+  readonly #reflectors: Reflectors;
   readonly #views = new Map<string, ChannelView>();
   /** `namespace/name` of a Secret → who reads it, and whose delivery Secret has that name */
   readonly #readers = new ReferenceIndex();
   readonly #delivered = new ReferenceIndex();
   readonly #users = new UserGroups();
-  #onSynced: (() => void)[] = [];
 
   constructor(options: WatchesOptions) {
     this.#options = options;
-    const { namespace, snapshotNamespace, cluster, onChange } = options;
+    const { namespace, cluster, onChange } = options;
     this.credentials = new CredentialStore({
       cluster,
       namespace,
@@ -76,36 +76,8 @@ export class Watches {
       onRivals: (keyIds) => keyIds.forEach((keyId) => onChange(`VirtualKey/${keyId}`)),
     });
     this.revoked = new RevokedHashes({ cluster, namespace, isExpected: () => this.credentials.hasFiled });
-    this.#everywhere<VirtualKey>('VirtualKeys', { kind: 'VirtualKey' }, (event) => this.#onVirtualKey(event));
-    this.#everywhere<Channel>('Channels', { kind: 'Channel' }, (event) => this.#onChannel(event));
-    const metadataOnly = { kind: 'Secret', metadataOnly: true } as const;
-    this.#everywhere<SecretObject>('credential Secrets', { ...metadataOnly, labelSelector: `${consentLabel}=true` }, (event) =>
-      this.#onSource(event),
-    );
-    this.#everywhere<SecretObject>('delivery Secrets', { ...metadataOnly, labelSelector: deliveryLabel }, (event) =>
-      this.#onDelivery(event),
-    );
-    if (this.knowsNamespaces)
-      this.#reflect('Namespaces', { kind: 'Namespace', metadataOnly: true, onEvent: (event) => this.#onNamespace(event) });
-    this.#reflect<SecretObject>('hashed Secrets', {
-      kind: 'Secret',
-      namespace,
-      labelSelector: hashedSecretLabel,
-      onEvent: (event) => this.#onRecord(event),
-    });
-    this.#reflect<SecretObject>('revoked hashes', {
-      kind: 'Secret',
-      namespace,
-      fieldSelector: `type=${revokedType}`,
-      onEvent: (event) => (this.revoked.take(event) ? onChange(housekeepingItem) : undefined),
-    });
-    const onEvent = options.onSnapshotSecret;
-    this.#reflect<SecretObject>('snapshot', {
-      ...metadataOnly,
-      namespace: snapshotNamespace,
-      fieldSelector: 'type=keywright.dev/snapshot',
-      onEvent,
-    });
+    this.#reflectors = new Reflectors(cluster, options.watchNamespaces);
+    this.#watch(options);
   }
 
   get knowsNamespaces(): boolean {
@@ -131,11 +103,11 @@ export class Watches {
 
   /** What has not been listed yet. */
   waiting(): readonly string[] {
-    return [...this.#waiting];
+    return this.#reflectors.waiting();
   }
 
   whenSynced(): Promise<void> {
-    return this.#waiting.size === 0 ? Promise.resolve() : new Promise((resolve) => void this.#onSynced.push(resolve));
+    return this.#reflectors.whenSynced();
   }
 
   /** Whether a watch has this object (`Kind/namespace/name`) now. */
@@ -147,8 +119,7 @@ export class Watches {
 
   /** An object that a list lacked and that is there all the same. */
   found(object: VirtualKey | Channel | ClusterObject): void {
-    for (const { kind, namespace, reflector } of this.#reflectors)
-      if (kind === object.kind && (namespace === undefined || namespace === object.metadata.namespace)) reflector.keep(object);
+    this.#reflectors.keep(object);
     if (object.kind === 'Namespace') this.#onNamespace({ type: 'Applied', object });
     else if (isChannel(object)) this.#onChannel({ type: 'Applied', object });
     else if (isVirtualKey(object)) this.#onVirtualKey({ type: 'Applied', object });
@@ -201,28 +172,44 @@ export class Watches {
   }
 
   async stop(): Promise<void> {
-    await Promise.all(this.#reflectors.map(({ reflector }) => reflector.stop()));
+    await this.#reflectors.stop();
   }
 
-  #everywhere<T extends ClusterObject>(
-    name: string,
-    options: Omit<ReflectOptions<T>, 'onEvent' | 'namespace'>,
-    onEvent: ReflectOptions<T>['onEvent'],
-  ): void {
-    const { watchNamespaces } = this.#options;
-    if (watchNamespaces.length === 0) this.#reflect(name, { ...options, onEvent });
-    for (const namespace of watchNamespaces) this.#reflect(`${name} of ${namespace}`, { ...options, namespace, onEvent });
-  }
-
-  #reflect<T extends ClusterObject>(name: string, options: ReflectOptions<T>): void {
-    this.#waiting.add(name);
-    const onEvent = (event: ReflectedEvent<T>): void => {
-      options.onEvent(event);
-      if (event.type !== 'Synced' || !this.#waiting.delete(name) || this.#waiting.size > 0) return;
-      for (const resolve of this.#onSynced.splice(0)) resolve();
-    };
-    const { kind, namespace } = options;
-    this.#reflectors.push({ kind, namespace, reflector: this.#options.cluster.reflect<T>({ ...options, onEvent }) });
+  #watch({ namespace, snapshotNamespace, onChange, onSnapshotSecret }: WatchesOptions): void {
+    const reflectors = this.#reflectors;
+    const metadataOnly = { kind: 'Secret', metadataOnly: true } as const;
+    reflectors.addEverywhere<VirtualKey>('VirtualKeys', { kind: 'VirtualKey', onEvent: (event) => this.#onVirtualKey(event) });
+    reflectors.addEverywhere<Channel>('Channels', { kind: 'Channel', onEvent: (event) => this.#onChannel(event) });
+    reflectors.addEverywhere<SecretObject>('credential Secrets', {
+      ...metadataOnly,
+      labelSelector: `${consentLabel}=true`,
+      onEvent: (event) => this.#onSource(event),
+    });
+    reflectors.addEverywhere<SecretObject>('delivery Secrets', {
+      ...metadataOnly,
+      labelSelector: deliveryLabel,
+      onEvent: (event) => this.#onDelivery(event),
+    });
+    if (this.knowsNamespaces)
+      reflectors.add('Namespaces', { kind: 'Namespace', metadataOnly: true, onEvent: (event) => this.#onNamespace(event) });
+    reflectors.add<SecretObject>('hashed Secrets', {
+      kind: 'Secret',
+      namespace,
+      labelSelector: hashedSecretLabel,
+      onEvent: (event) => this.#onRecord(event),
+    });
+    reflectors.add<SecretObject>('revoked hashes', {
+      kind: 'Secret',
+      namespace,
+      fieldSelector: `type=${revokedType}`,
+      onEvent: (event) => (this.revoked.take(event) ? onChange(housekeepingItem) : undefined),
+    });
+    reflectors.add<SecretObject>('snapshot', {
+      ...metadataOnly,
+      namespace: snapshotNamespace,
+      fieldSelector: `type=${snapshotSecretType}`,
+      onEvent: onSnapshotSecret,
+    });
   }
 
   #onVirtualKey(event: ReflectedEvent<VirtualKey>): void {

@@ -7,7 +7,8 @@ import { makeFakeClock } from '../../test/support/fake-clock.ts';
 import { ClusterError } from '../cluster/cluster.ts';
 import type { MemoryClusterOptions } from '../cluster/memory.ts';
 import { makeMemoryCluster } from '../cluster/memory.ts';
-import type { LeaderElection, LeaseObject } from './lease.ts';
+import type { LeaderElection } from './lease.ts';
+import type { LeaseObject } from './lease-object.ts';
 import { runLeaderElection } from './lease.ts';
 
 const reference = { kind: 'Lease', namespace: 'system', name: 'keywright-operator' } as const;

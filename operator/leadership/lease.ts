@@ -1,20 +1,10 @@
 import type { Registry } from 'prom-client';
 import type { Clock, Timer } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
-import type { Cluster, ClusterObject, Reflector, WriteOutcome } from '../cluster/cluster.ts';
+import type { Cluster, Reflector, WriteOutcome } from '../cluster/cluster.ts';
 import { describeError } from '../describe-error.ts';
 import { gaugeOf } from '../metric.ts';
-
-/** coordination.k8s.io/v1 */
-export interface LeaseObject extends ClusterObject {
-  readonly spec?: {
-    readonly holderIdentity?: string;
-    readonly leaseDurationSeconds?: number;
-    readonly acquireTime?: string;
-    readonly renewTime?: string;
-    readonly leaseTransitions?: number;
-  };
-}
+import { isFree, type LeaseObject, toFirstLease, toFreedLease, toRenewedLease, toTakenLease } from './lease-object.ts';
 
 export interface LeaderElectionOptions {
   readonly cluster: Pick<Cluster, 'get' | 'create' | 'replace' | 'reflect'>;
@@ -152,7 +142,10 @@ class Election implements LeaderElection {
     if (waitMs > 0 && lease?.spec?.holderIdentity !== identity) return Math.min(waitMs, retryMs * (0.8 + this.#options.random() * 0.4));
     if (this.#stopping) return 0;
     const sentMs = monotonicMs();
-    const outcome = await (lease === undefined ? cluster.create(this.#toFirst()) : cluster.replace(this.#toTaken(lease)));
+    const nowMs = this.#options.clock.now();
+    const outcome = await (lease === undefined
+      ? cluster.create(toFirstLease(this.#options, nowMs))
+      : cluster.replace(toTakenLease(lease, this.#options, nowMs)));
     if (outcome.outcome !== 'written') return hurryMs * this.#options.random();
     this.#lease = outcome.object;
     if (!this.#stopping) this.#beginTerm(sentMs);
@@ -172,11 +165,11 @@ class Election implements LeaderElection {
   }
 
   async #renew(term: Term): Promise<number> {
-    const { cluster, monotonicMs, retryMs, namespace, name, identity } = this.#options;
+    const { cluster, clock, monotonicMs, retryMs, namespace, name, identity } = this.#options;
     const sentMs = monotonicMs();
     const held = this.#lease;
     if (held === undefined) throw new TypeError('a leader has a lease');
-    const outcome: WriteOutcome<LeaseObject> = await cluster.replace(this.#toRenewed(held));
+    const outcome: WriteOutcome<LeaseObject> = await cluster.replace(toRenewedLease(held, clock.now()));
     if (outcome.outcome === 'written') {
       this.#lease = outcome.object;
       this.#extend(term, sentMs);
@@ -255,13 +248,13 @@ class Election implements LeaderElection {
 
   /** Only what is still ours: the resource version sees to that. */
   async #release(): Promise<void> {
+    const { cluster, clock, identity, log } = this.#options;
     const lease = this.#lease;
-    if (lease?.spec?.holderIdentity !== this.#options.identity) return;
-    const spec = { ...lease.spec, holderIdentity: '', leaseDurationSeconds: 1, renewTime: this.#timestamp() };
+    if (lease?.spec?.holderIdentity !== identity) return;
     try {
-      await this.#options.cluster.replace<LeaseObject>({ ...lease, spec });
+      await cluster.replace<LeaseObject>(toFreedLease(lease, clock.now()));
     } catch (error) {
-      this.#options.log.warn({ error: describeError(error) }, 'the leader lease could not be given back');
+      log.warn({ error: describeError(error) }, 'the leader lease could not be given back');
     }
   }
 
@@ -283,32 +276,4 @@ class Election implements LeaderElection {
     this.#woken = true;
     this.#wake?.();
   }
-
-  #toFirst(): LeaseObject {
-    const { namespace, name } = this.#options;
-    return { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { namespace, name }, spec: this.#toSpec(0) };
-  }
-
-  #toTaken(lease: LeaseObject): LeaseObject {
-    return { ...lease, spec: { ...lease.spec, ...this.#toSpec((lease.spec?.leaseTransitions ?? 0) + 1) } };
-  }
-
-  #toRenewed(lease: LeaseObject): LeaseObject {
-    return { ...lease, spec: { ...lease.spec, renewTime: this.#timestamp() } };
-  }
-
-  #toSpec(leaseTransitions: number): NonNullable<LeaseObject['spec']> {
-    const nowText = this.#timestamp();
-    const leaseDurationSeconds = Math.round(this.#options.durationMs / 1000);
-    return { holderIdentity: this.#options.identity, leaseDurationSeconds, acquireTime: nowText, renewTime: nowText, leaseTransitions };
-  }
-
-  /** metav1.MicroTime: exactly six digits. For people only. */
-  #timestamp(): string {
-    return new Date(this.#options.clock.now()).toISOString().replace('Z', '000Z');
-  }
-}
-
-function isFree(lease: LeaseObject): boolean {
-  return (lease.spec?.holderIdentity ?? '') === '';
 }

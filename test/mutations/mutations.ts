@@ -2029,8 +2029,8 @@ export const mutations: readonly Mutation[] = [
     edits: [
       {
         file: 'operator/operator.ts',
-        find: 'onVirtualKey: (event) => this.#see(event)',
-        replace: 'onVirtualKey: (event) => void (this.#term && this.#see(event))',
+        find: 'onVirtualKey: (event) => this.#revoking.see(event)',
+        replace: 'onVirtualKey: (event) => void (this.#term && this.#revoking.see(event))',
       },
     ],
     test: {
@@ -2041,7 +2041,7 @@ export const mutations: readonly Mutation[] = [
   {
     id: 'short-list-revokes',
     bug: 'a key that a list merely lacks is told as deleted',
-    edits: [{ file: 'operator/operator.ts', find: "if (event.type === 'Deleted' && !event.seen) return;", replace: '' }],
+    edits: [{ file: 'operator/revocation/revocation-watch.ts', find: "if (event.type === 'Deleted' && !event.seen) return;", replace: '' }],
     test: { file: 'operator/revocation/revocations.test.ts', name: 'every replica > tells nothing of a key that a false empty list lacks' },
   },
   {
@@ -2178,7 +2178,7 @@ export const mutations: readonly Mutation[] = [
   {
     id: 'found-and-forgotten',
     bug: 'of a key that a list lacked and that was found by name the later end is not told',
-    edits: [{ file: 'operator/watches.ts', find: 'reflector.keep(object);', replace: 'continue;' }],
+    edits: [{ file: 'operator/reflectors.ts', find: 'reflector.keep(object);', replace: 'continue;' }],
     test: {
       file: 'operator/snapshot/snapshot-guard.test.ts',
       name: 'a list of VirtualKeys that comes back too short > in part: what is there stays, what was really deleted meanwhile goes',

@@ -4,7 +4,7 @@ import { systemClock } from '../../../runtime/clock.ts';
 import { makeLog } from '../../../runtime/log.ts';
 import type { ControlPlane } from '../../../test/support/control-plane.ts';
 import { startControlPlane } from '../../../test/support/control-plane.ts';
-import type { LeaseObject } from '../../leadership/lease.ts';
+import type { LeaseObject } from '../../leadership/lease-object.ts';
 import { runLeaderElection } from '../../leadership/lease.ts';
 import type { Cluster, ClusterObject, ReflectedEvent, SecretObject } from '../cluster.ts';
 import { describeClusterContract } from '../contract.ts';

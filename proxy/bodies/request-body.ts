@@ -1,7 +1,8 @@
 import type { Prompt } from '../../core/estimate.ts';
 import type { Refusal } from '../../core/refusals.ts';
 import type { Body, Splice, Surface, SurfaceDriver } from '../dialects/dialect.ts';
-import { type JsonBody, scanJson, shrinkBody, spliceJson } from './json-scan.ts';
+import { type JsonBody, scanJson } from './json-scan.ts';
+import { shrinkBody, spliceJson } from './kept-json.ts';
 import type { ByteList } from './byte-list.ts';
 import type { BodyForm } from './content-type.ts';
 import { contentTypeOf, mayHold, scanMultipart, spliceMultipart } from './multipart-scan.ts';

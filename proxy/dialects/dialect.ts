@@ -4,7 +4,8 @@ import type { Scope } from '../../core/snapshot.ts';
 import type { MediaCounts, Usage } from '../../core/usage.ts';
 import type { MultipartBody } from '../bodies/multipart-scan.ts';
 import type { ReceivedHeaders } from '../headers.ts';
-import type { JsonBody, JsonMember } from '../bodies/json-scan.ts';
+import type { JsonBody } from '../bodies/json-scan.ts';
+import type { JsonMember } from '../bodies/json-walk.ts';
 import type { PriceFields } from './price-fields.ts';
 
 /** What a call does, whatever the dialect calls it: it decides which stages a request goes through and how its answer is charged. */

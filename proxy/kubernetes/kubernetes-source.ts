@@ -3,7 +3,8 @@ import type { Clock } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
 import { isNewerVersion, liesBefore } from '../../runtime/resource-version.ts';
 import type { KubeConnection } from './kube-config.ts';
-import { type CallFailure, type KubernetesApi, makeKubernetesApi, type SecretItem, type WatchEvent } from './kubernetes-api.ts';
+import type { CallFailure, SecretItem, WatchEvent } from './api-answers.ts';
+import { type KubernetesApi, makeKubernetesApi } from './kubernetes-api.ts';
 import type { SnapshotSink, SnapshotSource } from '../snapshot/snapshot-source.ts';
 import { type WatchEnd, WatchHealth } from './watch-health.ts';
 

@@ -1,4 +1,4 @@
-import type { CallFailure } from './kubernetes-api.ts';
+import type { CallFailure } from './api-answers.ts';
 
 export interface WatchEnd {
   readonly failure: CallFailure | undefined;

@@ -1,15 +1,17 @@
 import { type CompiledKey, compileKey } from '../../core/authorize.ts';
+import type { SnapshotDocument } from '../../core/snapshot-parse.ts';
 import type { ChannelRecord, KeyRecord, Shard, SnapshotIndexDocument } from '../../core/snapshot.ts';
 import type { Clock } from '../../runtime/clock.ts';
-import { sha256Hex } from '../../runtime/digest.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { Metrics } from '../../runtime/metrics.ts';
 import { makeAddressCheck } from '../keys/address-range.ts';
 import { type EndedListener, EndedListeners } from './ended-listeners.ts';
+import { GoneKeys } from './gone-keys.ts';
 import { makeSlices, type Slices } from './slices.ts';
 import { describeMissing, describeSnapshot } from './snapshot-description.ts';
 import { type DocumentReader, readSnapshotDocument } from './snapshot-document.ts';
-import { bucketsOf, type HeldShard, isSameLayout, nextName, type RefusedDocument, shardNames } from './snapshot-layout.ts';
+import { SnapshotInbox } from './snapshot-inbox.ts';
+import { bucketsOf, type HeldShard, isSameLayout, type RefusedDocument, shardNames } from './snapshot-layout.ts';
 import { makeSnapshotMetrics, type SnapshotMetrics } from './snapshot-metrics.ts';
 import type { SnapshotSink } from './snapshot-source.ts';
 import { ToldRevocations } from './told-revocations.ts';
@@ -25,9 +27,6 @@ export interface SnapshotIndexOptions {
   readonly read?: DocumentReader;
 }
 
-/** A key that is gone may come back, but not with an older revocation counter. So many are remembered. */
-const rememberedGone = 10_000;
-
 /**
  * Everything a proxy knows, compiled once and looked up always. Invariants: of each document the last good one is in force; the tables belong to one epoch that was complete;
  * no key changes but by the content of a document (a removed Secret removes no key); a key's revocation counter never goes back.
@@ -39,42 +38,39 @@ export class SnapshotIndex implements SnapshotSink {
   readonly #clock: Clock;
   readonly #metrics: SnapshotMetrics;
   readonly #slices: Slices;
-  readonly #read: DocumentReader;
+  readonly #inbox: SnapshotInbox;
   readonly #listeners: EndedListeners;
   /** called whenever something new is in force */
   onApplied: () => void = () => {};
-  /** newest bytes of each document that wait to be read */
-  readonly #pending = new Map<string, Uint8Array>();
-  /** digest of the bytes last read of each document, good or bad */
-  readonly #digests = new Map<string, string>();
   readonly #held = new Map<string, HeldShard>();
-  readonly #refused = new Map<string, RefusedDocument>();
-  /** documents that another seal key would open */
-  readonly #locked = new Map<string, Uint8Array>();
-  readonly #removed = new Set<string>();
-  readonly #goneKeys = new Map<string, { readonly uid: string; readonly gen: number }>();
+  readonly #goneKeys = new GoneKeys();
   #tables = new SnapshotTables();
   /** what the operator says is in force, and what is in force here: they differ until the epoch is complete */
   #announced: SnapshotIndexDocument | undefined;
   #served: SnapshotIndexDocument | undefined;
-  #working: Promise<void> | undefined;
   #synced = false;
   #disconnectedSinceMs: number | undefined;
 
   constructor({ log, metrics, clock, sliceMs = 3, read = readSnapshotDocument }: SnapshotIndexOptions) {
     this.#log = log;
-    this.#read = read;
     this.#listeners = new EndedListeners(log);
     this.#clock = clock;
     this.#slices = makeSlices(sliceMs);
+    this.#inbox = new SnapshotInbox({
+      log,
+      slices: this.#slices,
+      read,
+      take: (name, document) => this.#take(name, document),
+      forget: (name) => this.#forget(name),
+    });
     this.#disconnectedSinceMs = clock.now();
     this.#metrics = makeSnapshotMetrics(metrics, {
       now: () => clock.now(),
       epoch: () => this.#served?.epoch,
       shards: () => this.#servedShards(),
       keys: () => this.#tables.keyCount,
-      refused: () => this.#refused.size,
-      locked: () => this.#locked.size,
+      refused: () => this.#inbox.refused.size,
+      locked: () => this.#inbox.lockedCount,
       connected: () => this.#disconnectedSinceMs === undefined,
     });
   }
@@ -111,7 +107,7 @@ export class SnapshotIndex implements SnapshotSink {
     return describeMissing({
       announced,
       shards: announced === undefined ? [] : this.#missingShards(announced),
-      refused: this.#refused,
+      refused: this.#inbox.refused,
       synced: this.#synced,
       connected: this.#disconnectedSinceMs === undefined,
     });
@@ -140,32 +136,26 @@ export class SnapshotIndex implements SnapshotSink {
       served: this.#served,
       tables: this.#tables,
       shards: this.#servedShards(),
-      refused: this.#refused,
+      refused: this.#inbox.refused,
       disconnectedMs: this.disconnectedMs(),
     });
   }
 
   document(name: string, bytes: Uint8Array): void {
-    this.#removed.delete(name);
-    // an older one that still waits need not be read any more
-    this.#pending.set(name, bytes);
-    this.#work();
+    this.#inbox.document(name, bytes);
   }
 
   removed(name: string): void {
-    this.#removed.add(name);
-    this.#work();
+    this.#inbox.removed(name);
   }
 
   synced(): void {
     this.#synced = true;
   }
 
-  /** The seal keys have changed: what was locked is tried again, unless something newer has come. */
+  /** The seal keys have changed. */
   unlock(): void {
-    for (const [name, bytes] of this.#locked) if (!this.#pending.has(name)) this.#pending.set(name, bytes);
-    this.#locked.clear();
-    this.#work();
+    this.#inbox.unlock();
   }
 
   connected(value: boolean): void {
@@ -175,68 +165,36 @@ export class SnapshotIndex implements SnapshotSink {
 
   /** Resolves when everything told so far is in force or refused. */
   async settled(): Promise<void> {
-    while (this.#working !== undefined) await this.#working;
+    await this.#inbox.settled();
   }
 
-  /** One worker: documents are taken one after another, so that nothing changes beneath a long piece of work. */
-  #work(): void {
-    this.#working ??= this.#drain().finally(() => {
-      this.#working = undefined;
-      if (this.#pending.size > 0) this.#work();
-    });
-  }
-
-  async #drain(): Promise<void> {
-    // what comes in one burst is told in one go before any of it is read
-    await this.#slices.next();
-    for (let name = nextName(this.#pending); name !== undefined; name = nextName(this.#pending)) {
-      const bytes = this.#pending.get(name) ?? new Uint8Array();
-      this.#pending.delete(name);
-      try {
-        await this.#take(name, bytes);
-      } catch (error) {
-        this.#log.error({ event: 'snapshot_document_failed', document: name, err: error }, 'a snapshot document could not be taken');
-      }
-      if (this.#slices.due) await this.#slices.next();
-    }
-    this.#forgetRemoved();
-  }
-
-  async #take(name: string, bytes: Uint8Array): Promise<void> {
-    const digest = sha256Hex(bytes);
-    if (this.#digests.get(name) === digest) return;
-    const read = await this.#read(name, bytes);
-    this.#locked.delete(name);
-    if (!read.ok && read.reason === 'locked') {
-      this.#locked.set(name, bytes);
-      return this.#refuse(name, read);
-    }
-    this.#digests.set(name, digest);
-    if (!read.ok) return this.#refuse(name, read);
-    const { document } = read;
+  async #take(name: string, document: SnapshotDocument): Promise<RefusedDocument | undefined> {
     if (document.kind === 'keys' || document.kind === 'channels') return this.#takeShard(name, document);
-    this.#refused.delete(name);
-    if (document.kind === 'revocations') return this.revocations.tell(document.entries);
+    if (document.kind === 'revocations') {
+      this.revocations.tell(document.entries);
+      return undefined;
+    }
     this.#announced = document;
     await this.#serveAnnounced();
+    return undefined;
   }
 
-  async #takeShard(name: string, shard: Shard): Promise<void> {
+  async #takeShard(name: string, shard: Shard): Promise<RefusedDocument | undefined> {
     const served = this.#served;
     const isServed = served !== undefined && served.epoch === shard.epoch;
     if (isServed && shard.buckets !== bucketsOf(served, shard.kind)) {
-      return this.#refuse(name, {
-        reason: 'invalid',
-        message: `counts ${shard.buckets} buckets where the epoch has ${bucketsOf(served, shard.kind)}`,
-      });
+      return { reason: 'invalid', message: `counts ${shard.buckets} buckets where the epoch has ${bucketsOf(served, shard.kind)}` };
     }
     const before = this.#held.get(name);
     const after = await this.#compile(name, shard);
-    this.#refused.delete(name);
     this.#held.set(name, after);
-    if (!isServed) return this.#serveAnnounced();
+    if (!isServed) {
+      await this.#serveAnnounced();
+      return undefined;
+    }
     this.#swap(before, after);
     if (before !== undefined && this.#synced) this.#metrics.observeLag((this.#clock.now() - shard.publishedAt) / 1000);
+    return undefined;
   }
 
   async #compile(name: string, shard: Shard): Promise<HeldShard> {
@@ -299,10 +257,7 @@ export class SnapshotIndex implements SnapshotSink {
 
   /** A record whose revocation counter is lower than one seen of the same object is an old one: the newer stays, or, if the key is gone, nothing. */
   #withoutOlder(keys: readonly CompiledKey[]): readonly CompiledKey[] {
-    const isOlder = ({ record }: CompiledKey): boolean => {
-      const seen = this.#tables.key(record.id)?.record ?? this.#goneKeys.get(record.id);
-      return seen !== undefined && seen.uid === record.uid && record.gen < seen.gen;
-    };
+    const isOlder = ({ record }: CompiledKey): boolean => this.#goneKeys.isOlder(record, this.#tables.key(record.id)?.record);
     if (!keys.some(isOlder)) return keys;
     return keys.flatMap((key) => {
       if (!isOlder(key)) return [key];
@@ -316,35 +271,17 @@ export class SnapshotIndex implements SnapshotSink {
 
   /** What of a key has ended in new tables. */
   #compare(before: CompiledKey, tables: SnapshotTables, nowMs: number): readonly EndedKey[] {
-    const { id, uid, gen } = before.record;
-    const after = tables.key(id);
-    if (after === undefined) {
-      this.#goneKeys.set(id, { uid, gen });
-      const [oldest] = this.#goneKeys.keys();
-      if (this.#goneKeys.size > rememberedGone && oldest !== undefined) this.#goneKeys.delete(oldest);
-    }
+    const after = tables.key(before.record.id);
+    if (after === undefined) this.#goneKeys.note(before.record);
     return findEnded(before, after, nowMs);
   }
 
-  #refuse(name: string, { reason, message }: RefusedDocument): void {
-    this.#refused.set(name, { reason, message });
-    this.#log.error(
-      { event: 'snapshot_document_refused', document: name, reason, message },
-      'a snapshot document is refused; the last good one stays in force',
-    );
-  }
-
-  /** Shards of other epochs are kept only as long as their Secrets are there; a refused document that is gone is no trouble any more. */
-  #forgetRemoved(): void {
-    for (const name of this.#removed) {
-      this.#refused.delete(name);
-      this.#locked.delete(name);
-      const epoch = this.#held.get(name)?.header.epoch;
-      if (epoch !== undefined && (epoch === this.#served?.epoch || epoch === this.#announced?.epoch)) continue;
-      this.#removed.delete(name);
-      this.#digests.delete(name);
-      this.#held.delete(name);
-    }
+  /** Shards of other epochs are kept only as long as their Secrets are there. */
+  #forget(name: string): boolean {
+    const epoch = this.#held.get(name)?.header.epoch;
+    if (epoch !== undefined && (epoch === this.#served?.epoch || epoch === this.#announced?.epoch)) return false;
+    this.#held.delete(name);
+    return true;
   }
 
   #missingShards(index: SnapshotIndexDocument): string[] {

@@ -1543,9 +1543,9 @@ export const mutations: readonly Mutation[] = [
     edits: [
       {
         file: 'proxy/snapshot/snapshot-index.ts',
-        find: 'this.#removed.add(name);',
+        find: 'this.#inbox.removed(name);',
         replace:
-          'const held = this.#held.get(name);\n    if (held !== undefined) this.#swap(held, { ...held, keys: [], channels: [] });\n    this.#removed.add(name);',
+          'const held = this.#held.get(name);\n    if (held !== undefined) this.#swap(held, { ...held, keys: [], channels: [] });\n    this.#inbox.removed(name);',
       },
     ],
     test: { file: 'proxy/snapshot/snapshot-index.test.ts', name: 'a change > is never the removal of a Secret' },
@@ -1553,7 +1553,7 @@ export const mutations: readonly Mutation[] = [
   {
     id: 'older-generation',
     bug: 'a record with an older revocation counter brings a revoked key back',
-    edits: [{ file: 'proxy/snapshot/snapshot-index.ts', find: '&& record.gen < seen.gen', replace: '&& false' }],
+    edits: [{ file: 'proxy/snapshot/gone-keys.ts', find: '&& record.gen < seen.gen', replace: '&& false' }],
     test: {
       file: 'proxy/snapshot/snapshot-index.test.ts',
       name: 'the end of a key > stays: a record with an older revocation counter is refused',

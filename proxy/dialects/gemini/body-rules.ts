@@ -1,13 +1,6 @@
 import type { Refusal } from '../../../core/refusals.ts';
-import {
-  findClosingQuote,
-  type JsonBody,
-  type JsonMember,
-  mostMembers,
-  readMembers,
-  skipSpace,
-  skipValue,
-} from '../../bodies/json-scan.ts';
+import type { JsonBody } from '../../bodies/json-scan.ts';
+import { findClosingQuote, type JsonMember, mostMembers, readMembers, skipSpace, skipValue } from '../../bodies/json-walk.ts';
 import { toSnakeCase } from './fields.ts';
 
 const quote = 0x22;

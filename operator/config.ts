@@ -1,6 +1,7 @@
 import { defaultKeyPrefix } from '../core/virtual-key.ts';
 import type { Settings } from '../runtime/environment.ts';
 import { defineSettings, parseSettings } from '../runtime/environment.ts';
+import { processSettings } from '../runtime/process-settings.ts';
 import { findRedisMistakes, redisSettings } from '../runtime/redis-settings.ts';
 import type { SealFile } from '../runtime/seal-file.ts';
 import { openSealFile, sealSettings } from '../runtime/seal-file.ts';
@@ -46,19 +47,7 @@ export const operatorSettings = defineSettings({
     default: '127.0.0.1:8090',
     description: 'where the management API will be served; nothing listens there in this version',
   },
-  adminListen: {
-    name: 'KEYWRIGHT_ADMIN_LISTEN',
-    kind: 'address',
-    default: '0.0.0.0:9090',
-    description: 'where probes, metrics and debug pages are served',
-  },
-  logLevel: {
-    name: 'KEYWRIGHT_LOG_LEVEL',
-    kind: 'choice',
-    choices: ['debug', 'info', 'warn', 'error'],
-    default: 'info',
-    description: 'least level that is logged',
-  },
+  ...processSettings,
   allowLinkLocal: {
     name: 'KEYWRIGHT_ALLOW_LINK_LOCAL',
     kind: 'boolean',

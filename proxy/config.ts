@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { createSecureContext } from 'node:tls';
 import { defineSettings, type Settings } from '../runtime/environment.ts';
+import { processSettings } from '../runtime/process-settings.ts';
 import { redisSettings } from '../runtime/redis-settings.ts';
 import { sealSettings } from '../runtime/seal-file.ts';
 import { findBadCidrs } from './intake/client-address.ts';
@@ -12,19 +13,8 @@ import type { ServerSettings } from './server.ts';
 export const dataPlaneSettings = defineSettings({
   ...redisSettings,
   listen: { name: 'KEYWRIGHT_LISTEN', kind: 'address', default: '0.0.0.0:8080', description: 'where clients are served' },
-  adminListen: {
-    name: 'KEYWRIGHT_ADMIN_LISTEN',
-    kind: 'address',
-    default: '0.0.0.0:9090',
-    description: 'where probes, metrics and debug pages are served',
-  },
-  logLevel: {
-    name: 'KEYWRIGHT_LOG_LEVEL',
-    kind: 'choice',
-    choices: ['debug', 'info', 'warn', 'error'],
-    default: 'info',
-    description: 'least level that is logged; access lines are info',
-  },
+  ...processSettings,
+  logLevel: { ...processSettings.logLevel, description: 'least level that is logged; access lines are info' },
   redisFailurePolicy: {
     name: 'KEYWRIGHT_REDIS_FAILURE_POLICY',
     kind: 'choice',

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import { startAdminServer } from '../runtime/admin-server.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { exitWithMistakes, parseSettings, type Settings } from '../runtime/environment.ts';
 import { makeLifecycle } from '../runtime/lifecycle.ts';
@@ -18,6 +17,7 @@ import { makeKubernetesSource } from './kubernetes/kubernetes-source.ts';
 import { startRevocationFeed } from './keys/revocation-feed.ts';
 import { makeRevocations } from './keys/revocations.ts';
 import { startLastUsed } from './keys/last-used.ts';
+import { openAdmin } from './open-admin.ts';
 import { type ServerSettings, startProxy } from './server.ts';
 import { makeSharedStoredObjects } from './stored-objects/shared.ts';
 import { withSnapshotCache } from './snapshot/snapshot-cache.ts';
@@ -88,22 +88,10 @@ export async function runProxy(environment: Readonly<Record<string, string | und
   });
   const reporter = link && startChannelReporter({ ...common, link, proxy: own, describe: () => proxy.channelHealth() });
   lifecycle.onStop('channel reports', () => reporter?.stop());
-  const admin = await startAdminServer({
-    listen: settings.adminListen,
-    metrics,
-    readiness: () => proxy.readiness(),
-    debug: { snapshot: () => index.describe(), channels: () => proxy.channelHealth() },
-    log,
-  });
-  // in reverse order: probes learn of the end, streams finish, and only then does the admin port close
-  lifecycle.onStop('admin', () => admin.close());
-  lifecycle.onStop('traffic', () => proxy.drain(), server.drainMs + stopMarginMs);
+  const admin = await openAdmin({ proxy, index, listen: settings.adminListen, drainMs: server.drainMs, lifecycle, log, metrics });
 
   log.info({ event: 'listening', address: proxy.address, admin: admin.address }, 'serving');
 }
-
-/** After the drain time: in-stream refusals, the last settlements, closing sockets. */
-const stopMarginMs = 15_000;
 
 interface ProxyConfiguration {
   readonly settings: Settings<typeof proxySettings>;

@@ -5,9 +5,9 @@ import { makeMemoryCluster, type MemoryCluster } from '../operator/cluster/memor
 import { type Operator, startOperator } from '../operator/operator.ts';
 import { toTroubles } from '../proxy/channels/channel-reporter.ts';
 import { makeRevocations } from '../proxy/keys/revocations.ts';
+import { openAdmin } from '../proxy/open-admin.ts';
 import { startProxy } from '../proxy/server.ts';
 import { SnapshotIndex } from '../proxy/snapshot/snapshot-index.ts';
-import { startAdminServer } from '../runtime/admin-server.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { exitWithMistakes } from '../runtime/environment.ts';
 import { makeLifecycle } from '../runtime/lifecycle.ts';
@@ -26,8 +26,6 @@ import { openStateStore, type StateStore } from './state-store.ts';
 const namespace = 'keywright-system';
 const snapshotNamespace = 'keywright-snapshot';
 const ownNamespaces = [namespace, snapshotNamespace];
-/** After the drain time: in-stream refusals, the last settlements, closing sockets. */
-const stopMarginMs = 15_000;
 /** The first keys are there well before; what cannot be made ready must not keep the rest from being served. */
 const firstKeysMs = 5_000;
 
@@ -81,16 +79,7 @@ export async function runStandalone(argv: readonly string[], environment: Readon
     clock: systemClock,
     random: Math.random,
   });
-  const admin = await startAdminServer({
-    listen: settings.adminListen,
-    metrics,
-    readiness: () => proxy.readiness(),
-    debug: { snapshot: () => index.describe(), channels: () => proxy.channelHealth() },
-    log,
-  });
-  // in reverse order: probes learn of the end, streams finish, and only then does the admin port close
-  lifecycle.onStop('admin', () => admin.close());
-  lifecycle.onStop('traffic', () => proxy.drain(), server.drainMs + stopMarginMs);
+  const admin = await openAdmin({ proxy, index, listen: settings.adminListen, drainMs: server.drainMs, lifecycle, log, metrics });
 
   if (options.fakeProvider !== undefined) {
     const provider = await startFakeProvider({ listen: toAddress(options.fakeProvider) });

@@ -66,6 +66,16 @@ describe('a Redis that is emptied without a restart', () => {
     }
   });
 
+  it('tells who only looks what was let in, and not that nothing was', async () => {
+    const [first, second] = await Promise.all([startProxy(), startProxy()]);
+    await admit(first, [rpm, rpd], 30);
+    await admit(second, [rpm, rpd], 20);
+    await untilKnown();
+    await server.cli('FLUSHALL');
+    const answer = await first.peek({ keyId, windows: [rpm, rpd] });
+    expect(answer).toMatchObject({ outcome: 'known', degraded: false, windows: [{ used: 50 }, { used: 50 }] });
+  });
+
   it('lets in not one request more than the limit under load, however often it happens', async () => {
     const proxies = await Promise.all([startProxy(), startProxy(), startProxy()]);
     for (const proxy of proxies) await admit(proxy, [rpm], 1);

@@ -7,7 +7,7 @@ import { type Decided, makeAskStore } from './store/ask-store.ts';
 import { awaitReply } from './store/await-reply.ts';
 import type { BudgetRestore, RestoreTimes } from './outage/budget-restorer.ts';
 import { toRelease, toSettled } from './to-afterwards.ts';
-import type { Admission, AdmitAnswer, Counters } from './counters.ts';
+import type { Admission, AdmitAnswer, Counters, PeekAnswer, PeekQuestion } from './counters.ts';
 import { type FailurePolicy, makeFallback } from './outage/fallback.ts';
 import { withHolder } from './holder.ts';
 import { type Leases, makeLeases } from './ahead/leases.ts';
@@ -215,19 +215,36 @@ export function makeSharedCounters({
       });
     },
   });
-  /** A budget whose spend the store has lost is neither used up nor empty: the request waits until it is known again. */
-  const askUntilKnown = async (admission: Admission): Promise<AdmitAnswer> => {
-    const tag = tagOf(admission.keyId);
+  /**
+   * A budget whose spend the store has lost is neither used up nor empty: whoever asks waits until it is known again, and so for limits of which it has lost what was admitted.
+   * `closed`: nobody knows; undefined: the store does not say.
+   */
+  const askUntilKnown = async <T>(
+    keyId: string,
+    askOnce: () => Promise<T | 'lost' | 'moved' | undefined>,
+  ): Promise<T | 'closed' | undefined> => {
+    const tag = tagOf(keyId);
     for (let attempt = 0; attempt < mostAttempts; attempt += 1) {
       await lives.settling(tag);
-      const answer = await ask(admission);
-      if (answer === undefined) break;
+      const answer = await askOnce();
       if (answer !== 'lost' && answer !== 'moved') return answer;
-      const outcome = answer === 'lost' ? await budgets.restore(admission.keyId) : await lives.moved(tag);
-      if (outcome === 'closed') return { outcome: 'unavailable' };
+      const outcome = answer === 'lost' ? await budgets.restore(keyId) : await lives.moved(tag);
+      if (outcome === 'closed') return 'closed';
       if (outcome === 'failed') break;
     }
-    return decideWithout(admission);
+    return undefined;
+  };
+  const decide = async (admission: Admission): Promise<AdmitAnswer> => {
+    const answer = await askUntilKnown(admission.keyId, () => ask(admission));
+    return answer === 'closed' ? { outcome: 'unavailable' } : (answer ?? decideWithout(admission));
+  };
+  const look = async (question: PeekQuestion): Promise<PeekAnswer | 'lost' | 'moved' | undefined> => {
+    measured.commands.inc({ command: 'peek' });
+    const reading = readPeek(admissions, question, { clock: clock(), life: lives.of(tagOf(question.keyId)) });
+    const reply = await awaitReply(reading, { deadlineMs, monotonicNow });
+    // a late one says nothing to the breaker: it is the admissions that must not wait
+    if (reply.outcome !== 'reply') return undefined;
+    return typeof reply.value === 'string' ? reply.value : toPeekAnswer(reply.value, question, { degraded: false });
   };
   /** Spend, and what requests in flight hold, where the store has lost that with it. */
   const tellBudgets: SharedBudgets['asked'] = (question) => {
@@ -272,16 +289,11 @@ export function makeSharedCounters({
       const admission = withHolder(asked);
       if (countsNothing(admission)) return { outcome: 'admitted', timeMs: now(), windows: [], shadowRefusals: [], degraded: false };
       if (!canAsk(admission.keyId)) return decideWithout(admission);
-      return askUntilKnown(admission);
+      return decide(admission);
     },
     async peek(question) {
-      if (canAsk(question.keyId)) {
-        measured.commands.inc({ command: 'peek' });
-        const reply = await awaitReply(readPeek(admissions, question, clock()), { deadlineMs, monotonicNow });
-        // a late one says nothing to the breaker: it is the admissions that must not wait
-        if (reply.outcome === 'reply') return toPeekAnswer(reply.value, question, { degraded: false });
-      }
-      return fallback.peek(question);
+      const answer = canAsk(question.keyId) ? await askUntilKnown(question.keyId, () => look(question)) : undefined;
+      return answer === 'closed' ? { outcome: 'unavailable' } : (answer ?? fallback.peek(question));
     },
     settle(settled) {
       const settlement = withHolder(settled);

@@ -336,6 +336,30 @@ export const mutations: readonly Mutation[] = [
     },
   },
   {
+    id: 'self-sees-nothing',
+    bug: 'a key that asks what is left is told that nothing was spent, after Redis has lost what was',
+    edits: [
+      {
+        file: 'proxy/counters/scripts/peek-script.ts',
+        find: 'known.epoch !== toEpochText(store.epochOf(tagOf(keyId)))',
+        replace: "known.epoch === '-'",
+      },
+    ],
+    test: {
+      file: 'test/redis/budgets.test.ts',
+      name: 'spend that Redis has lost > is told to who only asks what is left, as to a request: never that nothing was spent',
+    },
+  },
+  {
+    id: 'self-in-any-life',
+    bug: 'a key that asks what is left is told that nothing was used, after Redis was emptied',
+    edits: [{ file: 'proxy/counters/scripts/peek.lua', find: "if known_life ~= '' and", replace: 'if false and' }],
+    test: {
+      file: 'proxy/counters/redis-life.test.ts',
+      name: 'a Redis that is emptied without a restart > tells who only looks what was let in, and not that nothing was',
+    },
+  },
+  {
     id: 'idle-does-not-look',
     bug: 'a proxy without admissions does not notice that the store was emptied',
     edits: [

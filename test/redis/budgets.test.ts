@@ -184,6 +184,28 @@ describe('spend that Redis has lost', () => {
     expect(await first.counters.admit(request(350))).toMatchObject({ outcome: 'admitted', degraded: false });
   });
 
+  it('is told to who only asks what is left, as to a request: never that nothing was spent', async () => {
+    const [first, second] = [await startProxy(), await startProxy()];
+    await startOperator({ T0: 300 });
+    await spend(first, 100);
+    await spend(second, 250);
+    await server.cli('FLUSHALL');
+    expect(await Promise.all([standing(first), standing(first), standing(second)])).toEqual(Array.from({ length: 3 }, () => [650, 0]));
+    await server.cli('FLUSHALL');
+    // one that has just been started
+    expect(await standing(await startProxy())).toEqual([650, 0]);
+    const { answered = 0, kept = 0 } = await restores(first);
+    expect(answered + kept).toBeLessThanOrEqual(2);
+  });
+
+  it('and that nobody knows of is not told to be nothing: Closed answers 503 to who asks what is left', async () => {
+    const closed = await startProxy('Closed');
+    const ask = () => closed.counters.peek({ keyId, windows: [], budgets });
+    expect(await ask()).toEqual({ outcome: 'unavailable' });
+    await startOperator({ T0: 950 });
+    expect(await ask()).toMatchObject({ outcome: 'known', budgets: [{ spentNanoUsd: 950 }] });
+  });
+
   it('the operator alone is enough, and more than its answer is not waited for', async () => {
     await startOperator({ T0: 990 });
     const proxy = await startProxy();

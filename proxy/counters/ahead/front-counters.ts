@@ -2,6 +2,7 @@ import type { Metrics } from '../../../runtime/metrics.ts';
 import type { BlockCache } from './block-cache.ts';
 import type { Admission, AdmitAnswer } from '../counters.ts';
 import { withHolder } from '../holder.ts';
+import { makePeekPace } from './peek-pace.ts';
 import type { SharedCounters } from '../shared-counters.ts';
 
 interface Options {
@@ -41,6 +42,7 @@ export function makeFrontCounters({ shared, blocks, metrics }: Options): SharedC
     decided.inc({ by: byPolicy ? 'policy' : 'redis' });
     return answer;
   };
+  const peek = makePeekPace({ look: (question) => shared.peek(question), now: () => performance.now() });
   return {
     get degraded() {
       return shared.degraded;
@@ -57,7 +59,7 @@ export function makeFrontCounters({ shared, blocks, metrics }: Options): SharedC
     },
     take: (admission) => shared.take(admission),
     hasten: (wanted) => shared.hasten(wanted),
-    peek: (question) => shared.peek(question),
+    peek,
     settle(settlement) {
       blocks.settled(settlement);
       shared.settle(settlement);

@@ -46,7 +46,7 @@ export function toFigures(list: readonly number[]): BudgetFigures[] {
 }
 
 /** One that may not ask Redis for its replication id still notices that everything is gone. */
-function toEpochText(epoch: string): string {
+export function toEpochText(epoch: string): string {
   return epoch === '' ? '-' : epoch;
 }
 

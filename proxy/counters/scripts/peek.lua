@@ -1,7 +1,10 @@
 -- What a key has used by now, for whoever asks; changes nothing. Behind window.lua.
--- KEYS: slots of the key, one hash per window. ARGV: time or ''; then two per window: width, k.
--- Gives time, requests in flight, then two per window: sum, ms until it would be empty if nothing else came.
+-- KEYS: slots of the key, one hash per window, the life of the tag (store-lives.ts). ARGV: time or ''; then two per window: width, k; at last the life that the proxy knows; '' = it is not
+-- looked at.
+-- Gives time, requests in flight, then two per window: sum, ms until it would be empty if nothing else came; or the time alone: the store is in another life, and has to be told of the one before.
 local now = clock()
+local known_life = ARGV[#ARGV]
+if known_life ~= '' and call('GET', KEYS[#KEYS]) ~= known_life then return { now } end
 
 -- the latest charge leaves last; what is reserved leaves a span after its deadline
 local function until_empty(window)
@@ -20,7 +23,7 @@ local function until_empty(window)
 end
 
 local reply = { now, call('ZCOUNT', KEYS[1], '(' .. text_of(now), '+inf') }
-for position = 2, #KEYS do
+for position = 2, #KEYS - 1 do
   local window = open(KEYS[position], tonumber(ARGV[position * 2 - 2]), tonumber(ARGV[position * 2 - 1]), now, now)
   reply[#reply + 1] = window.sum
   reply[#reply + 1] = until_empty(window)

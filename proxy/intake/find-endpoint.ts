@@ -4,7 +4,7 @@ import type { Route } from './router.ts';
 
 export type FoundEndpoint =
   | { readonly endpoint: Endpoint; readonly parameters: PathParameters }
-  /** another method would do; in which dialect to say so */
+  /** another method would do; in which dialect to say so, where the path alone tells that */
   | { readonly allow: string; readonly dialect: Dialect | undefined }
   /** `…:verb` with a verb that is not offered */
   | { readonly unknownVerb: string; readonly dialect: Dialect | undefined };
@@ -25,7 +25,9 @@ export function findEndpoint({ endpoints, parameters }: Route, method: string | 
   if (endpoint !== undefined) return { endpoint, parameters };
   const offered = call === undefined ? plain : [...plain, ...endpoints.filter(({ surface }) => surface.verb === call.verb)];
   const methods = new Set(offered.map(({ surface }) => surface.method));
-  return { allow: [...methods].join(', '), dialect: (offered.length > plain.length ? offered.at(-1) : plain[0])?.surface.dialect };
+  const { surface } = (offered.length > plain.length ? offered.at(-1) : plain[0]) ?? {};
+  // what is read belongs to several dialects
+  return { allow: [...methods].join(', '), dialect: surface?.scope === 'read' ? undefined : surface?.dialect };
 }
 
 function toCall(segment: string | undefined): { readonly model: string; readonly verb: string } | undefined {

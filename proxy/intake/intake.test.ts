@@ -109,6 +109,14 @@ describe('targets', () => {
     expect(await shape('/nowhere?key=x')).toBe('Gemini');
     expect(await shape('/openai/nowhere?key=x')).toBe('OpenAI');
     expect(await shape('/v1/messages')).toBe('Anthropic');
+    // another method of a path that several dialects share
+    expect(await shape('/v1/models', { 'anthropic-version': '2023-06-01' })).toBe('Anthropic');
+    expect(await shape('/v1/models/any?key=x')).toBe('Gemini');
+    expect(await shape('/anthropic/v1/models')).toBe('Anthropic');
+    expect(await shape('/v1beta/models')).toBe('Gemini');
+    expect(await shape('/openai/v1/models', { 'anthropic-version': '2023-06-01' })).toBe('OpenAI');
+    expect(await shape('/v1/keys/self', { 'anthropic-version': '2023-06-01' })).toBe('Anthropic');
+    expect(await shape('/v1/models')).toBe('OpenAI');
   });
 
   it('a preflight of a listed origin is answered, of another it is not', async () => {
@@ -118,6 +126,14 @@ describe('targets', () => {
     expect([allowed.status, allowed.headers.get('access-control-allow-origin')]).toEqual([200, 'https://app.example']);
     const refused = await preflight('https://evil.example');
     expect([refused.status, refused.headers.get('access-control-allow-origin')]).toEqual([405, null]);
+  });
+
+  it('a page of a listed origin may read every header, so that SDKs in browsers know what not to try again', async () => {
+    const response = await fetch(`${proxy.url}/v1/chat/completions`, { method: 'POST', headers: { origin: 'https://app.example' } });
+    expect(response.status).toBe(401);
+    // as an answer to a request without credentials of the browser, which is the only kind that is let in, `*` means all
+    expect(response.headers.get('access-control-expose-headers')).toBe('*');
+    expect(response.headers.get('access-control-allow-credentials')).toBeNull();
   });
 
   it('an upgrade is ignored', async () => {

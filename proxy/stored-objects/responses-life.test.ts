@@ -368,6 +368,36 @@ describe('a stream', () => {
   });
 });
 
+describe('a stream that is read once more', () => {
+  const delta = 'event: response.output_text.delta\ndata: {"type":"response.output_text.delta","delta":"x","sequence_number":5}\n\n';
+
+  async function retrieve(...pieces: readonly string[]): Promise<{ readonly answer: Answer; readonly proxy: TestProxy }> {
+    const upstream = await upstreamThat((request, response) => {
+      if (request.method === 'POST') return void response.writeHead(200, { 'content-type': 'application/json' }).end('{"id":"resp_1"}');
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      for (const piece of pieces) response.write(piece);
+      return void response.end();
+    });
+    const proxy = await proxyFor([makeChannelRecord(upstream.url, { models })]);
+    await create(proxy);
+    return { answer: await call(proxy, 'GET', '/v1/responses/resp_1?stream=true&starting_after=4'), proxy };
+  }
+
+  it('and is broken off says so as the first one would, and costs nothing', async () => {
+    const { answer, proxy } = await retrieve(delta);
+    expect(answer.text.slice(delta.length)).toMatch(
+      /^\n\nevent: error\ndata: \{"type":"error","code":"upstream_unavailable",.*"sequence_number":6\}\n\n$/,
+    );
+    expect(proxy.counters.settlements.at(-1)).toMatchObject({ tokens: 0 });
+  });
+
+  it('passes as it came where it is complete, and where nothing is left of it', async () => {
+    const completed = delta.replaceAll('output_text.delta', 'completed');
+    expect((await retrieve(delta, completed)).answer.text).toBe(delta + completed);
+    expect((await retrieve()).answer.text).toBe('');
+  });
+});
+
 describe('what is charged', () => {
   const budgeted = (): KeyRecord =>
     makeKeyRecord({ budgets: [{ period: 'Monthly', limitNanoUsd: 1e12, mode: 'Enforce', warnAt: [] }], limits: { rpm: 4 } });

@@ -2905,6 +2905,21 @@ export const mutations: readonly Mutation[] = [
     },
   },
   {
+    id: 'replay-in-another-form',
+    bug: 'a stored response that is streamed once more and broken off ends as a stream of chat does, which the SDK does not understand',
+    edits: [
+      {
+        file: 'proxy/dialects/openai/responses.ts',
+        find: 'return options.stream ? makeReplayMeter(options) : makeFreeMeter();',
+        replace: 'return makeFreeMeter();',
+      },
+    ],
+    test: {
+      file: 'proxy/stored-objects/responses-life.test.ts',
+      name: 'a stream that is read once more > and is broken off says so as the first one would, and costs nothing',
+    },
+  },
+  {
     id: 'gemini-field-mask',
     bug: 'a client masks the fields of the answer, so that its usage is not told',
     edits: [{ file: 'proxy/headers.ts', find: "name.startsWith('x-goog-') &&", replace: "name.startsWith('x-goog-user') &&" }],

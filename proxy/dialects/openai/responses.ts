@@ -166,7 +166,7 @@ function checkBackground(body: Body): Refusal | undefined {
 }
 
 function makeMeter(options: MeterOptions): Meter {
-  if (!options.surface.metered) return makeFreeMeter();
+  if (!options.surface.metered) return options.stream ? makeReplayMeter(options) : makeFreeMeter();
   const meter = options.stream ? makeResponsesStreamMeter(options) : withSearches(makeJsonMeter(options, parseResponsesUsage));
   const { unseenOutputTokens = 0 } = options;
   return {
@@ -177,6 +177,12 @@ function makeMeter(options: MeterOptions): Meter {
       return { ...known, usage: { ...known.usage, outputTokens: Math.max(known.usage.outputTokens, unseenOutputTokens) } };
     },
   };
+}
+
+/** Of a stream that is read once more: it was paid for when it was made, but is broken off like any other. One that begins behind its last event is empty. */
+function makeReplayMeter(options: MeterOptions): Meter {
+  const meter = makeResponsesStreamMeter(options);
+  return { ...meter, usage: () => undefined, isCutShort: () => meter.nextSequenceNumber?.() !== 0 && meter.isCutShort?.() === true };
 }
 
 /** Parts of the input that are no text. Source: OpenAI API reference, "Responses", input items. */

@@ -25,7 +25,7 @@ function answered({ reason, ofRequest, retryAfterMs }: FailedAttempt): AttemptHe
   return { kind: 'answered', verdict, retryAfterMs };
 }
 
-type AboutCredential = 'credentialDead' | 'accountBroke' | 'modelForbidden' | 'modelUnknown' | 'throttled';
+type AboutCredential = 'credentialDead' | 'accountBroke' | 'modelForbidden' | 'modelUnknown' | 'throttled' | 'quotaSpent';
 
 const kinds: Readonly<Record<FailureReason, (failure: FailedAttempt) => AttemptHealth>> = {
   ConnectFailure: noAnswer,
@@ -37,6 +37,7 @@ const kinds: Readonly<Record<FailureReason, (failure: FailedAttempt) => AttemptH
   modelForbidden: answered,
   modelUnknown: answered,
   throttled: answered,
+  quotaSpent: answered,
   requestFault: notAsked,
   channelFull: notAsked,
   limiterAway: notAsked,

@@ -14,7 +14,7 @@ import type { AnswerKeeper, Kept } from '../stored-objects/answer-keeper.ts';
 import type { KeeperOpener } from './keep-answers.ts';
 import {
   maxErrorBytes,
-  parseRetryAfterMs,
+  readRetryAfterMs,
   toUpstreamFailure,
   type UpstreamFailure,
   type UpstreamVerdict,
@@ -178,7 +178,8 @@ class Attempt implements Dispatcher.DispatchHandler {
   #judge({ isCut = false } = {}): void {
     const body = Buffer.concat(this.#collected);
     this.#collected = [];
-    const { verdict, ...told } = toUpstreamFailure(this.#options.channel.provider, this.#status, body);
+    const answer = { status: this.#status, body, retryAfterMs: this.#toRetryAfterMs() };
+    const { verdict, ...told } = toUpstreamFailure(this.#options.channel.provider, answer);
     if (verdict !== 'requestFault') return this.#fail(verdict, { ...told, ofRequest: told.ofRequest || this.#isOfAnyModel(verdict) });
     if (isCut) return this.#fail('Reset');
     this.#begin();
@@ -188,7 +189,7 @@ class Attempt implements Dispatcher.DispatchHandler {
   /** Where a request names several models nobody knows which of them the provider means, so that none cools down for it. */
   #isOfAnyModel(verdict: UpstreamVerdict): boolean {
     const names = this.#exchange.shape?.otherModels ?? [];
-    return names.length > 0 && (verdict === 'modelUnknown' || verdict === 'modelForbidden');
+    return names.length > 0 && (verdict === 'modelUnknown' || verdict === 'modelForbidden' || verdict === 'quotaSpent');
   }
 
   /** From here on the client has an answer of this channel. */
@@ -214,14 +215,15 @@ class Attempt implements Dispatcher.DispatchHandler {
   }
 
   /** What shows the id of a kept object goes on when it is noted whose it is; until then the provider waits, and so does all that comes after. */
-  #passOn({ pieces, noted }: Kept, then?: () => void): void {
+  #passOn({ pieces, unseen = [], noted }: Kept, then?: () => void): void {
     const source = noted === undefined ? undefined : (this.#decoder ?? this.#controller);
     source?.pause();
     this.#turns.run(noted, (refusal) => {
       if (this.#phase !== 'passing') return;
+      this.#countUnseen(unseen);
       if (refusal !== undefined) {
         // the usage of a whole answer is in it; a stream's comes with an event that shows no new id
-        if (this.#answer?.isStream === false) for (const piece of pieces) this.#answer.count(piece);
+        if (this.#answer?.isStream === false) this.#countUnseen(pieces);
         return this.#breakHere(refusal, 'gateway');
       }
       const isSlow = pieces.map((piece) => this.#answer?.write(piece)).includes(true);
@@ -230,6 +232,11 @@ class Attempt implements Dispatcher.DispatchHandler {
       else source?.resume();
       then?.();
     });
+  }
+
+  /** Nobody will be shown it, and it has to be paid for all the same. */
+  #countUnseen(pieces: readonly Buffer[]): void {
+    for (const piece of pieces) this.#answer?.count(piece);
   }
 
   #breakHere(refusal: Refusal, side: 'gateway'): void {
@@ -301,18 +308,18 @@ class Attempt implements Dispatcher.DispatchHandler {
   #fail(reason: FailureReason, told: Partial<UpstreamFailure> = {}): void {
     if (reason === 'Timeout' || reason === 'Reset') this.#chargeInput();
     this.#count(reason);
-    const retryAfterMs = parseRetryAfterMs(
-      { retryAfter: firstValue(this.#headers['retry-after']), retryAfterMs: firstValue(this.#headers['retry-after-ms']) },
-      this.#options.parts.clock.now(),
-    );
     this.#close({
       outcome: 'failed',
       reason,
-      retryAfterMs: retryAfterMs ?? told.retryAfterMs,
+      retryAfterMs: told.retryAfterMs ?? this.#toRetryAfterMs(),
       ofRequest: told.ofRequest === true,
       isNobodysFault: this.#controller === undefined,
     });
     this.#abort();
+  }
+
+  #toRetryAfterMs(): number | undefined {
+    return readRetryAfterMs(this.#headers, this.#options.parts.clock.now());
   }
 
   /** The provider has the request and may bill it, although its answer is given up. */
@@ -325,7 +332,7 @@ class Attempt implements Dispatcher.DispatchHandler {
 
   #close(outcome: AttemptOutcome): void {
     this.#phase = 'over';
-    this.#keeper?.drop();
+    this.#countUnseen(this.#keeper?.drop() ?? []);
     this.#totalTimer.cancel();
     this.#exchange.interrupt = undefined;
     this.#result.resolve(outcome);

@@ -1,4 +1,4 @@
-import { silentThrottleMs } from '../../core/cooldown.ts';
+import { longestThrottleMs, silentThrottleMs } from '../../core/cooldown.ts';
 import type { Refusal } from '../../core/refusals.ts';
 import type { Candidate } from '../../core/route.ts';
 import type { FailedAttempt, FailureReason } from './attempt-outcome.ts';
@@ -22,7 +22,7 @@ interface Why {
 export function toNoAnswer(exchange: Exchange, parts: Parts, failures: ReadonlyMap<Candidate, FailedAttempt>): Refusal {
   const known = exchange.candidates.flatMap((candidate) => toWhy(exchange, parts, candidate, failures.get(candidate)) ?? []);
   const isEvery = (reasons: readonly Why['reason'][]): boolean => known.length > 0 && known.every(({ reason }) => reasons.includes(reason));
-  if (isEvery(['throttled', 'channelFull'])) return toThrottled(known);
+  if (isEvery(['throttled', 'quotaSpent', 'channelFull'])) return toThrottled(known);
   if (isEvery(['limiterAway']))
     return { code: 'limiter_unavailable', message: 'The limits of the Channels cannot be checked at this moment.', retryAfterMs: 1000 };
   if ([...failures.values()].at(-1)?.reason === 'Timeout')
@@ -50,7 +50,8 @@ function toThrottled(known: readonly Why[]): Refusal {
     code: 'upstream_rate_limited',
     message: 'The providers of this model are rate limited. Try again later.',
     unit: 'requests',
-    retryAfterMs: Math.min(...known.map(({ waitMs }) => waitMs ?? silentThrottleMs)),
+    // of what one request asked too much for the wait stands here as its provider has named it
+    retryAfterMs: Math.min(longestThrottleMs, ...known.map(({ waitMs }) => waitMs ?? silentThrottleMs)),
   };
 }
 

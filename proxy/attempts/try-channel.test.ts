@@ -1,8 +1,9 @@
 import { describe, expect, it, vi } from 'vitest';
 import { Secret } from '../../core/secret.ts';
 import type { ChannelRecord } from '../../core/snapshot.ts';
+import { sha256Hex } from '../../runtime/digest.ts';
 import { chatAnswer, chatBody, postChat } from '../../test/support/chat.ts';
-import { makeChannelRecord } from '../../test/support/records.ts';
+import { makeChannelRecord, makeKeyRecord } from '../../test/support/records.ts';
 import { answerJson, type UpstreamHandler } from '../../test/support/test-upstream.ts';
 import { type ProxyAndUpstream, useProxy } from '../../test/support/use-proxy.ts';
 import { makeChannelHealth } from '../channels/channel-health.ts';
@@ -64,6 +65,34 @@ describe('a request', () => {
       2,
     ]);
     expect([first.headers.get('retry-after'), second.headers.get('retry-after')]).toEqual(['7', '7']);
+  });
+
+  it('that a deployment has no quota for leaves it to every other tenant, and is told to come back soon', async () => {
+    const message =
+      'Requests to the ChatCompletions_Create Operation under Azure OpenAI API version 2024-10-21 have exceeded token rate limit of your current OpenAI S0 pricing tier. Please retry after 86400 seconds.';
+    const otherText = 'sk-kw-othertenant0123456789abcdefghijkl';
+    const credential = { id: '000000000002', hash: sha256Hex(otherText), prefix: '', state: 'Active' } as const;
+    const { upstream, proxy } = await startProxy(
+      (request, response) =>
+        request.body.includes('large')
+          ? answerJson(response, { error: { code: '429', message } }, 429, { 'retry-after': '86400' })
+          : answerJson(response, chatAnswer),
+      (url) => ({
+        channels: [makeChannelRecord(url, { provider: 'AzureOpenAI', authHeader: 'api-key' })],
+        keys: [makeKeyRecord(), makeKeyRecord({ id: 'second/app', uid: 'u2', credentials: [credential] })],
+      }),
+    );
+    const large = { ...chatBody, messages: [{ role: 'user', content: 'large' }] };
+    for (const forwarded of [1, 1]) {
+      const refused = await postChat(proxy.url, large);
+      expect([await codeOf(refused), refused.headers.get('retry-after'), upstream.requests.length]).toEqual([
+        [429, 'upstream_rate_limited'],
+        '10',
+        forwarded,
+      ]);
+    }
+    expect((await postChat(proxy.url, chatBody, { authorization: `Bearer ${otherText}` })).status).toBe(200);
+    expect((await postChat(proxy.url, { ...chatBody, model: 'other' })).status).toBe(200);
   });
 
   it('of a channel whose breaker is open is told when to come back', async () => {

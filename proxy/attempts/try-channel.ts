@@ -116,6 +116,7 @@ const aboutCredential: ReadonlySet<FailureReason> = new Set([
   'modelForbidden',
   'modelUnknown',
   'throttled',
+  'quotaSpent',
 ]);
 
 function isAboutCredential(reason: FailureReason): boolean {

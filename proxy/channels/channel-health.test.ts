@@ -89,6 +89,37 @@ describe('a credential', () => {
     expect(look()).toEqual(['one', 'other']);
   });
 
+  it('whose quota of a model does not hold a request is closed to that tenant and model, and tried by one request after seconds', () => {
+    const { look, run, at, health } = makeScene();
+    const [second, otherModel] = [ask({ tenant: 'second' }), ask({ model: 'chat other' })];
+    run(answered('quotaSpent', 86_400_000));
+    // perhaps it was too large, which is nobody else's fault
+    expect([look(), look(second), look(otherModel)]).toEqual([['other'], ['one', 'other'], ['one', 'other']]);
+    run(answered('quotaSpent', 86_400_000), other);
+    expect(look()).toEqual({ reason: 'quotaSpent', waitMs: 10_000 });
+    at(10_000);
+    const probe = health.enter(ask(), one);
+    expect([probe !== undefined, health.enter(ask(), one), health.enter(second, one) !== undefined]).toEqual([true, undefined, true]);
+    probe?.end(answered('quotaSpent', 86_400_000));
+    expect(look()).toEqual(['other']);
+    at(29_999);
+    expect(look()).toEqual(['other']);
+    at(30_000);
+    expect(run(answered('well'))).toBe(true);
+    expect(run(answered('well'))).toBe(true);
+    // and never for longer than five minutes
+    let waitMs = 0;
+    for (let nowMs = 30_000; nowMs < 10_000_000; nowMs += waitMs) {
+      at(nowMs);
+      run(answered('quotaSpent', 86_400_000));
+      run(answered('quotaSpent', 86_400_000), other);
+      const block = look() as { waitMs: number };
+      ({ waitMs } = block);
+      expect(waitMs).toBeLessThanOrEqual(300_000);
+    }
+    expect(waitMs).toBeGreaterThan(100_000);
+  });
+
   it('that may not use a model goes on with every other', () => {
     const { look, run, at } = makeScene();
     run(answered('modelForbidden'));

@@ -16,6 +16,7 @@ import {
   type CredentialHealth,
   type CredentialOutcome,
   enterCredential,
+  noProbes,
   type Probes,
   recordOutcome,
   wellCredential,
@@ -151,7 +152,7 @@ export function makeChannelHealth({ now }: { now: () => number }): ChannelHealth
       return { block: { reason: 'circuitOpen', waitMs: waitOfBreaker(state.breaker, tenant, nowMs) } };
     const pool = poolOf(channel, pinned).map((credential) => ({
       credential,
-      block: blockOf(credentialOf(state, credential).health, model, nowMs),
+      block: blockOf(credentialOf(state, credential).health, { model, tenant }, nowMs),
     }));
     const usable = pool.filter(({ block }) => block === undefined).map(({ credential }) => credential);
     if (usable.length > 0) return { credentials: usable };
@@ -169,7 +170,7 @@ export function makeChannelHealth({ now }: { now: () => number }): ChannelHealth
     const untilMs = nowMs + channel.timeouts.totalMs;
     const isBreakerProbe = stateOfBreaker(state.breaker, tenant, nowMs) === 'halfOpen';
     if (isBreakerProbe) state.breaker = beginBreakerProbe(state.breaker, untilMs);
-    const entered = enterCredential(own.health, model, untilMs);
+    const entered = enterCredential(own.health, { model, tenant }, untilMs);
     own.health = entered.health;
     return makeEntry({ state, own, tenant, model, rules: rulesOf(channel), now }, { isBreakerProbe, ...entered.probes });
   }
@@ -215,9 +216,9 @@ function rulesOf({ circuitBreaker }: ChannelRecord): CircuitRules {
   return { failuresToOpen: circuitBreaker?.consecutiveFailures ?? breakerDefaults.consecutiveFailures, openMs, longestOpenMs: openMs };
 }
 
-/** One that is throttled comes back by itself, so the channel is throttled and not broken; else what is over first. */
+/** One that is throttled or has no quota left comes back by itself, so the channel is throttled and not broken; else what is over first. */
 function toChannelBlock(blocks: readonly CredentialBlock[]): ChannelBlock {
-  const throttled = blocks.filter(({ reason }) => reason === 'throttled');
+  const throttled = blocks.filter(({ reason }) => reason === 'throttled' || reason === 'quotaSpent');
   const [first] = (throttled.length > 0 ? throttled : blocks).toSorted((left, right) => left.waitMs - right.waitMs);
   return first ?? { reason: 'credentialDead', waitMs: 1000 };
 }
@@ -239,8 +240,8 @@ function makeEntry(
   let probes: Probes = begun;
 
   function endCredential(verdict: CredentialOutcome['verdict'], retryAfterMs?: number): void {
-    own.health = recordOutcome(own.health, { model, probes, verdict, retryAfterMs, nowMs: now() });
-    probes = { credential: false, model: false };
+    own.health = recordOutcome(own.health, { model, tenant, probes, verdict, retryAfterMs, nowMs: now() });
+    probes = noProbes;
   }
 
   function endBreaker(health: AttemptHealth): void {
@@ -281,7 +282,7 @@ function toView(id: string, { breaker, credentials }: Seen, nowMs: number): Chan
     openForOneTenant: breaker.circuit.openUntilMs !== undefined && breaker.culprit !== undefined,
     waitMs: waitOfBreaker(breaker, breaker.culprit ?? '', nowMs),
     credentials: credentials.map(({ name, health }) => {
-      const block = blockOf(health, '', nowMs);
+      const block = blockOf(health, { model: '', tenant: '' }, nowMs);
       const state = health.trouble ?? block?.reason ?? 'well';
       return { name, state, waitMs: block?.waitMs ?? 0, coolingModels: health.models.size };
     }),

@@ -9,6 +9,8 @@ import type { ObjectOwner, ObjectPlace, StoredObjects } from './stored-objects.t
 /** What may go on to the client, and when. */
 export interface Kept {
   readonly pieces: readonly Buffer[];
+  /** of the answer too, but nobody will be shown it: it is only read for what it has used */
+  readonly unseen?: readonly Buffer[];
   /** absent = at once; gives why they must not go on, where that is so. Never rejects */
   readonly noted?: Promise<Refusal | undefined>;
 }
@@ -18,8 +20,8 @@ export interface AnswerKeeper {
   take(chunk: Buffer): Kept;
   /** the provider's answer is complete */
   end(): Kept;
-  /** nothing of what is still held will be wanted */
-  drop(): void;
+  /** the answer has ended in another way; gives what is still held, which is only read for what it has used */
+  drop(): readonly Buffer[];
 }
 
 export interface AnswerKeeperOptions {
@@ -48,32 +50,38 @@ function keepStream(options: AnswerKeeperOptions): AnswerKeeper {
   return {
     take: (chunk) => ({ pieces: [chunk], ...note(splitter.push(chunk).map(({ data }) => data)) }),
     end: () => ({ pieces: [], ...note(splitter.end().map(({ data }) => data)) }),
-    drop: () => {},
+    drop: () => [],
   };
 }
 
-/** One document: nobody can use a part of it, so that all of it waits for its end, within the bound of what is held in this process. */
+/**
+ * One document: nobody can use a part of it, so that all of it waits for its end, within the bound of what is held in this process. Beyond it the client gets none of it, and the rest is
+ * listened to all the same: the provider bills it, and its usage stands at its end.
+ */
 function keepWhole(options: AnswerKeeperOptions): AnswerKeeper {
   const note = makeNote(options);
   let held: Buffer[] = [];
   let heldBytes = 0;
-  const drop = (): void => {
+  let isTooMuch = false;
+  const drop = (): readonly Buffer[] => {
+    const pieces = held;
     options.budget.give(heldBytes);
     held = [];
     heldBytes = 0;
+    return pieces;
   };
   return {
     take(chunk) {
-      if (!options.budget.take(chunk.length)) return { pieces: [], noted: Promise.resolve(tooMuchHeld) };
+      isTooMuch ||= !options.budget.take(chunk.length);
+      if (isTooMuch) return { pieces: [], unseen: [...drop(), chunk] };
       held.push(chunk);
       heldBytes += chunk.length;
       return { pieces: [] };
     },
     end() {
-      const pieces = held;
-      const text = Buffer.concat(pieces).toString();
-      drop();
-      return { pieces, ...note([text]) };
+      if (isTooMuch) return { pieces: [], noted: Promise.resolve(tooMuchHeld) };
+      const pieces = drop();
+      return { pieces, ...note([Buffer.concat(pieces).toString()]) };
     },
     drop,
   };

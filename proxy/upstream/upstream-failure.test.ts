@@ -11,6 +11,8 @@ interface Recorded {
   readonly verdict: string;
   readonly ofRequest?: boolean;
   readonly retryAfterMs?: number;
+  /** what its headers ask for */
+  readonly headerMs?: number;
   readonly body: unknown;
 }
 
@@ -26,7 +28,7 @@ describe('a recorded error body', () => {
     const recorded = JSON.parse(readFileSync(join(root, file), 'utf8')) as Recorded;
     expect(recorded.source).not.toBe('');
     const body = Buffer.from(typeof recorded.body === 'string' ? recorded.body : JSON.stringify(recorded.body));
-    expect(toUpstreamFailure(recorded.provider, recorded.status, body)).toEqual({
+    expect(toUpstreamFailure(recorded.provider, { status: recorded.status, body, retryAfterMs: recorded.headerMs })).toEqual({
       verdict: recorded.verdict,
       ofRequest: recorded.ofRequest ?? false,
       retryAfterMs: recorded.retryAfterMs,
@@ -48,7 +50,7 @@ it.each([
   // what one provider says of its accounts means nothing with another
   ['OpenAI', 400, '{"error":{"message":"Your credit balance is too low"}}', 'requestFault'],
 ] as const)('%s %i %s is %s', (provider, status, body, verdict) => {
-  expect(toUpstreamFailure(provider, status, Buffer.from(body)).verdict).toBe(verdict);
+  expect(toUpstreamFailure(provider, { status, body: Buffer.from(body) }).verdict).toBe(verdict);
 });
 
 it.each([

@@ -1,6 +1,7 @@
 import type { Provider } from '../../core/snapshot.ts';
 import { readFailureBody } from './failure-body.ts';
 import { failureRules } from './failure-rules.ts';
+import { firstValue, type ReceivedHeaders } from '../headers.ts';
 
 /**
  * What an error answer of a provider means for us. Only a `requestFault` is the client's business; the other bodies speak of an account and its keys, which are not the
@@ -16,6 +17,8 @@ export type UpstreamVerdict =
   /** the provider does not know this model, for this account at least: another channel may */
   | 'modelUnknown'
   | 'throttled'
+  /** no throttle of a minute: what this model may use in a day, say, is used up, or too small for the request */
+  | 'quotaSpent'
   | 'serverError'
   | 'requestFault';
 
@@ -27,13 +30,27 @@ export interface UpstreamFailure {
   readonly verdict: UpstreamVerdict;
   /** the request alone is the reason: no credential or model cools down for it */
   readonly ofRequest: boolean;
-  /** how long the provider wants to be left alone, as far as its body says */
+  /** how long the provider wants to be left alone, as far as it says */
   readonly retryAfterMs: number | undefined;
 }
 
-/** Takes an answer's status (≥ 300) and the beginning of its body. The first rule of the provider that fits decides; without one the status does. */
-export function toUpstreamFailure(provider: Provider, status: number, body: Buffer): UpstreamFailure {
-  const { codes, message, retryAfterMs } = readFailureBody(body);
+/** An error answer: its status (≥ 300), the beginning of its body, and the wait that its headers ask for. */
+export interface ErrorAnswer {
+  readonly status: number;
+  readonly body: Buffer;
+  readonly retryAfterMs?: number | undefined;
+}
+
+/**
+ * Limits of a minute are free again after one. Who asks for more speaks of a day or a month, and may mean the request: Azure says 86,400 s where a quota of tokens is used up, and also where one
+ * request asks for more tokens than the deployment has in a minute.
+ */
+const longestThrottleMs = 120_000;
+
+/** The first rule of the provider that fits decides; without one the status does. */
+export function toUpstreamFailure(provider: Provider, { status, body, retryAfterMs: told }: ErrorAnswer): UpstreamFailure {
+  const { codes, message, ...said } = readFailureBody(body);
+  const retryAfterMs = told ?? said.retryAfterMs;
   // a page of somebody in between, whom the content of this request has set off
   const isUnreadable = status === 403 && codes.size === 0 && message === '';
   const rule = failureRules[provider].find(
@@ -41,7 +58,10 @@ export function toUpstreamFailure(provider: Provider, status: number, body: Buff
       candidate.statuses.includes(status) &&
       (candidate.codes?.some((code) => codes.has(code)) === true || candidate.message?.test(message) === true),
   );
-  return { verdict: rule?.verdict ?? verdictOfStatus(status), ofRequest: rule?.ofRequest === true || isUnreadable, retryAfterMs };
+  const ofRequest = rule?.ofRequest === true || isUnreadable;
+  const verdict = rule?.verdict ?? verdictOfStatus(status);
+  const isLong = verdict === 'throttled' && !ofRequest && (retryAfterMs ?? 0) > longestThrottleMs;
+  return { verdict: isLong ? 'quotaSpent' : verdict, ofRequest, retryAfterMs };
 }
 
 function verdictOfStatus(status: number): UpstreamVerdict {
@@ -59,6 +79,11 @@ const byStatus: Readonly<Record<number, UpstreamVerdict>> = {
   409: 'serverError',
   429: 'throttled',
 };
+
+/** What the headers of an answer ask for. */
+export function readRetryAfterMs(headers: ReceivedHeaders, nowMs: number): number | undefined {
+  return parseRetryAfterMs({ retryAfter: firstValue(headers['retry-after']), retryAfterMs: firstValue(headers['retry-after-ms']) }, nowMs);
+}
 
 /** When a throttled provider wants to be asked again; undefined when it does not say. RFC 9110 section 10.2.3; `retry-after-ms` is OpenAI's. */
 export function parseRetryAfterMs(

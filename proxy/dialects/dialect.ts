@@ -50,6 +50,10 @@ export interface RequestShape {
   readonly replacesModel?: boolean;
   /** every further model that the request names (`models[]`, `tools[].model`): all of them have to be allowed */
   readonly otherModels: readonly string[];
+  /** of those, the ones that it does not name: the provider takes one of them by its own choice; absent = none */
+  readonly possibleModels?: readonly string[];
+  /** the model may have images made by another one; absent = no */
+  readonly drawsImages?: boolean;
   readonly stream: boolean;
   /** of one choice */
   readonly maxOutputTokens: number | undefined;

@@ -26,7 +26,7 @@ const keptElsewhere: ReadonlySet<string> = new Set([
 export function checkReferences(body: Body, lookedUp: readonly string[] = []): Refusal | undefined {
   let found: string | undefined;
   visitMembers(body, '', (member) => {
-    if (!lookedUp.includes(member.name) && isReference(member)) found ??= member.path;
+    if (!lookedUp.includes(member.name) && (isReference(member) || isOfAccount(member))) found ??= member.path;
   });
   return found === undefined ? undefined : unsupportedReference(found);
 }
@@ -37,6 +37,15 @@ export function unsupportedReference(param: string): Refusal {
     message: `The field "${param}" points to an object that the provider keeps, and the gateway cannot tell whose it is.`,
     param,
   };
+}
+
+/** Places of addresses of images, sounds, films and files. */
+const mediaAddress = /(?:^|\.)(?:(?:image_url|audio_url|video_url|file_url)(?:\.url)?|source\.url)$/;
+/** What a provider fetches as anybody may. Other schemes are its own storage, read with the rights of the account (gs://, s3://, oss://, ms://), or its own disk (file://). */
+const otherScheme = /^(?!https?:|data:)[a-z][a-z\d+.-]*:\/\//i;
+
+function isOfAccount({ value, path }: DeepMember): boolean {
+  return typeof value === 'string' && otherScheme.test(value.trimStart()) && mediaAddress.test(path);
 }
 
 function isReference({ name, value, owner }: DeepMember): boolean {

@@ -87,9 +87,15 @@ export function checkLookalikes(fields: readonly string[]): Check<Body> {
 /** Every further model that a checked body names. */
 export function toOtherModels(body: Body): string[] {
   const models = Array.isArray(body['models']) ? body['models'] : [];
-  const tools = toToolMembers(body['tools']).map(({ value }) => value);
   const moderation = isObject(body['moderation']) ? [body['moderation']['model']] : [];
-  return [...new Set([...models, ...tools, ...moderation].filter((model) => typeof model === 'string'))];
+  return [...new Set([...models, ...toToolModels(body['tools']), ...moderation].filter((model) => typeof model === 'string'))];
+}
+
+/** Every model that checked tools name, at any depth. */
+export function toToolModels(tools: unknown): readonly string[] {
+  return toToolMembers(tools)
+    .map(({ value }) => value)
+    .filter((model) => typeof model === 'string');
 }
 
 /** The model's name as the provider knows it, where it is another. */

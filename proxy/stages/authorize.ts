@@ -8,6 +8,7 @@ import { type BodyForm, parseBodyForm } from '../bodies/content-type.ts';
 import { openBody } from '../bodies/request-body.ts';
 import type { RequestShape, Surface } from '../dialects/dialect.ts';
 import { type Exchange, required } from '../exchange.ts';
+import { withImageDeployment } from '../image-deployment.ts';
 import type { Parts } from '../parts.ts';
 import { checkServiceTier } from '../attempts/shared-account.ts';
 import { toNamespace } from '../proxy-metrics.ts';
@@ -39,7 +40,7 @@ const headerChecks: readonly Check<Subject>[] = [
 ];
 
 const bodyChecks: readonly Check<Subject>[] = [
-  ({ key, exchange }) => checkModels(key, toModels(required(exchange.shape))),
+  ({ key, exchange }) => checkNamed(key, required(exchange.shape)),
   ({ key, exchange }) => checkChannels(key, exchange),
   ({ exchange }) => checkServiceTier(exchange),
   ({ exchange }) => checkNames(exchange),
@@ -74,8 +75,10 @@ async function authorizeBody(exchange: Exchange, parts: Parts, form: BodyForm): 
   if (refusal !== undefined) return refusal;
   const parsed = driver.parseShape(opened.value, exchange.surface, exchange.parameters);
   if ('refusal' in parsed) return parsed.refusal;
-  if (showsKey(toModels(parsed.shape), required(exchange.presentedKey).reveal())) return keyForModel;
-  pick(exchange, parts, parsed.shape);
+  const named = withImageDeployment(parsed.shape, request.headers);
+  if ('refusal' in named) return named.refusal;
+  if (showsKey(toModels(named.shape), required(exchange.presentedKey).reveal())) return keyForModel;
+  pick(exchange, parts, named.shape);
   exchange.prompt = opened.measure(driver, exchange.surface);
   exchange.priceFields = driver.toPriceFields(opened.value, required(exchange.shape));
   exchange.body = opened.keep();
@@ -97,6 +100,20 @@ function showsKey(models: readonly string[], key: string): boolean {
 function toModels({ model, otherModels }: RequestShape): readonly string[] {
   return model === undefined ? otherModels : [model, ...otherModels];
 }
+
+/** What the provider chooses by itself has to be allowed as what the client names, and the client is told what to name. */
+function checkNamed(key: CompiledKey, shape: RequestShape): Refusal | undefined {
+  const { possibleModels = [] } = shape;
+  const named = toModels(shape).filter((model) => !possibleModels.includes(model));
+  return checkModels(key, named) ?? (checkModels(key, possibleModels) === undefined ? undefined : unnamedImageModel);
+}
+
+const unnamedImageModel: Refusal = {
+  code: 'model_not_allowed',
+  message:
+    'A tool "image_generation" names no model, so that the provider takes the image model that it likes, and this key may not use all of them. Name one in the tool ("model").',
+  param: 'tools',
+};
 
 /** `channel/model`: from here on the plain name of the model is the one that counts, and only those channels are asked. */
 function pick(exchange: Exchange, parts: Parts, shape: RequestShape): void {

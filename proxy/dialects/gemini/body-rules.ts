@@ -108,8 +108,9 @@ function ambiguous(param: string, what: string): Refusal {
 /** Members that may name what is stored in an account, where whoever else has a key of this gateway would see it too; and which of their texts do. */
 const references: ReadonlyMap<string, RegExp> = new Map([
   ['cachedcontent', /^(?:.*\/)?cachedContents\/|^projects\//i],
-  // the Files API by its address, and whatever is no address of anything else; gs:// and https:// of others is read by the provider with rights of its own
-  ['fileuri', /^(?![a-z][a-z\d+.-]*:\/\/).|^[a-z]+:\/\/[^/?#]*generativelanguage/i],
+  // the Files API by its address, a bucket (gs://: one that was registered for the account, or, on Vertex AI, one that it may read), and whatever is no address of the
+  // public web; that (YouTube, signed addresses) is fetched as anybody may. Sources: Gemini API, "File input methods"; Vertex AI, "Part", FileData
+  ['fileuri', /^(?!https?:\/\/)[^]|^https?:[/\\]*[^/?#]*generativelanguage/i],
   ['filesearchstorenames', /./],
 ]);
 /** of the longest name, with underscores */

@@ -2,6 +2,7 @@ import { type Check, firstRefusal } from '../../../core/decision.ts';
 import type { Refusal } from '../../../core/refusals.ts';
 import type { Body, Surface, SurfaceDriver } from '../dialect.ts';
 import { measureForm, toTyped } from '../form-fields.ts';
+import { checkReferences } from '../kept-references.ts';
 import { type Media, measurePrompt, toEmbedded } from '../measure-prompt.ts';
 import { invalid, isAbsent, isObject, spliceModel } from '../request-fields.ts';
 import { imageChecks, makeImageMeter, toImageShape } from './images.ts';
@@ -14,7 +15,7 @@ const surfaces: readonly Surface[] = [
   { ...shared, name: 'images_variations', path: '/v1/images/variations', upstreamPath: '/v1/images/variations', body: 'multipart' },
 ];
 
-const checks: readonly Check<Body>[] = [...imageChecks, checkReferences];
+const checks: readonly Check<Body>[] = [...imageChecks, checkImages, (body) => checkReferences(body)];
 const numbers = ['n', 'partial_images', 'frame_count', 'output_compression'];
 
 /** Pictures from pictures. Sources: OpenAI API reference, "Create image edit", "Create image variation". */
@@ -38,7 +39,7 @@ function toMedia(part: Body): Media | undefined {
 }
 
 /** A stored file belongs to the account that many share, and nobody has kept whose it is. Null is refused as well: it may stand beside another one of that name. */
-function checkReferences({ images, mask }: Body): Refusal | undefined {
+function checkImages({ images, mask }: Body): Refusal | undefined {
   if (!isAbsent(images) && !Array.isArray(images)) return invalid('images', 'a list of images');
   const listed = Array.isArray(images) ? (images as unknown[]) : [];
   const pointing = [...listed, mask].find((image) => isObject(image) && Object.hasOwn(image, 'file_id'));

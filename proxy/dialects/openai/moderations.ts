@@ -2,6 +2,7 @@ import { type Check, firstRefusal } from '../../../core/decision.ts';
 import { parseOpenAIUsage } from '../../../core/usage.ts';
 import type { Body, Splice, SpliceOptions, Surface, SurfaceDriver } from '../dialect.ts';
 import { makeJsonMeter } from '../json-meter.ts';
+import { checkReferences } from '../kept-references.ts';
 import { type Media, measurePrompt, toEmbedded } from '../measure-prompt.ts';
 import { checkLookalikes, checkModel, checkModels, checkTools, isAbsent, isObject, toOtherModels } from '../request-fields.ts';
 
@@ -28,6 +29,7 @@ const checks: readonly Check<Body>[] = [
   (body) => (isAbsent(body['model']) ? undefined : checkModel(body)),
   checkModels,
   checkTools,
+  (body) => checkReferences(body),
 ];
 
 /** Free at OpenAI, and a request like any other. Source: OpenAI API reference, "Moderations". */

@@ -19,6 +19,7 @@ import {
   toNumber,
   toOtherModels,
 } from '../request-fields.ts';
+import { checkBroughtTools, toToolShape } from './image-tool.ts';
 import { checkStoredIds, idsOfResponse, isStoredId, sizeOfResponse, toStoredReferences } from './stored-responses.ts';
 import { toResponsesPriceFields } from './responses-price-fields.ts';
 import { withSearches } from './search-count.ts';
@@ -90,6 +91,7 @@ const checks: readonly Check<Body>[] = [
   checkModel,
   checkModels,
   checkTools,
+  checkBroughtTools,
   checkBoolean('stream'),
   checkBoolean('store'),
   checkBoolean('background'),
@@ -120,9 +122,11 @@ export const responsesDriver: SurfaceDriver = {
 
 function toShape(body: Body): RequestShape {
   const maximum = toNumber(body, 'max_output_tokens');
+  const { toolModels, ...tools } = toToolShape(body);
   return {
     model: body['model'] as string,
-    otherModels: toOtherModels(body),
+    otherModels: [...new Set([...toOtherModels(body), ...toolModels])],
+    ...tools,
     stream: body['stream'] === true,
     maxOutputTokens: maximum === 0 ? undefined : maximum,
     choices: 1,

@@ -62,7 +62,8 @@ export const dataPlaneSettings = defineSettings({
     name: 'KEYWRIGHT_MAX_BUFFERED_BYTES',
     kind: 'integer',
     minimum: 1_048_576,
-    description: 'request bodies held at one time; a quarter of the memory limit unless given; beyond it requests get 503',
+    description:
+      'request bodies and answers held at one time, three quarters of it by one namespace; a quarter of the memory limit unless given; beyond it requests get 503',
   },
   maxInFlight: {
     name: 'KEYWRIGHT_MAX_IN_FLIGHT',

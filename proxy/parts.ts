@@ -11,6 +11,7 @@ import type { PriceBook } from './prices/price-book.ts';
 import type { UnpricedModels } from './prices/price-request.ts';
 import type { ProxyMetrics } from './proxy-metrics.ts';
 import type { BodyBounds } from './bodies/read-body.ts';
+import type { SharedRoom } from './bodies/shared-room.ts';
 import type { StoredObjects } from './stored-objects/stored-objects.ts';
 import type { Revocations } from './keys/revocations.ts';
 import type { Upstreams } from './upstream/upstream.ts';
@@ -47,5 +48,7 @@ export interface Parts {
   /** in [0, 1) */
   readonly random: () => number;
   readonly attemptLimit: AttemptLimit;
-  readonly bodyBounds: BodyBounds;
+  readonly bodyBounds: Omit<BodyBounds, 'budget'>;
+  /** for the bodies of requests, and for answers that are held */
+  readonly room: SharedRoom;
 }

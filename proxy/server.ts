@@ -7,7 +7,7 @@ import type { Address } from '../runtime/environment.ts';
 import type { Log } from '../runtime/log.ts';
 import type { Metrics } from '../runtime/metrics.ts';
 import { makeAttemptLimit } from './keys/attempt-limit.ts';
-import { makeBodyBudget } from './bodies/body-budget.ts';
+import { makeSharedRoom } from './bodies/shared-room.ts';
 import { makeChannelHealth, type ChannelHealthView } from './channels/channel-health.ts';
 import { addChannelMetrics } from './channels/channel-metrics.ts';
 import { answerParserError } from './intake/client-error.ts';
@@ -126,10 +126,10 @@ export async function startProxy({
     attemptLimit: makeAttemptLimit(),
     bodyBounds: {
       maxBytes: settings.maxBodyBytes,
-      budget: makeBodyBudget(settings.maxBufferedBytes),
       patienceMs: settings.bodyPatienceMs ?? defaultBodyPatienceMs,
       minBytesPerSecond,
     },
+    room: makeSharedRoom({ maxBytes: settings.maxBufferedBytes, oneBodyBytes: settings.maxBodyBytes }),
   };
   let draining = false;
   const { maxInFlight, trustedProxies, corsOrigins } = settings;

@@ -1,5 +1,6 @@
 import { type Exchange, required } from '../exchange.ts';
 import type { Parts } from '../parts.ts';
+import { toNamespace } from '../proxy-metrics.ts';
 import { type AnswerKeeper, makeAnswerKeeper } from '../stored-objects/answer-keeper.ts';
 import { type ObjectPlace, toOwner } from '../stored-objects/stored-objects.ts';
 
@@ -11,10 +12,10 @@ export function toKeeperOpener(exchange: Exchange, parts: Parts, place: ObjectPl
   const { shape, driver } = exchange;
   const idsOf = driver?.idsOf;
   if (shape?.keepsAnswer !== true || idsOf === undefined) return undefined;
-  const { storedObjects: objects, bodyBounds } = parts;
+  const { storedObjects: objects, room } = parts;
   const owner = toOwner(required(exchange.key).record);
-  return (isEventStream) =>
-    makeAnswerKeeper({ objects, owner, place, idsOf, sizeOf: driver?.sizeOf, isEventStream, budget: bodyBounds.budget });
+  const budget = room.of(toNamespace(owner.keyId));
+  return (isEventStream) => makeAnswerKeeper({ objects, owner, place, idsOf, sizeOf: driver?.sizeOf, isEventStream, budget });
 }
 
 /** What the provider says to have deleted is no object of the key any more. Where that cannot be noted now the provider goes on saying so. */

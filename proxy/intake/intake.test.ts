@@ -18,7 +18,8 @@ beforeAll(async () => {
     keys: [makeKeyRecord({ access: { models: ['gpt-4o*'] }, limits: { rpm: 10_000 } })],
     settings: {
       maxBodyBytes,
-      maxBufferedBytes: 3 * maxBodyBytes,
+      // of which one namespace gets three quarters
+      maxBufferedBytes: 4 * maxBodyBytes,
       bodyPatienceMs: 300,
       headersTimeoutMs: 300,
       corsOrigins: ['https://app.example'],

@@ -8,7 +8,7 @@ import { type BodyForm, parseBodyForm } from '../bodies/content-type.ts';
 import { openBody } from '../bodies/request-body.ts';
 import type { RequestShape, Surface } from '../dialects/dialect.ts';
 import { type Exchange, required } from '../exchange.ts';
-import { withImageDeployment } from '../image-deployment.ts';
+import { withImageDeployment } from '../dialects/openai/image-deployment.ts';
 import type { Parts } from '../parts.ts';
 import { checkServiceTier } from '../attempts/shared-account.ts';
 import { toNamespace } from '../proxy-metrics.ts';
@@ -60,7 +60,8 @@ function checkQuery({ queryValues = {} }: Surface, query: string): Refusal | und
 async function authorizeBody(exchange: Exchange, parts: Parts, form: BodyForm): Promise<Refusal | undefined> {
   const { request, response } = exchange;
   if (waitsForContinue(request)) response.writeContinue();
-  const read = await readBody(request, parts.bodyBounds);
+  const budget = parts.room.of(toNamespace(required(exchange.key).record.id));
+  const read = await readBody(request, { ...parts.bodyBounds, budget });
   if (read.outcome === 'refused') return read.refusal;
   if (read.outcome === 'gone') {
     exchange.gone = true;

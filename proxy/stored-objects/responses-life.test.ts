@@ -435,3 +435,77 @@ describe('what is charged', () => {
     }
   });
 });
+
+describe('a whole answer is held until its ids are noted', () => {
+  const usage = { input_tokens: 1000, output_tokens: 5000 };
+  const long = JSON.stringify({ id: 'resp_1', output: [{ type: 'message', id: 'msg_1', text: 'x'.repeat(400_000) }], usage });
+  const settled = (proxy: TestProxy): unknown => proxy.counters.settlements.map(({ tokens, event }) => ({ tokens, usage: event?.usage }));
+  const full = { status: 503, json: { error: { code: 'overloaded' } } };
+
+  it('one that does not fit is refused, and charged what it tells', async () => {
+    const upstream = await upstreamThat((_request, response) => response.writeHead(200, { 'content-type': 'application/json' }).end(long));
+    const proxy = await proxyFor([makeChannelRecord(upstream.url)], { settings: { maxBodyBytes: 10_000, maxBufferedBytes: 200_000 } });
+    expect(await create(proxy)).toMatchObject(full);
+    expect(settled(proxy)).toEqual([{ tokens: 6000, usage: expect.objectContaining({ inputTokens: 1000, outputTokens: 5000 }) }]);
+    expect(await create(proxy, { store: false })).toMatchObject({ status: 200, text: long });
+  });
+
+  it.each([
+    ['while it is held', 1 << 20],
+    ['when it has become too long to be held', 100_000],
+  ])('one that breaks off %s is charged what has come', async (_when, maxBufferedBytes) => {
+    const upstream = await upstreamThat((_request, response) => {
+      response.writeHead(200, { 'content-type': 'application/json' }).write(long.slice(0, 200_000));
+      setTimeout(() => response.destroy(), 100);
+    });
+    const proxy = await proxyFor([makeChannelRecord(upstream.url)], { settings: { maxBodyBytes: 10_000, maxBufferedBytes } });
+    expect((await create(proxy)).status).toBe(503);
+    expect(settled(proxy)).toEqual([{ tokens: expect.any(Number), usage: expect.objectContaining({ outputTokens: 50_000 }) }]);
+    expect(await proxy.metrics.registry.metrics()).toContain('keywright_usage_estimated_total{reason="upstream"} 1');
+  });
+
+  it('one whose client goes away while it is held is charged what has come', async () => {
+    const upstream = await upstreamThat((_request, response) => {
+      response.writeHead(200, { 'content-type': 'application/json' }).write(long.slice(0, 200_000));
+    });
+    const proxy = await proxyFor([makeChannelRecord(upstream.url)], { settings: { maxBodyBytes: 10_000 } });
+    const leaving = new AbortController();
+    const request = fetch(`${proxy.url}/v1/responses`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${keyText}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ model: 'gpt-5', input: 'x' }),
+      signal: leaving.signal,
+    });
+    await untilHolds(() => expect(upstream.requests).toHaveLength(1));
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    leaving.abort();
+    await expect(request).rejects.toThrow();
+    await untilHolds(() => expect(proxy.counters.settlements).toHaveLength(1));
+    expect(settled(proxy)).toEqual([{ tokens: expect.any(Number), usage: expect.objectContaining({ outputTokens: 50_000 }) }]);
+  });
+
+  it('one tenant whose answers fill its part takes no room from another', async () => {
+    const otherText = 'sk-kw-othertenant0123456789abcdefghijkl';
+    const credential = { id: '000000000002', hash: sha256Hex(otherText), prefix: '', state: 'Active' } as const;
+    const endings: (() => void)[] = [];
+    const upstream = await upstreamThat((request, response) => {
+      response.writeHead(200, { 'content-type': 'application/json' });
+      if (!request.body.includes('slow')) return response.end(long);
+      response.write(long.slice(0, 390_000));
+      endings.push(() => response.end(long.slice(390_000)));
+      return undefined;
+    });
+    const proxy = await proxyFor([makeChannelRecord(upstream.url)], {
+      keys: [makeKeyRecord(), makeKeyRecord({ id: 'other/app', uid: 'u2', credentials: [credential] })],
+      settings: { maxBodyBytes: 10_000, maxBufferedBytes: 3_000_000 },
+    });
+    const held = Array.from({ length: 8 }, () => create(proxy, { input: 'slow' }));
+    await untilHolds(() => expect(endings).toHaveLength(8));
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect((await create(proxy, {}, otherText)).status).toBe(200);
+    for (const end of endings) end();
+    const statuses = (await Promise.all(held)).map(({ status }) => status);
+    expect([statuses.filter((status) => status === 200).length, new Set(statuses)]).toEqual([5, new Set([200, 503])]);
+    expect(proxy.counters.settlements.map(({ tokens }) => tokens)).toEqual(Array(9).fill(6000));
+  });
+});

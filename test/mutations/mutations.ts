@@ -863,9 +863,9 @@ export const mutations: readonly Mutation[] = [
     edits: [
       {
         file: 'proxy/stages/authorize.ts',
-        find: '({ key, exchange }) => checkModels(key, toModels(required(exchange.shape)))',
+        find: '({ key, exchange }) => checkNamed(key, required(exchange.shape))',
         replace:
-          '({ key, exchange }) => checkModels(key, toModels({ ...required(exchange.shape), model: String(required(exchange.body).value["model"]) }))',
+          '({ key, exchange }) => checkNamed(key, { ...required(exchange.shape), model: String(required(exchange.body).value["model"]) })',
       },
     ],
     test: {
@@ -2592,6 +2592,36 @@ export const mutations: readonly Mutation[] = [
     },
   },
   {
+    id: 'quota-of-one-for-all',
+    bug: 'a request that is too large for a quota takes the model from every tenant',
+    edits: [
+      {
+        file: 'core/credential-health.ts',
+        find: "verdict === 'quotaSpent' ? ownNameOf(asker) : asker.model",
+        replace: 'asker.model',
+      },
+    ],
+    test: {
+      file: 'proxy/attempts/try-channel.test.ts',
+      name: 'a request > that a deployment has no quota for leaves it to every other tenant, and is told to come back soon',
+    },
+  },
+  {
+    id: 'day-believed',
+    bug: 'a provider that asks for a day of rest, perhaps for one large request, takes the credential from everybody',
+    edits: [
+      {
+        file: 'proxy/upstream/upstream-failure.ts',
+        find: "verdict: isLong ? 'quotaSpent' : verdict",
+        replace: "verdict: isLong && status === 0 ? 'quotaSpent' : verdict",
+      },
+    ],
+    test: {
+      file: 'proxy/attempts/try-channel.test.ts',
+      name: 'a request > that a deployment has no quota for leaves it to every other tenant, and is told to come back soon',
+    },
+  },
+  {
     id: 'throttle-of-all',
     bug: 'a throttle of one credential counts against the whole channel',
     edits: [{ file: 'proxy/attempts/attempt-health.ts', find: '  throttled: answered,', replace: '  throttled: noAnswer,' }],
@@ -2621,8 +2651,8 @@ export const mutations: readonly Mutation[] = [
     edits: [
       {
         file: 'core/credential-health.ts',
-        find: "if (verdict === 'modelForbidden' || verdict === 'modelUnknown') {",
-        replace: "if (verdict === 'modelUnknown') {",
+        find: 'if (isModelTrouble(verdict)) return',
+        replace: "if (isModelTrouble(verdict) && verdict !== 'modelForbidden') return",
       },
     ],
     test: { file: 'proxy/channels/channel-health.test.ts', name: 'a credential > that may not use a model goes on with every other' },
@@ -3036,13 +3066,58 @@ export const mutations: readonly Mutation[] = [
     edits: [
       {
         file: 'proxy/stored-objects/answer-keeper.ts',
-        find: 'return { pieces, ...note([text]) };',
-        replace: 'note([text]); return { pieces };',
+        find: 'return { pieces, ...note([Buffer.concat(pieces).toString()]) };',
+        replace: 'note([Buffer.concat(pieces).toString()]); return { pieces };',
       },
     ],
     test: {
       file: 'proxy/stored-objects/responses-life.test.ts',
       name: 'what is noted when > a whole answer waits until its ids are noted, and is the same then',
+    },
+  },
+  {
+    id: 'too-long-to-be-paid',
+    bug: 'what does not fit into the room for held answers is not read to its end, where its usage stands',
+    edits: [
+      {
+        file: 'proxy/stored-objects/answer-keeper.ts',
+        find: 'return { pieces: [], unseen: [...drop(), chunk] };',
+        replace: 'return { pieces: [...drop()].slice(0, 0), noted: Promise.resolve(tooMuchHeld) };',
+      },
+    ],
+    test: {
+      file: 'proxy/stored-objects/responses-life.test.ts',
+      name: 'a whole answer is held until its ids are noted > one that does not fit is refused, and charged what it tells',
+    },
+  },
+  {
+    id: 'held-and-lost',
+    bug: 'an answer that breaks off while it is held has no output',
+    edits: [
+      {
+        file: 'proxy/attempts/attempt.ts',
+        find: 'this.#countUnseen(this.#keeper?.drop() ?? []);',
+        replace: 'this.#keeper?.drop();',
+      },
+    ],
+    test: {
+      file: 'proxy/stored-objects/responses-life.test.ts',
+      name: 'a whole answer is held until its ids are noted > one that breaks off while it is held is charged what has come',
+    },
+  },
+  {
+    id: 'room-for-the-first',
+    bug: 'one tenant takes all the room for bodies and held answers',
+    edits: [
+      {
+        file: 'proxy/bodies/shared-room.ts',
+        find: 'if (after > oneBodyBytes && after > mostOfFree',
+        replace: 'if (after > maxBytes && after > mostOfFree',
+      },
+    ],
+    test: {
+      file: 'proxy/stored-objects/responses-life.test.ts',
+      name: 'a whole answer is held until its ids are noted > one tenant whose answers fill its part takes no room from another',
     },
   },
   {
@@ -3112,6 +3187,51 @@ export const mutations: readonly Mutation[] = [
     test: {
       file: 'test/redis/tenants.test.ts',
       name: 'another tenant of the same account > names a model that it may not use in a tool in a tool, and the provider never hears of it',
+    },
+  },
+  {
+    id: 'unnamed-image-model',
+    bug: 'a key for one model gets images of whatever model the provider takes for a tool that names none',
+    edits: [
+      {
+        file: 'proxy/dialects/openai/image-tool.ts',
+        find: 'const possible = drawing.some(({ model }) => isAbsent(model)) ?',
+        replace: 'const possible = drawing.length < 0 ?',
+      },
+    ],
+    test: {
+      file: 'proxy/dialects/openai/image-tool.test.ts',
+      name: 'the tool that makes images names no model, and the provider takes one > so that a key has to be allowed all of them, and is told what to name',
+    },
+  },
+  {
+    id: 'model-in-a-header',
+    bug: 'a header names the deployment that draws, and nobody asks whether the key may use it',
+    edits: [
+      {
+        file: 'proxy/dialects/openai/image-deployment.ts',
+        find: 'if (named === undefined || shape.drawsImages !== true)',
+        replace: 'if (named !== undefined || shape.drawsImages !== true)',
+      },
+    ],
+    test: {
+      file: 'proxy/dialects/openai/image-tool.test.ts',
+      name: 'at Azure a header names it > and has to be allowed like a field',
+    },
+  },
+  {
+    id: 'bucket-of-the-account',
+    bug: 'a client reads what lies in a bucket with the rights of the account that all share',
+    edits: [
+      {
+        file: 'proxy/dialects/gemini/body-rules.ts',
+        find: '^(?!https?:\\/\\/)[^]',
+        replace: '^(?![a-z]+:\\/\\/)[^]',
+      },
+    ],
+    test: {
+      file: 'proxy/dialects/gemini/body-rules.test.ts',
+      name: 'references > "fileUri":"gs://bucket/object" is one, wherever it stands',
     },
   },
   {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { KeyRecord } from '../../../core/snapshot.ts';
-import { answerJson, keyText, makeChannelRecord, makeKeyRecord } from '../../../test/support/data-plane.ts';
+import { keyText, makeChannelRecord, makeKeyRecord } from '../../../test/support/records.ts';
+import { answerJson } from '../../../test/support/test-upstream.ts';
 import { useProxy } from '../../../test/support/use-proxy.ts';
 import { required } from '../../exchange.ts';
 import { responsesDriver } from './responses.ts';

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { Refusal } from '../core/refusals.ts';
-import type { RequestShape } from './dialects/dialect.ts';
-import { isModelName } from './dialects/request-fields.ts';
+import type { Refusal } from '../../../core/refusals.ts';
+import type { RequestShape } from '../dialect.ts';
+import { isModelName } from '../request-fields.ts';
 
 /** Source: Azure OpenAI, "Responses API", image generation. */
 const imageDeployment = 'x-ms-oai-image-generation-deployment';

@@ -143,6 +143,7 @@ describe('a call is refused', () => {
       'UNSUPPORTED_REFERENCE',
     ],
     ['one by its name', 'generateContent', file('files/abc', 'file_uri'), 'UNSUPPORTED_REFERENCE'],
+    ['one in a bucket', 'generateContent', file('gs://bucket/files/a.mp4'), 'UNSUPPORTED_REFERENCE'],
     ['one by its path', 'generateContent', file('/v1beta/files/abc'), 'UNSUPPORTED_REFERENCE'],
     ['one by an odd address', 'generateContent', file('HTTPS://x@Generativelanguage.googleapis.com:443/files/a'), 'UNSUPPORTED_REFERENCE'],
     [
@@ -178,18 +179,16 @@ describe('a call is refused', () => {
     expect(await refused(await post(proxy, '/v1beta/models/m:generateContent', body))).toEqual([400, reason]);
   });
 
-  it.each([
-    'https://www.youtube.com/watch?v=abc',
-    'gs://bucket/files/a.mp4',
-    'https://example.com/files/a.png',
-    'https://storage.googleapis.com/bucket/files/a.png',
-  ])('but not for a file that anybody may read: %s', async (uri) => {
-    const { proxy, upstream } = await start();
-    const text = 'the text "fileUri":"files/abc" and {"cachedContent":"cachedContents/x"}';
-    const body = { contents: [{ parts: [{ text }, { fileData: { fileUri: uri, mimeType: 'image/png' } }] }] };
-    expect((await post(proxy, '/v1beta/models/m:generateContent', body)).status).toBe(200);
-    expect(upstream.requests).toHaveLength(1);
-  });
+  it.each(['https://www.youtube.com/watch?v=abc', 'https://example.com/files/a.png', 'https://storage.googleapis.com/bucket/files/a.png'])(
+    'but not for a file that anybody may read: %s',
+    async (uri) => {
+      const { proxy, upstream } = await start();
+      const text = 'the text "fileUri":"files/abc" and {"cachedContent":"cachedContents/x"}';
+      const body = { contents: [{ parts: [{ text }, { fileData: { fileUri: uri, mimeType: 'image/png' } }] }] };
+      expect((await post(proxy, '/v1beta/models/m:generateContent', body)).status).toBe(200);
+      expect(upstream.requests).toHaveLength(1);
+    },
+  );
 
   it.each([
     ['POST', '/v1beta/models/m:predict', 404, 'ENDPOINT_NOT_SUPPORTED'],

@@ -28,3 +28,19 @@ it('copies nothing where the bytes lie in one piece', () => {
   expect(list.cut(0, 12).map((view) => view.buffer)).toContain(piece.buffer);
   expect(list.cut(12, 20)).toEqual([]);
 });
+
+it('joins the pieces, and gives back what that took and nothing else', () => {
+  fc.assert(
+    fc.property(pieces, (given) => {
+      const list = makeByteList(given.map((piece) => Buffer.from(piece)));
+      const { bytes, drop } = list.join();
+      const whole = Buffer.concat(given);
+      expect(bytes).toEqual(whole);
+      drop();
+      // pieces that small lie in the block out of which the next Buffers are cut, too
+      expect(list.read(0, list.length)).toEqual(whole);
+      expect(Buffer.from('next').toString()).toBe('next');
+      expect(list.pieces.length === 1 || bytes.length === 0).toBe(true);
+    }),
+  );
+});

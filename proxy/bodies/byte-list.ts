@@ -8,6 +8,14 @@ export interface ByteList {
   read(from: number, to: number): Buffer;
   /** Views of the bytes from `from` up to `to`, nothing copied. */
   cut(from: number, to: number): readonly Buffer[];
+  /** All of them in one Buffer, which is a copy unless they lie in one piece. */
+  join(): JoinedBytes;
+}
+
+export interface JoinedBytes {
+  readonly bytes: Buffer;
+  /** Gives the copy back at once: a collection may be many requests away, and frees on another thread, which a busy machine lets wait. `bytes` is empty afterwards if it was one. */
+  drop(): void;
 }
 
 export function makeByteList(given: readonly Buffer[]): ByteList {
@@ -46,6 +54,15 @@ export function makeByteList(given: readonly Buffer[]): ByteList {
     return views.length === 1 ? (views[0] as Buffer) : Buffer.concat(views);
   }
 
+  function join(): JoinedBytes {
+    const [only] = pieces;
+    if (only !== undefined && pieces.length === 1) return { bytes: only, drop: () => undefined };
+    // never out of the pool, which others have a part of
+    const bytes = Buffer.allocUnsafeSlow(length);
+    for (const [index, piece] of pieces.entries()) piece.copy(bytes, starts[index]);
+    return { bytes, drop: () => void bytes.buffer.transfer(0) };
+  }
+
   function indexOf(needle: Buffer, from: number): number {
     let position = from;
     for (let index = locate(from); index < pieces.length; index += 1) {
@@ -63,5 +80,5 @@ export function makeByteList(given: readonly Buffer[]): ByteList {
     return -1;
   }
 
-  return { length, pieces, indexOf, read, cut };
+  return { length, pieces, indexOf, read, cut, join };
 }

@@ -2,7 +2,7 @@ import type { Prompt } from '../../core/estimate.ts';
 import type { Refusal } from '../../core/refusals.ts';
 import type { Body, Splice, Surface, SurfaceDriver } from '../dialects/dialect.ts';
 import { type JsonBody, scanJson } from './json-scan.ts';
-import { shrinkBody, spliceJson } from './kept-json.ts';
+import { type KeptJson, shrinkBody, spliceJson } from './kept-json.ts';
 import type { ByteList } from './byte-list.ts';
 import type { BodyForm } from './content-type.ts';
 import { contentTypeOf, mayHold, scanMultipart, spliceMultipart } from './multipart-scan.ts';
@@ -36,8 +36,12 @@ export function openBody(bytes: ByteList, form: BodyForm): OpenedBody | { readon
 }
 
 function openJson(bytes: ByteList): OpenedBody | { readonly refusal: Refusal } {
-  const scan = scanJson(bytes.read(0, bytes.length));
-  if (!scan.ok) return { refusal: scan.refusal };
+  const joined = bytes.join();
+  const scan = scanJson(joined.bytes);
+  if (!scan.ok) {
+    joined.drop();
+    return { refusal: scan.refusal };
+  }
   const { body } = scan;
   let modelPlaces: JsonBody['modelPlaces'];
   return {
@@ -50,10 +54,18 @@ function openJson(bytes: ByteList): OpenedBody | { readonly refusal: Refusal } {
     },
     measure: (driver, surface) => driver.measure(body, surface),
     keep() {
-      const kept = shrinkBody(modelPlaces === undefined ? body : { ...body, modelPlaces }, bytes);
-      return { value: kept.value, contentType: 'application/json', mayHold: () => true, splice: (splices) => spliceJson(kept, splices) };
+      joined.drop();
+      return toKeptJson(shrinkBody(modelPlaces === undefined ? body : { ...body, modelPlaces }, bytes));
     },
   };
+}
+
+/**
+ * A function of its own: closures share what is around them, so one that is made in `openJson` keeps the parsed value and the joined bytes alive for as long as a provider
+ * thinks, three times the body that the bounds count.
+ */
+function toKeptJson(kept: KeptJson): RequestBody {
+  return { value: kept.value, contentType: 'application/json', mayHold: () => true, splice: (splices) => spliceJson(kept, splices) };
 }
 
 function openMultipart(bytes: ByteList, boundary: string): OpenedBody | { readonly refusal: Refusal } {

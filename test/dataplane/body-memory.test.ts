@@ -56,10 +56,24 @@ afterAll(async () => {
   provider.close();
 });
 
-/** Since the last question the proxy had `mostBytes` at most; `nowBytes` after a collection. */
-async function memory(): Promise<{ nowBytes: number; mostBytes: number }> {
+interface Memory {
+  /** resident, at most since the last question */
+  readonly mostBytes: number;
+  /** resident, after a collection */
+  readonly nowBytes: number;
+  /** what is in use after a collection */
+  readonly heldBytes: number;
+}
+
+async function memory(): Promise<Memory> {
   const response = await fetch(`http://127.0.0.1:${ports.control}/`);
-  return (await response.json()) as { nowBytes: number; mostBytes: number };
+  return (await response.json()) as Memory;
+}
+
+/** In use now: asked twice, since what a collection has found is freed on another thread, which the next one waits for. */
+async function countHeld(): Promise<number> {
+  await memory();
+  return (await memory()).heldBytes;
 }
 
 interface Body {
@@ -157,8 +171,6 @@ describe('what a proxy holds of a body on its way', () => {
     const growths = await measure(body, 5, (await memory()).nowBytes);
     // twice is what is promised; a second copy would show at half of that
     expect(Math.max(...growths)).toBeLessThan(1.5 * body.filling);
-    // it is held once, and a measure that does not see that would see nothing else
-    expect(Math.max(...growths)).toBeGreaterThan(body.filling / 2);
   });
 
   it('is less than twice the body: a chat of 2 MiB', async () => {
@@ -168,19 +180,24 @@ describe('what a proxy holds of a body on its way', () => {
     expect(Math.max(...growths)).toBeLessThan(2 * body.filling);
   });
 
-  it('is less than twice all bodies while eight wait for their answers', async () => {
+  it.each([
+    { times: 8, what: 'chats of 2 MiB', body: chat(2 * mebibyte) },
+    { times: 2, what: 'recordings of 30 MiB', body: audio(30 * mebibyte) },
+  ])('is each of $times $what once while they wait for their answers', async ({ times, body }) => {
     manner = 'wait';
-    const { nowBytes } = await memory();
+    const bodies = times * body.filling;
+    const baseBytes = await countHeld();
     const before = received.length;
-    const answers = Array.from({ length: 8 }, () => sendWhole(chat(2 * mebibyte)));
-    await untilHolds(() => expect(received.length).toBe(before + 8));
-    const { mostBytes, nowBytes: held } = await memory();
-    process.stdout.write(
-      `eight chats of 2 MiB: ${((mostBytes - nowBytes) / mebibyte).toFixed(1)} MiB, ${((held - nowBytes) / mebibyte).toFixed(1)} MiB of them stay\n`,
-    );
-    expect(mostBytes - nowBytes).toBeLessThan(2 * 8 * 2 * mebibyte);
+    const answers = Array.from({ length: times }, () => sendWhole(body));
+    await untilHolds(() => expect(received.length).toBe(before + times), { withinMs: 30_000 });
+    // not what is resident: how much of what was let go is collected, and when, is up to the engine, and the allocator keeps some for the next time
+    const heldBytes = (await countHeld()) - baseBytes;
+    process.stdout.write(`${times} × ${body.path}: ${(heldBytes / mebibyte).toFixed(1)} MiB are held\n`);
+    expect(heldBytes).toBeLessThan(1.5 * bodies);
+    // a measure that does not see one copy would see no second one; the engine may have thrown away some MiB of code that it has not used lately
+    expect(heldBytes).toBeGreaterThan(0.5 * bodies);
     for (const response of open.splice(0)) answerJson(response, chatAnswer);
-    expect(await Promise.all(answers)).toEqual(Array.from({ length: 8 }, () => 200));
+    expect(await Promise.all(answers)).toEqual(answers.map(() => 200));
   });
 });
 

@@ -685,6 +685,36 @@ export const mutations: readonly Mutation[] = [
     },
   },
   {
+    id: 'body-parsed-kept',
+    bug: 'what a body was parsed to is held beside it while a provider thinks, by a closure that needs none of it',
+    edits: [
+      {
+        file: 'proxy/bodies/request-body.ts',
+        find: 'return toKeptJson(shrinkBody(',
+        replace: 'return ((kept: KeptJson): RequestBody => ({ ...toKeptJson(kept), mayHold: () => body.members.length > 0 }))(shrinkBody(',
+      },
+    ],
+    test: {
+      file: 'test/dataplane/body-memory.test.ts',
+      name: 'what a proxy holds of a body on its way > is each of 8 chats of 2 MiB once while they wait for their answers',
+    },
+  },
+  {
+    id: 'body-joined-kept',
+    bug: 'a body is held twice while a provider thinks, in the pieces it came in and put together',
+    edits: [
+      {
+        file: 'proxy/bodies/request-body.ts',
+        find: '      joined.drop();\n      return toKeptJson(',
+        replace: '      Object.assign(bytes, { joined });\n      return toKeptJson(',
+      },
+    ],
+    test: {
+      file: 'test/dataplane/body-memory.test.ts',
+      name: 'what a proxy holds of a body on its way > is each of 8 chats of 2 MiB once while they wait for their answers',
+    },
+  },
+  {
     id: 'form-boundary-in-model',
     bug: 'the name of a model that holds the boundary is spliced in, and the form breaks there',
     edits: [

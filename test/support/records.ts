@@ -26,7 +26,8 @@ export function makeChannelRecord(baseUrl: string, changes: Partial<ChannelRecor
     priority: 0,
     weight: 1,
     namespaces: 'All',
-    timeouts: { connectMs: 2000, firstByteMs: 5000, idleMs: 5000, totalMs: 30_000 },
+    // a test that wants a provider to be late says so: a machine that is slow is none
+    timeouts: { connectMs: 30_000, firstByteMs: 60_000, idleMs: 60_000, totalMs: 120_000 },
     retries: { attempts: 1, on: ['ConnectFailure', 'Reset', 'RateLimited', 'ServerError'] },
     headers: {},
     tls: {},

@@ -8,7 +8,7 @@ import type { Cluster } from './cluster/cluster.ts';
 import type { Heartbeats } from './revocation/heartbeats.ts';
 import { LastUsedMirror, type LastUsedSource } from './credentials/last-used.ts';
 import type { Publisher } from './snapshot/publish.ts';
-import { toBucket } from './snapshot/snapshot-buckets.ts';
+import { toBucket } from './snapshot/snapshot-documents.ts';
 import { keepRevocations } from './revocation/revocation-keeper.ts';
 import type { Revocations } from './revocation/revocations.ts';
 import { Settling } from './revocation/settling.ts';

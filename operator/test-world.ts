@@ -18,7 +18,7 @@ import type { Operator, OperatorSettings } from './operator.ts';
 import { startOperator } from './operator.ts';
 import type { RevocationBoard } from './revocation/revocation-board.ts';
 import type { UsageSettings } from './usage/usage-keeper.ts';
-import { parseSnapshotSecret } from './snapshot/snapshot-buckets.ts';
+import { parseSnapshotSecret } from './snapshot/snapshot-documents.ts';
 
 export const startMs = Date.parse('2026-01-05T00:00:00Z');
 export const settleMs = 2_000;

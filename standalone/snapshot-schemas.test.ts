@@ -8,7 +8,7 @@ import { formatSnapshotDocument, parseSnapshotDocument } from '../core/snapshot-
 import type { KeyRecord } from '../core/snapshot.ts';
 import { snapshotReader, snapshotSchema } from '../core/snapshot.ts';
 import type { SecretObject } from '../operator/cluster/cluster.ts';
-import { toShard } from '../operator/snapshot/snapshot-buckets.ts';
+import { toShard } from '../operator/snapshot/snapshot-documents.ts';
 import { providerKey, World } from '../operator/test-world.ts';
 import { sha256Hex } from '../runtime/digest.ts';
 

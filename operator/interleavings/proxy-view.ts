@@ -1,6 +1,6 @@
 import type { KeyRecord } from '../../core/snapshot.ts';
 import type { SecretObject } from '../cluster/cluster.ts';
-import { parseSnapshotSecret } from '../snapshot/snapshot-buckets.ts';
+import { parseSnapshotSecret } from '../snapshot/snapshot-documents.ts';
 
 /** What a proxy knows: the newest shards, but of each key never an older state than it has seen. */
 export class ProxyView {

@@ -1,7 +1,7 @@
 import { snapshotIndexName } from '../../core/snapshot.ts';
 import type { Clock } from '../../runtime/clock.ts';
-import type { SnapshotLayout } from './snapshot-buckets.ts';
-import { epochOf, isSameLayout } from './snapshot-layout.ts';
+import type { SnapshotLayout } from '../../core/snapshot-layout.ts';
+import { epochOf, isSameLayout } from '../../core/snapshot-layout.ts';
 import type { SnapshotStore } from './snapshot-store.ts';
 import type { WorkQueue } from '../queue/work-queue.ts';
 

@@ -4,7 +4,7 @@ import { Secret } from '../../core/secret.ts';
 import type { KeyRecord } from '../../core/snapshot.ts';
 import { makeLog } from '../../runtime/log.ts';
 import { Publisher } from './publish.ts';
-import { toBucket } from './snapshot-buckets.ts';
+import { toBucket } from './snapshot-documents.ts';
 import { World } from '../test-world.ts';
 
 const installationSecret = new Secret('0123456789abcdef0123456789abcdef');

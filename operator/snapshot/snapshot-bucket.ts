@@ -1,8 +1,9 @@
 import type { KeyRecord, Shard } from '../../core/snapshot.ts';
 import { shardName } from '../../core/snapshot.ts';
-import type { SnapshotLayout, SnapshotRecord } from './snapshot-buckets.ts';
-import { toShard } from './snapshot-buckets.ts';
-import { bucketsOf } from './snapshot-layout.ts';
+import type { SnapshotLayout } from '../../core/snapshot-layout.ts';
+import type { SnapshotRecord } from './snapshot-documents.ts';
+import { toShard } from './snapshot-documents.ts';
+import { bucketsOf } from '../../core/snapshot-layout.ts';
 import type { Encoded, SnapshotStore } from './snapshot-store.ts';
 
 export interface Written {

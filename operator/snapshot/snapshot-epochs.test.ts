@@ -8,7 +8,7 @@ import { makeLog } from '../../runtime/log.ts';
 import type { Cluster, SecretObject } from '../cluster/cluster.ts';
 import { ClusterError } from '../cluster/cluster.ts';
 import { Publisher } from './publish.ts';
-import { parseSnapshotSecret } from './snapshot-buckets.ts';
+import { parseSnapshotSecret } from './snapshot-documents.ts';
 import { World } from '../test-world.ts';
 
 const installationSecret = new Secret('0123456789abcdef0123456789abcdef');

@@ -1,16 +1,10 @@
+import { bucketsOf, shardKinds, type SnapshotLayout } from '../../core/snapshot-layout.ts';
 import type { SnapshotDocument } from '../../core/snapshot-parse.ts';
 import type { Shard } from '../../core/snapshot.ts';
 import { shardName } from '../../core/snapshot.ts';
-import type { SnapshotLayout } from './snapshot-buckets.ts';
-
-export const shardKinds = ['keys', 'channels'] as const satisfies readonly Shard['kind'][];
 
 /** Of 512 KiB each: more is a mistake somewhere else, and every proxy has to hold them. */
 const mostBuckets = 4_096;
-
-export function bucketsOf(layout: SnapshotLayout, kind: Shard['kind']): number {
-  return kind === 'keys' ? layout.keyBuckets : layout.channelBuckets;
-}
 
 /** The epoch after the one in force, with `factor` times as many buckets of one kind; of the other as many as were planned already. */
 export function toGrown(options: {
@@ -26,11 +20,6 @@ export function toGrown(options: {
   return kind === 'keys' ? { epoch, keyBuckets: grown, channelBuckets } : { epoch, keyBuckets, channelBuckets: grown };
 }
 
-/** Whether both mean the same shards. */
-export function isSameLayout(left: SnapshotLayout, right: SnapshotLayout): boolean {
-  return left.epoch === right.epoch && left.keyBuckets === right.keyBuckets && left.channelBuckets === right.channelBuckets;
-}
-
 /** Into which buckets of a grown layout the records of a bucket go: since the numbers of buckets are multiples, a bucket splits and never mixes with another. */
 export function childrenOf(
   bucket: number,
@@ -38,14 +27,6 @@ export function childrenOf(
 ): readonly number[] {
   const count = bucketsOf(before, kind);
   return Array.from({ length: bucketsOf(after, kind) / count }, (_, turn) => bucket + turn * count);
-}
-
-const pattern = new RegExp(`^${shardName(0, 'keys', 0).replace('-0-keys-0', '-(\\d+)-(?:keys|channels)-\\d+')}$`);
-
-/** Of which epoch a Secret of this name is a shard; undefined: it is none. */
-export function epochOf(name: string): number | undefined {
-  const epoch = pattern.exec(name)?.[1];
-  return epoch === undefined ? undefined : Number(epoch);
 }
 
 /**

@@ -10,9 +10,11 @@ import { FormerEpochs, formerEpochsItem } from './former-epochs.ts';
 import type { PublishMeters } from './publish-meters.ts';
 import type { Bucket, Fitting, ShardState } from './snapshot-bucket.ts';
 import { adopt, isWritten, makeBucket, makeShardState, recordsOf, toFitting, toSettled, toSuccessor } from './snapshot-bucket.ts';
-import type { SnapshotLayout, SnapshotRecord } from './snapshot-buckets.ts';
-import { toBucketHash, toIndex, toShard } from './snapshot-buckets.ts';
-import { bucketsOf, childrenOf, findLayout, isSameLayout, shardKinds, toGrown } from './snapshot-layout.ts';
+import type { SnapshotLayout } from '../../core/snapshot-layout.ts';
+import type { SnapshotRecord } from './snapshot-documents.ts';
+import { makeBucketHashes, toIndex, toShard } from './snapshot-documents.ts';
+import { bucketsOf, isSameLayout, shardKinds } from '../../core/snapshot-layout.ts';
+import { childrenOf, findLayout, toGrown } from './snapshot-layout.ts';
 import type { Encoded, SnapshotStore } from './snapshot-store.ts';
 import { takeOverShard, type ShardWrite } from './take-over.ts';
 import type { WorkQueue } from '../queue/work-queue.ts';
@@ -45,7 +47,7 @@ const freshShare = 0.9;
  */
 export class SnapshotShards {
   readonly #options: SnapshotShardsOptions;
-  readonly #hashes = new Map<string, number>();
+  readonly #hashOf: (id: string) => number;
   readonly #former: FormerEpochs;
   #buckets = new Map<string, Bucket>();
   #layout: SnapshotLayout;
@@ -59,6 +61,7 @@ export class SnapshotShards {
 
   constructor(options: SnapshotShardsOptions) {
     this.#options = options;
+    this.#hashOf = makeBucketHashes(options.installationSecret);
     this.#layout = options.firstLayout;
     this.#former = new FormerEpochs({ ...options, layout: () => this.#layout, next: () => this.#next });
   }
@@ -142,14 +145,6 @@ export class SnapshotShards {
     if (bucket !== undefined) this.#options.queue.addAfter(bucket.shard.name, foreignMs);
     else if (name === snapshotIndexName) this.#options.queue.addAfter(name, foreignMs);
   }
-
-  readonly #hashOf = (id: string): number => {
-    const known = this.#hashes.get(id);
-    if (known !== undefined) return known;
-    const hash = toBucketHash(id, this.#options.installationSecret);
-    this.#hashes.set(id, hash);
-    return hash;
-  };
 
   /** Work that is no bucket's: the index, former epochs. */
   async work(item: string): Promise<void> {

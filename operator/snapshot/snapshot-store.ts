@@ -3,7 +3,7 @@ import { snapshotIndexName, snapshotSecretType } from '../../core/snapshot.ts';
 import type { Cluster, ObjectMeta, ReflectedEvent, SecretObject } from '../cluster/cluster.ts';
 import { ClusterError } from '../cluster/cluster.ts';
 import type { PublishMeters } from './publish-meters.ts';
-import { parseSnapshotSecret, revisionOf, toSnapshotSecret } from './snapshot-buckets.ts';
+import { parseSnapshotSecret, revisionOf, toSnapshotSecret } from './snapshot-documents.ts';
 import { SnapshotSecret } from './snapshot-secret.ts';
 
 /** A document as it is stored. */

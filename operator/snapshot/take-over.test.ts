@@ -7,7 +7,7 @@ import type { Cluster, ClusterObject, ReflectOptions } from '../cluster/cluster.
 import { toWriteGuarded } from '../leadership/write-guard.ts';
 import { World } from '../test-world.ts';
 import { Publisher } from './publish.ts';
-import { parseSnapshotSecret, toShard, toSnapshotSecret } from './snapshot-buckets.ts';
+import { parseSnapshotSecret, toShard, toSnapshotSecret } from './snapshot-documents.ts';
 
 const layout = { epoch: 1, keyBuckets: 1, channelBuckets: 1 };
 

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Shard } from '../../core/snapshot.ts';
-import type { SnapshotRecord } from './snapshot-buckets.ts';
+import type { SnapshotRecord } from './snapshot-documents.ts';
 import type { Bucket, ShardState, Written } from './snapshot-bucket.ts';
 import { recordsOf } from './snapshot-bucket.ts';
 

@@ -2,7 +2,8 @@ import { chmodSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync } fr
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { shardName, snapshotIndexName } from '../../core/snapshot.ts';
+import { epochOf } from '../../core/snapshot-layout.ts';
+import { snapshotIndexName } from '../../core/snapshot.ts';
 import { sha256Hex } from '../../runtime/digest.ts';
 import type { Log } from '../../runtime/log.ts';
 import { type DocumentReader, readSnapshotDocument } from './snapshot-document.ts';
@@ -12,7 +13,6 @@ const digestLength = 64;
 const fileEnding = '.document';
 /** Kubernetes' names (RFC 1123 subdomains): nothing that leads out of a directory. */
 const namePattern = /^[a-z0-9]([a-z0-9.-]{0,250}[a-z0-9])?$/;
-const epochPattern = new RegExp(`^${shardName(0, 'keys', 0).replace('-0-keys-0', '-(\\d+)-(?:keys|channels)-\\d+')}$`);
 
 /**
  * The same source, with a copy of its good documents in `directory` (meant to be a memory-backed volume that outlives the container: it holds provider credentials). What is
@@ -72,7 +72,7 @@ class SnapshotCache {
   /** newest wish for each name: bytes to write, or undefined to remove */
   readonly #pending = new Map<string, Uint8Array | undefined>();
   #usable = false;
-  #epoch: string | undefined;
+  #epoch: number | undefined;
   #working: Promise<void> | undefined;
 
   constructor(directory: string, log: Log, read: DocumentReader) {
@@ -147,15 +147,14 @@ class SnapshotCache {
     const read = await this.#readDocument(name, bytes);
     // the last good one stays
     if (!read.ok) return;
-    if (read.document.kind === 'index') this.#epoch = String(read.document.epoch);
+    if (read.document.kind === 'index') this.#epoch = read.document.epoch;
     const file = join(this.#directory, `${name}${fileEnding}`);
     await writeFile(`${file}.new`, Buffer.concat([Buffer.from(sha256Hex(bytes)), bytes]), { mode: 0o600 });
     await rename(`${file}.new`, file);
   }
 
   async #remove(name: string): Promise<void> {
-    const epoch = epochPattern.exec(name)?.[1];
-    if (name === snapshotIndexName || this.#epoch === undefined || epoch === this.#epoch) return;
+    if (name === snapshotIndexName || this.#epoch === undefined || epochOf(name) === this.#epoch) return;
     await rm(join(this.#directory, `${name}${fileEnding}`), { force: true });
   }
 

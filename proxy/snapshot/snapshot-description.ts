@@ -1,5 +1,6 @@
 import { type SnapshotIndexDocument, snapshotIndexName } from '../../core/snapshot.ts';
-import type { HeldShard, RefusedDocument } from './snapshot-layout.ts';
+import type { HeldShard } from './held-shard.ts';
+import type { RefusedDocument } from './snapshot-inbox.ts';
 import type { SnapshotTables } from './snapshot-tables.ts';
 
 export interface SnapshotState {

@@ -1,8 +1,8 @@
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
-import { revocationsSecretName } from '../../core/revocations-document.ts';
-import { type ParsedSnapshotDocument, parseSnapshotDocument, type SnapshotDocument } from '../../core/snapshot-parse.ts';
-import { shardName, snapshotEntry, snapshotIndexName, snapshotSecretType } from '../../core/snapshot.ts';
+import { toDocumentName } from '../../core/snapshot-layout.ts';
+import { type ParsedSnapshotDocument, parseSnapshotDocument } from '../../core/snapshot-parse.ts';
+import { snapshotEntry, snapshotSecretType } from '../../core/snapshot.ts';
 import type { SealSource } from '../../runtime/seal-file.ts';
 
 const unzip = promisify(gunzip);
@@ -30,13 +30,8 @@ export async function readSnapshotDocument(name: string, bytes: Uint8Array): Pro
   if (json === undefined) return { ok: false, reason: 'invalid', message: 'not gzipped, cut off, or too large' };
   const parsed = parseSnapshotDocument(json);
   if (!parsed.ok) return parsed;
-  const ownName = documentName(parsed.document);
+  const ownName = toDocumentName(parsed.document);
   return ownName === name ? parsed : { ok: false, reason: 'invalid', message: `its content belongs under the name ${ownName}` };
-}
-
-function documentName(document: SnapshotDocument): string {
-  if (document.kind === 'revocations') return revocationsSecretName;
-  return document.kind === 'index' ? snapshotIndexName : shardName(document.epoch, document.kind, document.bucket);
 }
 
 async function toText(bytes: Uint8Array): Promise<string | undefined> {

@@ -1,9 +1,16 @@
+import { revocationsSecretName } from '../../core/revocations-document.ts';
 import type { SnapshotDocument } from '../../core/snapshot-parse.ts';
 import { sha256Hex } from '../../runtime/digest.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { Slices } from './slices.ts';
 import type { DocumentReader } from './snapshot-document.ts';
-import { nextName, type RefusedDocument } from './snapshot-layout.ts';
+
+/** Why a document is not in force. */
+export interface RefusedDocument {
+  /** locked: another seal key would open it */
+  readonly reason: 'invalid' | 'newer' | 'locked';
+  readonly message: string;
+}
 
 export interface SnapshotInboxOptions {
   readonly log: Log;
@@ -125,4 +132,11 @@ export class SnapshotInbox {
       this.#digests.delete(name);
     }
   }
+}
+
+/** Which document is read next. Revocations before everything else: a proxy that starts must know them when the shards make it ready. */
+function nextName(pending: ReadonlyMap<string, unknown>): string | undefined {
+  if (pending.has(revocationsSecretName)) return revocationsSecretName;
+  const [first] = pending.keys();
+  return first;
 }

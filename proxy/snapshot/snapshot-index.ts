@@ -11,7 +11,9 @@ import { makeSlices, type Slices } from './slices.ts';
 import { describeMissing, describeSnapshot } from './snapshot-description.ts';
 import { type DocumentReader, readSnapshotDocument } from './snapshot-document.ts';
 import { SnapshotInbox } from './snapshot-inbox.ts';
-import { bucketsOf, type HeldShard, isSameLayout, type RefusedDocument, shardNames } from './snapshot-layout.ts';
+import { bucketsOf, isSameLayout, shardNames } from '../../core/snapshot-layout.ts';
+import type { HeldShard } from './held-shard.ts';
+import type { RefusedDocument } from './snapshot-inbox.ts';
 import { makeSnapshotMetrics, type SnapshotMetrics } from './snapshot-metrics.ts';
 import type { SnapshotSink } from './snapshot-source.ts';
 import { ToldRevocations } from './told-revocations.ts';
@@ -225,7 +227,8 @@ export class SnapshotIndex implements SnapshotSink {
   /** Takes the announced epoch into force if all its shards are there: new tables are built beside the old ones and replace them in one assignment. */
   async #serveAnnounced(): Promise<void> {
     const announced = this.#announced;
-    if (announced === undefined || isSameLayout(announced, this.#served) || this.#missingShards(announced).length > 0) return;
+    if (announced === undefined || this.#missingShards(announced).length > 0) return;
+    if (this.#served !== undefined && isSameLayout(announced, this.#served)) return;
     const started = performance.now();
     const tables = new SnapshotTables();
     const shards = shardNames(announced).flatMap((name) => this.#held.get(name) ?? []);

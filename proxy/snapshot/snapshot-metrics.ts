@@ -1,6 +1,6 @@
 import { sha256Hex } from '../../runtime/digest.ts';
 import type { Metrics } from '../../runtime/metrics.ts';
-import type { HeldShard } from './snapshot-layout.ts';
+import type { HeldShard } from './held-shard.ts';
 
 export interface SnapshotMetrics {
   /** from the publication of a change to its being in force here */

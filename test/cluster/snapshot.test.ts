@@ -4,7 +4,7 @@ import { Secret } from '../../core/secret.ts';
 import type { KeyRecord } from '../../core/snapshot.ts';
 import type { SecretObject } from '../../operator/cluster/cluster.ts';
 import { type PublishBounds, Publisher } from '../../operator/snapshot/publish.ts';
-import { toBucketHash } from '../../operator/snapshot/snapshot-buckets.ts';
+import { toBucketHash } from '../../operator/snapshot/snapshot-documents.ts';
 import { type Clock, systemClock } from '../../runtime/clock.ts';
 import { sha256Hex } from '../../runtime/digest.ts';
 import { makeMetrics } from '../../runtime/metrics.ts';

@@ -2282,7 +2282,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'a proxy that starts is ready before it knows the revocations that stand beside the shards',
     edits: [
       {
-        file: 'proxy/snapshot/snapshot-layout.ts',
+        file: 'proxy/snapshot/snapshot-inbox.ts',
         find: 'if (pending.has(revocationsSecretName)) return revocationsSecretName;',
         replace: '',
       },

@@ -1,19 +1,12 @@
 import { gunzipSync, gzipSync } from 'node:zlib';
 import type { Secret } from '../../core/secret.ts';
-import { revocationsSecretName } from '../../core/revocations-document.ts';
+import { bucketsOf, type SnapshotLayout, toDocumentName } from '../../core/snapshot-layout.ts';
 import { formatSnapshotDocument, parseSnapshotDocument } from '../../core/snapshot-parse.ts';
 import type { SnapshotDocument } from '../../core/snapshot-parse.ts';
 import type { ChannelRecord, ChannelShard, KeyRecord, KeyShard, Shard, SnapshotIndexDocument } from '../../core/snapshot.ts';
-import { shardName, snapshotEntry, snapshotIndexName, snapshotSchema, snapshotSecretType } from '../../core/snapshot.ts';
+import { snapshotEntry, snapshotSchema, snapshotSecretType } from '../../core/snapshot.ts';
 import { hmacHex, sha256Hex } from '../../runtime/digest.ts';
 import type { SecretObject } from '../cluster/cluster.ts';
-
-/** How the records are spread; another number of buckets is another epoch. */
-export interface SnapshotLayout {
-  readonly epoch: number;
-  readonly keyBuckets: number;
-  readonly channelBuckets: number;
-}
 
 export type SnapshotRecord = KeyRecord | ChannelRecord;
 
@@ -27,6 +20,18 @@ export function toBucketHash(id: string, installationSecret: Secret): number {
   return Number.parseInt(hmacHex(installationSecret.reveal(), id).slice(0, 8), 16);
 }
 
+/** The same, worked out once for each id. */
+export function makeBucketHashes(installationSecret: Secret): (id: string) => number {
+  const hashes = new Map<string, number>();
+  return (id) => {
+    const known = hashes.get(id);
+    if (known !== undefined) return known;
+    const hash = toBucketHash(id, installationSecret);
+    hashes.set(id, hash);
+    return hash;
+  };
+}
+
 /** The shard of these records, in an order that depends on nothing but them. */
 export function toShard(options: {
   layout: SnapshotLayout;
@@ -37,7 +42,7 @@ export function toShard(options: {
 }): Shard {
   const { layout, kind, bucket, publishedAt } = options;
   const records = [...options.records].toSorted((left, right) => (left.id < right.id ? -1 : 1));
-  const buckets = kind === 'keys' ? layout.keyBuckets : layout.channelBuckets;
+  const buckets = bucketsOf(layout, kind);
   const header = { schema: snapshotSchema, minReader: snapshotSchema, epoch: layout.epoch, bucket, buckets };
   const shard = { kind, ...header, revision: '', publishedAt: 0, records } as KeyShard | ChannelShard;
   return { ...shard, revision: sha256Hex(formatSnapshotDocument(shard)).slice(0, 32), publishedAt };
@@ -52,11 +57,6 @@ export function toSnapshotSecret(document: SnapshotDocument, namespace: string):
   const name = toDocumentName(document);
   const data = { [snapshotEntry]: gzipSync(formatSnapshotDocument(document)).toString('base64') };
   return { apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace }, type: snapshotSecretType, data };
-}
-
-function toDocumentName(document: SnapshotDocument): string {
-  if (document.kind === 'revocations') return revocationsSecretName;
-  return document.kind === 'index' ? snapshotIndexName : shardName(document.epoch, document.kind, document.bucket);
 }
 
 /** The document in a snapshot Secret; undefined when there is none that this version can read. */

@@ -143,7 +143,9 @@ export function makeSharedCounters({
           replicas,
           onEnded: (booking, { requests }) => sender.add({ what: 'end', admission: booking, unspentRequests: requests }),
         });
-  const tellKnown = (isMeant: (tag: string) => boolean): Promise<void> => {
+  const tellKnown = async (isMeant: (tag: string) => boolean): Promise<void> => {
+    // what was admitted in the life before may be told of in the same turn as the end of that life
+    await new Promise((resolve) => setImmediate(resolve));
     for (const call of fallback.take()) sender.add({ what: 'call', call: { ...call, command: 'push' } });
     return sender.tell(isMeant);
   };
@@ -208,6 +210,9 @@ export function makeSharedCounters({
     groupOf: ({ keyId }: Admission) => tagOf(keyId),
     most: mostTogether,
     async send(batch) {
+      const tag = batch[0] === undefined ? '' : tagOf(batch[0].keyId);
+      // its life may have ended since they asked to be sent
+      while (lives.settling(tag) !== undefined) await lives.settling(tag);
       const decisions = await askStore(batch);
       return batch.flatMap((admission, position) => {
         const decided = decisions[position];

@@ -360,6 +360,36 @@ export const mutations: readonly Mutation[] = [
     },
   },
   {
+    id: 'life-ends-in-the-queue',
+    bug: 'a request that waits to be sent when the store is found emptied is asked in its new life before that was told of the old one',
+    edits: [
+      {
+        file: 'proxy/counters/shared-counters.ts',
+        find: 'while (lives.settling(tag) !== undefined) await lives.settling(tag);',
+        replace: '',
+      },
+    ],
+    test: {
+      file: 'proxy/counters/another-life.test.ts',
+      name: 'asks nothing in a new life before that was told of the old one, also for a request that came in the turn in which it is heard of',
+    },
+  },
+  {
+    id: 'life-told-too-soon',
+    bug: 'what was admitted in the turn in which the store is found emptied is lost with it',
+    edits: [
+      {
+        file: 'proxy/counters/shared-counters.ts',
+        find: 'await new Promise((resolve) => setImmediate(resolve));',
+        replace: '',
+      },
+    ],
+    test: {
+      file: 'proxy/counters/another-life.test.ts',
+      name: 'tells also of the request whose answer arrived together with the name of the new life',
+    },
+  },
+  {
     id: 'idle-does-not-look',
     bug: 'a proxy without admissions does not notice that the store was emptied',
     edits: [

@@ -8,7 +8,7 @@
  * A reservation is a charge to the bucket of its deadline, in the future. It counts from now on, and if nobody ever settles it, it is used tokens from its deadline on, without
  * any sweep that somebody would have to run. Settling takes it out of that bucket again.
  *
- * proxy/counters/scripts/window.lua is the same algorithm; the contract suite holds the two together.
+ * runtime/window.lua is the same algorithm; the contract suite holds the two together.
  */
 export interface WindowShape {
   readonly widthMs: number;

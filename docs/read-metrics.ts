@@ -16,6 +16,11 @@ const constructed = /\bnew (Counter|Gauge|Histogram)\(\{\s*name: '([^']+)',\s*he
 /** `counterOf(registry, 'keywright_x', 'y', ['z'])` */
 const shared = /\b(counter|gauge|histogram)Of\(\s*[\w.]+,\s*'([^']+)',\s*'((?:[^'\\]|\\.)*)'(?:,\s*\[([^\]]*)\])?/g;
 
+const patterns = [declared, constructed, shared];
+/** by any of the three ways, but for the places that make them of what they are given */
+const anyDeclaration =
+  /\.(?:counter|gauge|histogram)\(\{|\bnew (?:Counter|Gauge|Histogram)\((?!\{ name(?:,|: `))|(?<!function )\b(?:counter|gauge|histogram)Of\(/g;
+
 /**
  * Every metric that the code of these folders declares, sorted by name. Read from the source: some are only made when what they count first happens, so that no
  * single run has all of them.
@@ -25,12 +30,12 @@ export function readMetrics(folders: readonly string[]): DeclaredMetric[] {
   for (const path of folders.flatMap((folder) => globSync(`${folder}/**/*.ts`, { cwd: root }))) {
     if (path.endsWith('.test.ts') || path.endsWith('contract.ts')) continue;
     const text = readFileSync(join(root, path), 'utf8');
-    const called = [...text.matchAll(/\.(?:counter|gauge|histogram)\(\{/g)].length;
-    const understood = [...text.matchAll(declared)].length;
-    // a declaration in another order of fields must not be missing silently
-    if (understood < called)
-      throw new Error(`${path} declares ${called} metrics, of which ${understood} begin with name, help, labels as literals`);
-    for (const pattern of [declared, constructed, shared]) {
+    // what is written in another way must not be missing silently
+    const missing =
+      [...text.matchAll(anyDeclaration)].length - patterns.reduce((sum, pattern) => sum + [...text.matchAll(pattern)].length, 0);
+    if (missing > 0)
+      throw new Error(`${path} declares ${missing} metrics whose name, help and labels are no literals, or stand in another order`);
+    for (const pattern of patterns) {
       for (const [, type = '', stated = '', help = '', labels = ''] of text.matchAll(pattern)) {
         const name = pattern === declared ? `keywright_${stated}` : stated;
         found.set(name, {

@@ -46,8 +46,11 @@ export class Absences {
     const onError = (item: string, error: unknown): void =>
       log.warn({ item, error: describeError(error) }, 'an object that a list lacked could not be asked for');
     this.#queue = makeWorkQueue({ clock, random, concurrency: askedAtOnce, name: 'absent', metrics, work, onError });
-    const help = 'Objects that a list lacked, of which is not known yet whether they were deleted; they stay in force';
-    this.#meter = gaugeOf(metrics.registry, 'keywright_absent_objects', help);
+    this.#meter = gaugeOf(
+      metrics.registry,
+      'keywright_absent_objects',
+      'Objects that a list lacked, of which is not known yet whether they were deleted; they stay in force',
+    );
     this.#meter.set(0);
   }
 

@@ -12,7 +12,9 @@ import { toBucket } from './snapshot/snapshot-documents.ts';
 import { keepRevocations } from './revocation/revocation-keeper.ts';
 import type { Revocations } from './revocation/revocations.ts';
 import { Settling } from './revocation/settling.ts';
-import type { UsageSettings } from './usage/usage-keeper.ts';
+import type { LimitBoard } from './usage/limit-board.ts';
+import { LimitGauge } from './usage/limit-gauge.ts';
+import type { UsageKeeperOptions, UsageSettings } from './usage/usage-keeper.ts';
 import { UsageKeeper } from './usage/usage-keeper.ts';
 import { makeUsageSecrets } from './usage/usage-secrets.ts';
 import type { Watches } from './watches.ts';
@@ -67,7 +69,8 @@ export function startLeaderDuties(options: LeaderDutiesOptions): LeaderDuties {
     records: () => [...watches.credentials.living(), ...watches.credentials.tombstones()],
     settlementOf: (keyId) => settling.of(keyId),
   });
-  const usage = options.usage && keepUsage({ ...options, usage: options.usage });
+  const limits = options.usage?.feed.limits && showLimits(options, { ...options.usage, board: options.usage.feed.limits });
+  const usage = options.usage && keepUsage({ ...options, usage: options.usage, onUse: (keyId) => limits?.note(keyId) });
   return {
     settling,
     lastUsed,
@@ -77,12 +80,15 @@ export function startLeaderDuties(options: LeaderDutiesOptions): LeaderDuties {
       keeper.stop();
       lastUsed.stop();
       channelReports.stop();
+      limits?.stop();
       await usage?.stop();
     },
   };
 }
 
-function keepUsage(options: LeaderDutiesOptions & { readonly usage: UsageSettings }): UsageKeeper {
+type UsageDuties = LeaderDutiesOptions & Pick<UsageKeeperOptions, 'onUse'> & { readonly usage: UsageSettings };
+
+function keepUsage(options: UsageDuties): UsageKeeper {
   const { watches, again, usage, cluster, installationSecret } = options;
   const store = usage.store ?? makeUsageSecrets({ ...options, buckets: usageBuckets });
   return new UsageKeeper({
@@ -95,5 +101,25 @@ function keepUsage(options: LeaderDutiesOptions & { readonly usage: UsageSetting
     isKnown: (keyId) => watches.findKey(keyId) !== undefined || watches.credentials.get(keyId) !== undefined,
     tell: (virtualKey, notice) => cluster.recordEvent({ regarding: virtualKey, ...notice }),
     onChange: (keyId, delayMs) => again(`VirtualKey/${keyId}`, delayMs),
+  });
+}
+
+/** By what is published, since by that the proxies count. */
+function showLimits(
+  options: LeaderDutiesOptions,
+  { board, maxKeySeries }: Pick<UsageSettings, 'maxKeySeries'> & { readonly board: LimitBoard },
+): LimitGauge {
+  const { publisher } = options;
+  return new LimitGauge({
+    ...options,
+    board,
+    maxKeySeries,
+    limitsOf: (keyId) => publisher.key(keyId)?.record.limits,
+    *limitedChannels() {
+      for (const id of publisher.ids('channels')) {
+        const limits = publisher.channel(id)?.record.limits;
+        if (limits !== undefined) yield { id, limits };
+      }
+    },
   });
 }

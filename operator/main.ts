@@ -20,6 +20,7 @@ import { runLeaderElection } from './leadership/lease.ts';
 import { startOperator } from './operator.ts';
 import { makeRedisBoard } from './revocation/revocation-board.ts';
 import { makeRedisBudgetBoard } from './usage/budget-board.ts';
+import { makeRedisLimitBoard } from './usage/limit-board.ts';
 import { makeRedisUsageSource } from './usage/redis-usage-source.ts';
 
 const leaseName = 'keywright-operator';
@@ -74,7 +75,7 @@ export async function runOperator(environment: Readonly<Record<string, string | 
     lastUsed: link && makeRedisLastUsed(link),
     channelReports: link && makeRedisChannelReports(link),
     usage: link && {
-      feed: { source: makeRedisUsageSource(link), board: makeRedisBudgetBoard(link) },
+      feed: { source: makeRedisUsageSource(link), board: makeRedisBudgetBoard(link), limits: makeRedisLimitBoard(link) },
       maxKeySeries: config.maxKeySeries,
     },
     mayWrite,

@@ -1,6 +1,6 @@
 import type { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Condition } from '../core/resources.ts';
-import { counterOf, gaugeOf, histogramOf } from './metric.ts';
+import { countAtScrape, counterOf, gaugeOf, histogramOf } from './metric.ts';
 import { watchRevoked } from './credentials/revoked-hashes.ts';
 import type { Watches } from './watches.ts';
 
@@ -54,9 +54,4 @@ export function makeOperatorMetrics(registry: Registry, watches: Watches): Opera
 
 function isReady(conditions: readonly Condition[]): boolean {
   return conditions.some(({ type, status }) => type === 'Ready' && status === 'True');
-}
-
-/** prom-client calls `collect` of a metric at each scrape. */
-export function countAtScrape(gauge: Gauge, collect: (gauge: Gauge) => void): void {
-  Object.assign(gauge, { collect: () => collect(gauge) });
 }

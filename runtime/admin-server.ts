@@ -2,6 +2,7 @@ import { fastify } from 'fastify';
 import type { Address } from './environment.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
+import { toMetricsText } from './metrics-text.ts';
 
 export interface AdminServerOptions {
   readonly listen: Address;
@@ -33,7 +34,7 @@ export async function startAdminServer({ listen, metrics, readiness, debug = {},
       .code(reasons.length === 0 ? 200 : 503)
       .send(reasons.length === 0 ? 'ok\n' : `${reasons.join('\n')}\n`);
   });
-  server.get('/metrics', async (_request, reply) => reply.type(metrics.registry.contentType).send(await metrics.registry.metrics()));
+  server.get('/metrics', async (_request, reply) => reply.type(metrics.registry.contentType).send(await toMetricsText(metrics.registry)));
   for (const [name, show] of Object.entries(debug)) {
     server.get(`/debug/${name}`, (_request, reply) => reply.type('application/json').send(`${JSON.stringify(show(), undefined, 2)}\n`));
   }

@@ -5,6 +5,8 @@ import type { RedisCommand, RedisNodes } from './redis-command.ts';
 export interface RedisScript {
   readonly source: string;
   readonly sha: string;
+  /** it writes nothing, and Redis is asked to see to that; whoever may only read its keys may call it */
+  readonly readOnly?: boolean;
 }
 
 /** One call of a script: all its keys, declared, and its arguments. All keys of a call have one hash tag. */
@@ -15,9 +17,9 @@ export interface RedisScriptCall {
   readonly parameters: readonly string[];
 }
 
-export function makeRedisScript(source: string): RedisScript {
+export function makeRedisScript(source: string, { readOnly = false } = {}): RedisScript {
   // Redis names scripts by SHA-1; nothing secret is hashed here
-  return { source, sha: createHash('sha1').update(source).digest('hex') };
+  return { source, sha: createHash('sha1').update(source).digest('hex'), readOnly };
 }
 
 /** A script that Redis forgot (restart, failover, SCRIPT FLUSH) is sent along. */
@@ -77,7 +79,8 @@ function placeOf(redis: RedisNodes, call: RedisScriptCall): string {
 }
 
 function toCommand({ script, keyCount, parameters }: RedisScriptCall, how: 'eval' | 'evalsha' = 'evalsha'): RedisCommand {
-  return [how, how === 'eval' ? script.source : script.sha, String(keyCount), ...parameters];
+  const name = script.readOnly ? (`${how}_ro` as const) : how;
+  return [name, how === 'eval' ? script.source : script.sha, String(keyCount), ...parameters];
 }
 
 function isForgotten(result: PromiseSettledResult<unknown> | undefined): boolean {

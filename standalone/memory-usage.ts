@@ -1,6 +1,7 @@
 import { tagOf } from '../core/hash-tag.ts';
 import type { UsageEvent } from '../core/usage-event.ts';
 import { compareStreamIds, firstStreamId } from '../core/usage-stream.ts';
+import type { LimitQuestion, LimitReading } from '../operator/usage/limit-board.ts';
 import type { UsageFeed } from '../operator/usage/usage-keeper.ts';
 import type { UsageEntry } from '../operator/usage/usage-source.ts';
 import type { MemoryCounters } from '../proxy/counters/memory.ts';
@@ -10,7 +11,7 @@ export interface MemoryUsage {
   take(event: UsageEvent): void;
   /** a request of this key that is still running was charged what has flowed so far */
   noteSpending(keyId: string): void;
-  toFeed(counters: Pick<MemoryCounters, 'dumpBudgets' | 'restoreBudgets' | 'resetBudgets'>): UsageFeed;
+  toFeed(counters: Pick<MemoryCounters, 'peek' | 'dumpBudgets' | 'restoreBudgets' | 'resetBudgets'>): UsageFeed;
 }
 
 /** What is used and spent where one process does everything: entries wait here until they are read, and budgets are those of the counters. `after`: ids of a former run are before ours. */
@@ -77,8 +78,17 @@ export function makeMemoryUsage({ now, after }: { now: () => number; after: read
         // Nobody has to ask: what was kept is there before anybody is admitted.
         listen: () => () => {},
       },
+      limits: {
+        connected: true,
+        read: (questions) => Promise.all(questions.map((question) => readLimits(counters, question))),
+      },
     }),
   };
+}
+
+async function readLimits(counters: Pick<MemoryCounters, 'peek'>, { holder, windows }: LimitQuestion): Promise<LimitReading | undefined> {
+  const answer = await counters.peek({ keyId: holder, windows: windows.map((window) => ({ ...window, shadow: false })) });
+  return answer.outcome === 'known' ? { used: answer.windows.map(({ used }) => used), inFlight: answer.inFlight } : undefined;
 }
 
 function toWindows(spend: Readonly<Record<string, number>> = {}) {

@@ -1,5 +1,6 @@
 import type { UsageSettings } from '../operator/usage/usage-keeper.ts';
 import { makeRedisBudgetBoard } from '../operator/usage/budget-board.ts';
+import { makeRedisLimitBoard } from '../operator/usage/limit-board.ts';
 import { makeRedisUsageSource } from '../operator/usage/redis-usage-source.ts';
 import type { Counters } from '../proxy/counters/counters.ts';
 import { makeMemoryCounters } from '../proxy/counters/memory.ts';
@@ -36,7 +37,7 @@ export async function openUsage(
   if (source !== undefined) {
     const link = makeRedisLink({ ...source, name: 'keywright-standalone', random: Math.random, log });
     const counting = openCounters(settings, { log, metrics, link });
-    const feed = { source: makeRedisUsageSource(link), board: makeRedisBudgetBoard(link) };
+    const feed = { source: makeRedisUsageSource(link), board: makeRedisBudgetBoard(link), limits: makeRedisLimitBoard(link) };
     return {
       counters: await counting,
       usage: { ...kept, feed },

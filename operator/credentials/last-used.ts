@@ -5,8 +5,7 @@ import type { Clock, Timer } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { RedisLink } from '../../runtime/redis-link.ts';
 import { describeError } from '../describe-error.ts';
-import { gaugeOf } from '../metric.ts';
-import { countAtScrape } from '../operator-metrics.ts';
+import { countAtScrape, gaugeOf } from '../metric.ts';
 import type { CredentialRecord } from './hashed-secret.ts';
 import { toCredentialId } from '../translate/key-record.ts';
 

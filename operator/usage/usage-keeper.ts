@@ -8,6 +8,7 @@ import type { BudgetBoard } from './budget-board.ts';
 import type { BudgetNotice } from './budget-notices.ts';
 import { BudgetResets } from './budget-resets.ts';
 import { CheckpointWriter } from './checkpoint-writer.ts';
+import type { LimitBoard } from './limit-board.ts';
 import { answerRestores } from './restore-answers.ts';
 import { UsageDisplay } from './usage-display.ts';
 import { UsageLedger } from './usage-ledger.ts';
@@ -19,6 +20,8 @@ import type { UsageSource } from './usage-source.ts';
 export interface UsageFeed {
   readonly source: UsageSource;
   readonly board: BudgetBoard;
+  /** where limits are counted; default: nobody tells */
+  readonly limits?: LimitBoard;
 }
 
 /** What an operator is told about usage. */
@@ -42,6 +45,8 @@ export interface UsageKeeperOptions
   readonly tell: (virtualKey: VirtualKey, notice: Notice) => void;
   /** the status of a key is to be written anew */
   readonly onChange: (keyId: string, delayMs: number) => void;
+  /** this key was used just now, or within the last day as the first look shows; default: nobody wants to know */
+  readonly onUse?: (keyId: string) => void;
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Log;
@@ -62,6 +67,7 @@ const defaultPace: UsagePace = { readMs: 1_000, checkpointMs: 60_000, statusMs: 
 const resetEveryMs = 5_000;
 /** What was kept for the sake of repetitions is let go of some time after the last one. */
 const letGoEveryMs = 660_000;
+const dayMs = 86_400_000;
 /** A leader that is far behind takes turns with the rest of its work. */
 const mostReads = 40;
 
@@ -95,7 +101,9 @@ export class UsageKeeper {
       bucketOf: options.bucketOf,
       onChange: (keyId, isUse) => {
         this.#display.mark(keyId);
-        if (isUse) this.#writer.touch(keyId);
+        if (!isUse) return;
+        this.#writer.touch(keyId);
+        options.onUse?.(keyId);
       },
     });
     const usageOf = (keyId: string) => this.#ledger.get(keyId);
@@ -197,9 +205,12 @@ export class UsageKeeper {
     await this.#writer.load();
     this.#loaded = true;
     // What the leader before us did not live to tell, of shares reached or in statuses, is found by looking at all once.
-    for (const { id } of this.#ledger.keys()) {
+    let seen = 0;
+    for (const { id, lastUsedMs } of this.#ledger.keys()) {
       this.#writer.touch(id);
       this.#display.mark(id);
+      if (clock.now() - lastUsedMs < dayMs) this.#options.onUse?.(id);
+      if ((seen += 1) % 250 === 0) await new Promise((resolve) => setImmediate(resolve));
     }
     this.#answers = answerRestores({
       board: feed.board,

@@ -1,10 +1,10 @@
 import type { Counter, Gauge, Registry } from 'prom-client';
+import type { KeyUsage } from '../../core/key-usage.ts';
 import { budgetWindowId, toBudgetField } from '../../core/budget.ts';
 import { nanoUsdPerUsd, parseNanoUsd } from '../../core/money.ts';
-import type { VirtualKey } from '../../core/resources.ts';
+import type { VirtualKey, VirtualKeyBudget } from '../../core/resources.ts';
 import { makeSeriesBound } from '../../runtime/metrics.ts';
-import { counterOf, gaugeOf } from '../metric.ts';
-import { countAtScrape } from '../operator-metrics.ts';
+import { countAtScrape, counterOf, gaugeOf, type Series, showAtScrape } from '../metric.ts';
 import type { UsageLedger } from './usage-ledger.ts';
 
 export interface UsageMeters {
@@ -53,13 +53,17 @@ export function makeUsageMeters(options: UsageMetersOptions): UsageMeters {
     resets: counterOf(registry, 'keywright_budget_resets_total', 'Budgets that were reset by hand'),
     restored: counterOf(registry, 'keywright_budget_restores_total', 'Keys whose spend was told to a Redis that asked for it'),
     stop() {
-      for (const gauge of [behind, missing, damaged, ...budgets]) {
+      for (const gauge of [behind, missing, damaged]) {
         countAtScrape(gauge, () => {});
         gauge.reset();
       }
+      for (const gauge of budgets) showAtScrape(gauge, async () => []);
     },
   };
 }
+
+/** Between so many, the rest of this process has its turn. */
+const keysPerTurn = 1_000;
 
 /** At most so many keys have series of their own; the others have none, since a sum of budgets says nothing. */
 function measureBudgets({ registry, ledger, findKey, now, maxKeySeries }: UsageMetersOptions): readonly Gauge[] {
@@ -71,19 +75,19 @@ function measureBudgets({ registry, ledger, findKey, now, maxKeySeries }: UsageM
   );
   const limit: Gauge = gaugeOf(registry, 'keywright_budget_limit_usd', 'Amount of a budget', ['key', 'period']);
   const bound = makeSeriesBound(maxKeySeries, { now });
-  countAtScrape(spent, () => {
-    spent.reset();
-    limit.reset();
+  const measure = async (toNanoUsd: (usage: KeyUsage, budget: VirtualKeyBudget) => number): Promise<readonly Series[]> => {
+    const series: Series[] = [];
+    let seen = 0;
     for (const usage of ledger.keys()) {
+      if ((seen += 1) % keysPerTurn === 0) await new Promise((resolve) => setImmediate(resolve));
       const budgets = findKey(usage.id)?.spec.budgets ?? [];
       if (budgets.length === 0 || bound.label(usage.id) !== usage.id) continue;
-      for (const budget of budgets) {
-        const { period } = budget;
-        const field = toBudgetField(period, budgetWindowId(period, now()));
-        spent.set({ key: usage.id, period }, (usage.spent[field] ?? 0) / nanoUsdPerUsd);
-        limit.set({ key: usage.id, period }, parseNanoUsd(budget.limit) / nanoUsdPerUsd);
-      }
+      for (const budget of budgets)
+        series.push({ labels: { key: usage.id, period: budget.period }, value: toNanoUsd(usage, budget) / nanoUsdPerUsd });
     }
-  });
+    return series;
+  };
+  showAtScrape(spent, () => measure((usage, { period }) => usage.spent[toBudgetField(period, budgetWindowId(period, now()))] ?? 0));
+  showAtScrape(limit, () => measure((_usage, budget) => parseNanoUsd(budget.limit)));
   return [spent, limit];
 }

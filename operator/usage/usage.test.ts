@@ -487,6 +487,40 @@ describe('a reset by annotation', () => {
 });
 
 describe('metrics', () => {
+  it('of limits are those of keys that were used, by what is published, and of Channels; a new leader knows them at once, and nobody else shows any', async () => {
+    await begin({ limits: { rpm: 10, concurrency: 2 } });
+    await world.applyKey('free', {});
+    await world.applySecret('provider', { apiKey: 'sk-provider-0123456789' }, { namespace: 'platform' });
+    await world.applyChannel('llm', { provider: 'OpenAI', limits: { rpm: 100 }, allowedNamespaces: { from: 'All' } } as never);
+    await world.advance(10_000);
+    feed.used.set('team/a rpm', 4);
+    feed.used.set('c:platform/llm rpm', 50);
+    const shares = async (name: string) =>
+      ((await world.metrics.getSingleMetric(name)?.get())?.values ?? []).map(({ labels, value }) => [...Object.values(labels), value]);
+    expect(await shares('keywright_limit_utilization_ratio')).toEqual([]);
+    use();
+    use(0, 'team/free');
+    await world.advance(2 * minute);
+    expect(await shares('keywright_limit_utilization_ratio')).toEqual([
+      ['team/a', 'rpm', 0.4],
+      ['team/a', 'concurrency', 0],
+    ]);
+    expect(await shares('keywright_channel_limit_utilization_ratio')).toEqual([['platform/llm', 'rpm', 0.5]]);
+    // A spec that is refused changes no limit.
+    await world.applyKey('a', { limits: { rpm: 1_000 }, access: { channels: ['platform/absent'] } });
+    await world.advance(minute);
+    expect(await shares('keywright_limit_utilization_ratio')).toContainEqual(['team/a', 'rpm', 0.4]);
+    feed.connected = false;
+    expect(await shares('keywright_limit_utilization_ratio')).toEqual([]);
+    feed.connected = true;
+    const { metrics } = world;
+    await world.stop();
+    expect(await metrics.metrics()).not.toMatch(/utilization_ratio\{(?:key|channel)/);
+    await world.start();
+    await world.advance(minute);
+    expect(await shares('keywright_limit_utilization_ratio')).toContainEqual(['team/a', 'rpm', 0.4]);
+  });
+
   it('of budgets are those of the present window, of a bounded number of keys, and of the leader alone', async () => {
     world.usage = { feed, maxKeySeries: 1 };
     await begin();

@@ -1,3 +1,4 @@
+import type { NamedWindow } from '../../core/limit-windows.ts';
 import type { RateWindow } from '../../core/rate-headers.ts';
 import type { Revocation } from '../../core/revocation.ts';
 import type { KeyBudget } from '../../core/snapshot.ts';
@@ -9,12 +10,7 @@ import type { UsageEvent } from '../../core/usage-event.ts';
  */
 
 /** One sliding window of one key. */
-export interface LimitWindow {
-  /** unique within the key and stable across edits of the amount: `rpm`, `tpd`, `rpm:gpt-4o*` … */
-  readonly name: string;
-  readonly unit: 'requests' | 'tokens';
-  readonly span: 'minute' | 'day';
-  readonly limit: number;
+export interface LimitWindow extends NamedWindow {
   /** counted and reported, never refused */
   readonly shadow: boolean;
 }

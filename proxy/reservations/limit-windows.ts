@@ -1,13 +1,7 @@
 import { compileGlobs } from '../../core/glob.ts';
-import type { ChannelRecord, KeyLimits, KeyRecord, WindowLimits } from '../../core/snapshot.ts';
+import { allNamedWindows, type NamedWindow, toNamedWindows } from '../../core/limit-windows.ts';
+import type { ChannelRecord, KeyLimits, KeyRecord } from '../../core/snapshot.ts';
 import type { LimitWindow } from '../counters/counters.ts';
-
-const kinds = [
-  { name: 'rpm', unit: 'requests', span: 'minute' },
-  { name: 'tpm', unit: 'tokens', span: 'minute' },
-  { name: 'rpd', unit: 'requests', span: 'day' },
-  { name: 'tpd', unit: 'tokens', span: 'day' },
-] as const;
 
 interface CompiledLimits {
   readonly own: readonly LimitWindow[];
@@ -26,11 +20,8 @@ export function toLimitWindows(record: KeyRecord, model: string | undefined): re
 }
 
 /** Every window of the key: its own, then those of each entry of `limits.models`. */
-export function allLimitWindows(record: KeyRecord): readonly LimitWindow[] {
-  const limits = compiledOf(record);
-  // an entry's windows hold the key's own as well; two entries of one glob have the same names
-  const windows = [...(limits?.own ?? []), ...(limits?.models ?? []).flatMap((entry) => entry.windows)];
-  return [...new Map(windows.toReversed().map((window) => [window.name, window])).values()].toReversed();
+export function allLimitWindows({ limits }: KeyRecord): readonly LimitWindow[] {
+  return limits === undefined ? [] : withShadow(allNamedWindows(limits), limits.mode === 'Shadow');
 }
 
 const channelWindows = new WeakMap<ChannelRecord, readonly LimitWindow[]>();
@@ -38,7 +29,7 @@ const channelWindows = new WeakMap<ChannelRecord, readonly LimitWindow[]>();
 /** The windows of a Channel, which the requests of all keys share. */
 export function toChannelWindows(channel: ChannelRecord): readonly LimitWindow[] {
   if (channel.limits === undefined) return [];
-  const windows = channelWindows.get(channel) ?? toWindows(channel.limits, '', false);
+  const windows = channelWindows.get(channel) ?? withShadow(toNamedWindows(channel.limits), false);
   channelWindows.set(channel, windows);
   return windows;
 }
@@ -55,17 +46,14 @@ function compiledOf(record: KeyRecord): CompiledLimits | undefined {
 
 function compile(limits: KeyLimits): CompiledLimits {
   const shadow = limits.mode === 'Shadow';
-  const own = toWindows(limits, '', shadow);
+  const own = withShadow(toNamedWindows(limits), shadow);
   const models = (limits.models ?? []).map((entry) => ({
     matches: compileGlobs([entry.model]),
-    windows: [...own, ...toWindows(entry, `:${entry.model}`, shadow)],
+    windows: [...own, ...withShadow(toNamedWindows(entry, entry.model), shadow)],
   }));
   return { own, models };
 }
 
-function toWindows(limits: WindowLimits, suffix: string, shadow: boolean): LimitWindow[] {
-  return kinds.flatMap(({ name, unit, span }) => {
-    const limit = limits[name];
-    return limit === undefined ? [] : [{ name: `${name}${suffix}`, unit, span, limit, shadow }];
-  });
+function withShadow(windows: readonly NamedWindow[], shadow: boolean): LimitWindow[] {
+  return windows.map((window) => ({ ...window, shadow }));
 }

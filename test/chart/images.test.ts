@@ -50,8 +50,11 @@ describe('what is built', () => {
   });
 
   it('brings what is read at run time', () => {
-    for (const file of readdirSync('proxy/counters').filter((name) => name.endsWith('.lua')))
+    const scriptsOf = (folder: string): string[] => readdirSync(folder).filter((name) => name.endsWith('.lua'));
+    for (const file of scriptsOf('proxy/counters'))
       expect(existsSync(join(dist, 'images', 'proxy', 'proxy', 'counters', file)), file).toBe(true);
+    for (const image of ['operator', 'proxy', 'keywright'])
+      for (const file of scriptsOf('runtime')) expect(existsSync(join(dist, 'images', image, 'runtime', file)), file).toBe(true);
   });
 
   it('says so when an image does not have a command', () => {

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { slotsKey } from '../../proxy/counters/scripts/scripts.ts';
+import { slotsKey } from '../../core/limit-keys.ts';
 import { type LoadResult, saturate } from '../prove/limits-load.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Charge, mostInAnySpan } from '../support/spans.ts';

@@ -4,6 +4,7 @@ import type { UsageEvent } from '../../core/usage-event.ts';
 import { compareStreamIds, firstStreamId } from '../../core/usage-stream.ts';
 import { emptyUsage } from '../../core/usage.ts';
 import type { BudgetBoard, KnownSpend } from '../../operator/usage/budget-board.ts';
+import type { LimitBoard } from '../../operator/usage/limit-board.ts';
 import type { UsageEntry, UsageSource } from '../../operator/usage/usage-source.ts';
 import type { StoredBudgets } from '../../runtime/budget-restore.ts';
 
@@ -86,7 +87,11 @@ export class FakeUsageFeed {
     for (const listener of this.#listeners) listener(question);
   }
 
+  /** `holder limit` → what counts of it */
+  readonly used = new Map<string, number>();
+
   readonly source: UsageSource = makeSource(this);
+  readonly limits: LimitBoard = makeLimits(this);
   readonly board: BudgetBoard = makeBoard(this, this.#listeners);
 }
 
@@ -123,6 +128,20 @@ function makeSource(feed: FakeUsageFeed): UsageSource {
       const ids = [...feed.streams].flatMap(([tag, stream]) => stream.slice(-1).map(({ id }): [string, string] => [tag, id]));
       return { ids: new Map(ids), isWhole: true };
     },
+  };
+}
+
+function makeLimits(feed: FakeUsageFeed): LimitBoard {
+  return {
+    get connected() {
+      return feed.connected;
+    },
+    read: async (questions) =>
+      questions.map(({ holder, windows, slots }) => {
+        if (feed.away.has(holder)) return undefined;
+        const of = (limit: string): number => feed.used.get(`${holder} ${limit}`) ?? 0;
+        return { used: windows.map(({ name }) => of(name)), inFlight: slots ? of('concurrency') : 0 };
+      }),
   };
 }
 

@@ -131,7 +131,7 @@ export const mutations: readonly Mutation[] = [
   {
     id: 'k-buckets',
     bug: 'a window counts k buckets instead of k + 1, and so forgets too early (script)',
-    edits: [{ file: 'proxy/counters/scripts/window.lua', find: 'elseif last < now - index * width then', replace: 'elseif last then' }],
+    edits: [{ file: 'runtime/window.lua', find: 'elseif last < now - index * width then', replace: 'elseif last then' }],
     test: redis('windows > counts a charge until it is a whole span old: k buckets are not enough'),
   },
   {

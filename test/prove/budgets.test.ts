@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { slotsKey } from '../../proxy/counters/scripts/scripts.ts';
+import { slotsKey } from '../../core/limit-keys.ts';
 import { usageStreamOf } from '../../core/usage-stream.ts';
 import { metric } from '../e2e/installation.ts';
 import { eventually, untilHolds } from '../support/eventually.ts';

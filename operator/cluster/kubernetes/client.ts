@@ -86,8 +86,12 @@ class Client implements ApiClient {
 
   constructor(options: ApiClientOptions) {
     this.#options = options;
-    const help = 'Requests to the API server by verb and status code (or error)';
-    this.#requests = counterOf(options.metrics.registry, 'keywright_kube_requests_total', help, ['verb', 'code']);
+    this.#requests = counterOf(
+      options.metrics.registry,
+      'keywright_kube_requests_total',
+      'Requests to the API server by verb and status code (or error)',
+      ['verb', 'code'],
+    );
   }
 
   call(request: ApiRequest): Promise<Answer> {

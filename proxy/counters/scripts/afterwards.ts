@@ -1,13 +1,14 @@
 import { budgetLetter } from '../../../core/budget.ts';
 import { tagOf } from '../../../core/hash-tag.ts';
 import { shapeOf } from '../../../core/limit.ts';
+import { slotsKey, windowKey } from '../../../core/limit-keys.ts';
 import { usageStreamOf } from '../../../core/usage-stream.ts';
 import type { RedisScriptCall } from '../../../runtime/redis-script.ts';
 import { amountOf } from '../answers.ts';
 import { moneyKeys } from './budget-scripts.ts';
 import type { Admission, BudgetLimit, LimitWindow, Settlement } from '../counters.ts';
 import { loadScript, toInteger } from './lua-text.ts';
-import { type ClockText, type KeyList, makeKeyList, markerKey, slotsKey, toLineText, windowKey } from './scripts.ts';
+import { type ClockText, type KeyList, makeKeyList, markerKey, toLineText } from './scripts.ts';
 
 export const settleScript = loadScript('budget', 'settle');
 

@@ -2,6 +2,7 @@ import { budgetWindowId, toBudgetField } from '../../../core/budget.ts';
 import { budgetsKey } from '../../../core/budget-restore.ts';
 import { tagOf } from '../../../core/hash-tag.ts';
 import { shapeOf } from '../../../core/limit.ts';
+import { slotsKey, windowKey } from '../../../core/limit-keys.ts';
 import type { RedisScriptCall } from '../../../runtime/redis-script.ts';
 import { type StoredBudgets, toReadBudgetsCall, toStoredBudgets } from '../../../runtime/budget-restore.ts';
 import type { BudgetFigures } from '../budget-store.ts';
@@ -11,7 +12,6 @@ import { lifeKey } from '../store/store-lives.ts';
 import { toEpochText } from './budget-scripts.ts';
 import { loadScript } from './lua-text.ts';
 import type { ScriptStore } from './script-store.ts';
-import { slotsKey, windowKey } from './scripts.ts';
 
 const peekScript = loadScript('peek');
 

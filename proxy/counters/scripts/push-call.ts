@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { tagOf } from '../../../core/hash-tag.ts';
 import { shapeOf } from '../../../core/limit.ts';
-import { makeRedisScript, type RedisScriptCall } from '../../../runtime/redis-script.ts';
+import { windowKey } from '../../../core/limit-keys.ts';
+import type { RedisScriptCall } from '../../../runtime/redis-script.ts';
 import type { OwnWindow } from '../outage/own-charges.ts';
-import { windowKey } from './scripts.ts';
+import { loadScript } from './lua-text.ts';
 
 export interface Push {
   readonly keyId: string;
@@ -19,8 +19,7 @@ export interface Push {
 /** Longer than any proxy tries to send one push. */
 const keptMs = 3_600_000;
 
-const read = (file: string): string => readFileSync(new URL(`./${file}.lua`, import.meta.url), 'utf8');
-const pushScript = makeRedisScript(`${read('window')}\n${read('push-back')}`);
+const pushScript = loadScript('push-back');
 
 /** undefined: there is nothing to tell. `clock`: the text that takes the place of Redis' clock, for tests; '' in production. */
 export function toPushCall({ keyId, push, epoch, windows, all }: Push, clock: string): RedisScriptCall | undefined {

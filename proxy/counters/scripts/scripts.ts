@@ -1,5 +1,6 @@
 import { tagOf } from '../../../core/hash-tag.ts';
 import { shapeOf } from '../../../core/limit.ts';
+import { limitStemOf, slotsKey, windowKey } from '../../../core/limit-keys.ts';
 import { anyObject, revocationsKey, toRevocationField } from '../../../core/revocation.ts';
 import type { RedisScriptCall } from '../../../runtime/redis-script.ts';
 import { amountOf, type Decision, type Lost, type Moved, type Overruled } from '../answers.ts';
@@ -122,21 +123,8 @@ function toDecision(reply: unknown): Decision | Overruled | Lost | Moved {
   };
 }
 
-/** One hash tag for all keys of a virtual key, so that one node of a cluster holds what one script needs. */
-function stemOf(keyId: string): string {
-  return `kw:{${tagOf(keyId)}}`;
-}
-
 export function markerKey(keyId: string, requestId: string): string {
-  return `${stemOf(keyId)}:request:${keyId}:${requestId}`;
-}
-
-export function slotsKey(keyId: string): string {
-  return `${stemOf(keyId)}:slots:${keyId}`;
-}
-
-export function windowKey(keyId: string, { span, name }: Pick<LimitWindow, 'span' | 'name'>): string {
-  return `${stemOf(keyId)}:${span}:${keyId}:${name}`;
+  return `${limitStemOf(keyId)}:request:${keyId}:${requestId}`;
 }
 
 function kindOf({ unit, shadow }: LimitWindow): string {

@@ -1,4 +1,4 @@
--- A sliding window in one hash; the same algorithm as core/limit.ts, which explains it. Put in front of admit.lua and settle.lua.
+-- A sliding window in one hash; the same algorithm as core/limit.ts, which explains it. Put in front of every script that works on windows.
 -- Field h: index, low, sum, anchor, when the key expires; every other field is a bucket: its index -> count, when in the bucket the latest charge was. Packed as doubles, exact
 -- below 2^53: nearly all of an admission's time is Lua's own, and packing costs a third of formatting and parsing. For the same reason a window is one flat table.
 -- Where a number becomes text, it does by %.0f only: tostring and .. write 1e14 and up in exponent form, and the next reader would find no number.

@@ -26,6 +26,8 @@ export interface AccessLine {
   readonly ttfb_ms?: number | undefined;
   readonly overhead_ms?: number | undefined;
   readonly attempts: number;
+  /** of the VirtualKey */
+  readonly tags?: Readonly<Record<string, string>> | undefined;
 }
 
 export function writeAccessLine(log: Log, line: AccessLine): void {

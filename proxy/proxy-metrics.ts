@@ -1,4 +1,5 @@
 import type { Counter, Gauge, Histogram } from 'prom-client';
+import type { KeyRecord } from '../core/snapshot.ts';
 import { makeSeriesBound, type Metrics } from '../runtime/metrics.ts';
 
 export interface ProxyMetrics {
@@ -22,8 +23,10 @@ export interface ProxyMetrics {
   readonly streamsAborted: Counter<'side'>;
   readonly reservationOvershoot: Histogram<string>;
   readonly reservationOvershootUsd: Histogram<string>;
-  /** the key's label value: its id, or `other` beyond the bound; `owner` is told once, by `key_info` */
-  keyLabel(keyId: string, owner: { readonly team?: string; readonly project?: string } | undefined): string;
+  /** the key's label value: its id, or `other` beyond the bound */
+  keyLabel(keyId: string): string;
+  /** the same, and whose key it is stands in `key_info` from now on */
+  ownedKeyLabel(record: Pick<KeyRecord, 'id' | 'owner'>): string;
 }
 
 const longSeconds = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600];
@@ -133,17 +136,50 @@ export function makeProxyMetrics({ metrics, maxKeys, now, inFlight }: ProxyMetri
     }),
   } as const;
   const byKey = [keyInfo, own.requests, own.refusals, own.shadowRefusals, own.tokens, own.costUsd, own.retiringRequests];
-  const bound = makeSeriesBound(maxKeys, { now, onEvicted: (key) => void Promise.all(byKey.map((metric) => removeKey(metric, key))) });
-  const told = new WeakSet<object>();
+  const owners = makeOwners(keyInfo);
+  const bound = makeSeriesBound(maxKeys, {
+    now,
+    onEvicted(key) {
+      owners.forget(key);
+      void Promise.all(byKey.map((metric) => removeKey(metric, key)));
+    },
+  });
   return {
     ...own,
-    keyLabel(keyId, owner) {
-      const label = bound.label(keyId);
-      if (owner === undefined || told.has(owner) || label !== keyId) return label;
-      told.add(owner);
-      keyInfo.set({ namespace: toNamespace(keyId), key: keyId, team: owner.team ?? '', project: owner.project ?? '' }, 1);
+    keyLabel: (keyId) => bound.label(keyId),
+    ownedKeyLabel({ id, owner }) {
+      const label = bound.label(id);
+      if (label === id) owners.tell(id, owner);
       return label;
     },
+  };
+}
+
+type Owner = KeyRecord['owner'];
+
+/** One series a key, whoever owns it by now: with two of them no query could join by key. A key without an owner has one as well, or the join would lose what it used. */
+function makeOwners(keyInfo: Gauge<'namespace' | 'key' | 'team' | 'project'>): {
+  tell(keyId: string, owner: Owner): void;
+  forget(keyId: string): void;
+} {
+  const told = new Map<string, { readonly owner: Owner; readonly team: string; readonly project: string }>();
+  const toLabels = (key: string, { team, project }: { team: string; project: string }) => ({
+    namespace: toNamespace(key),
+    key,
+    team,
+    project,
+  });
+  return {
+    tell(keyId, owner) {
+      const known = told.get(keyId);
+      // records are replaced, never changed
+      if (known !== undefined && known.owner === owner) return;
+      const next = { owner, team: owner?.team ?? '', project: owner?.project ?? '' };
+      if (known !== undefined) keyInfo.remove(toLabels(keyId, known));
+      keyInfo.set(toLabels(keyId, next), 1);
+      told.set(keyId, next);
+    },
+    forget: (keyId) => void told.delete(keyId),
   };
 }
 

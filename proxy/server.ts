@@ -10,10 +10,9 @@ import { makeAttemptLimit } from './keys/attempt-limit.ts';
 import { makeSharedRoom } from './bodies/shared-room.ts';
 import { makeChannelHealth, type ChannelHealthView } from './channels/channel-health.ts';
 import { addChannelMetrics } from './channels/channel-metrics.ts';
-import { answerParserError } from './intake/client-error.ts';
 import type { Counters } from './counters/counters.ts';
 import { endExchange } from './exchange.ts';
-import { makeFrontDoor, makeRequestId } from './intake/front-door.ts';
+import { makeFrontDoor } from './intake/front-door.ts';
 import { makeInFlight } from './in-flight.ts';
 import { makeKeyEnder } from './key-ender.ts';
 import type { LastUsed } from './keys/last-used.ts';
@@ -136,7 +135,7 @@ export async function startProxy({
   const door = makeFrontDoor({ parts, inFlight, maxInFlight, trustedProxies, corsOrigins, draining: () => draining });
   const router = makeRouter({
     handle: (request, response, route) => door.handle(request, response, route),
-    onClientError: (error, socket) => answerParserError(error, socket, makeRequestId()),
+    onClientError: (error, socket) => door.refuseUnreadable(error, socket),
     makeServer(route) {
       const listener: RequestListener = (request, response) => {
         if (!door.turnsAway(request, response)) route(request, response);
@@ -147,7 +146,7 @@ export async function startProxy({
       // any other expectation may be ignored (RFC 9110 section 10.1.1); Node would answer 417 without a body or a request id
       server.on('checkExpectation', listener);
       // without a listener Node closes the connection and says nothing
-      server.on('connect', (_request, socket) => answerParserError(new Error('no tunnels here'), socket as Socket, makeRequestId()));
+      server.on('connect', (_request, socket) => door.refuseUnreadable(new Error('no tunnels here'), socket as Socket));
       return server;
     },
   });

@@ -1,10 +1,16 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { toRefusalAnswer } from '../../core/refusal-answer.ts';
-import type { Dialect, Refusal } from '../../core/refusals.ts';
+import type { Dialect, Refusal, RefusalCode } from '../../core/refusals.ts';
 import { toClientDialect } from './client-dialect.ts';
 
 type ParserError = Error & { readonly code?: string; /** what the parser was given last */ readonly rawPacket?: unknown };
+
+export interface ToldError {
+  readonly status: number;
+  readonly refusal: RefusalCode;
+  readonly dialect: Dialect;
+}
 
 /** How long the client gets to read what it is told. */
 const lingerMs = 2000;
@@ -14,29 +20,37 @@ const reasonPhrases: Readonly<Record<number, string>> = { 400: 'Bad Request', 43
 /**
  * What Node's parser refuses never becomes a request: oversized or slow headers, two lengths, a length beside chunks. Which dialect was meant is only known as far as the bytes tell. Never
  * 408, which Node itself would send: SDKs retry it.
+ * Gives what the client was told; undefined: nothing could be told any more.
  */
-export function answerParserError(error: ParserError, socket: Socket, requestId: string): void {
+export function answerParserError(error: ParserError, socket: Socket, requestId: string): ToldError | undefined {
   if (error.code === 'ECONNRESET' || !socket.writable || isAnswering(socket)) {
     socket.destroy();
-    return;
+    return undefined;
   }
-  const { status, headers, body } = toRefusalAnswer(toRefusal(error), toDialect(error), requestId);
+  const [refusal, dialect] = [toRefusal(error), toDialect(error)];
+  const { status, headers, body } = toRefusalAnswer(refusal, dialect, requestId);
   const all = { ...headers, 'content-length': String(Buffer.byteLength(body)), connection: 'close' };
   const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
   socket.end(`HTTP/1.1 ${status} ${reasonPhrases[status] ?? ''}\r\n${lines.join('')}\r\n${body}`);
   // Node no longer watches this connection, and a client that never closes its side would keep it for ever
   const timer = setTimeout(() => socket.destroy(), lingerMs);
   socket.once('close', () => clearTimeout(timer));
+  return { status, refusal: refusal.code, dialect };
 }
 
 /**
  * An answer to an earlier request of this connection is half written, and whatever we wrote would become part of it, or is still to come, and the client would take ours for
  * it. Node's own handler of parser errors looks at the same field.
  */
-function isAnswering(socket: Socket & { readonly _httpMessage?: ServerResponse | null }): boolean {
+function isAnswering(socket: Socket): boolean {
+  const pending = pendingOf(socket);
+  return pending !== undefined && (pending.headersSent || pending.req.complete);
+}
+
+/** The answer that a connection is to carry next. */
+export function pendingOf(socket: Socket & { readonly _httpMessage?: ServerResponse | null }): ServerResponse | undefined {
   // eslint-disable-next-line no-underscore-dangle -- Node's own name
-  const pending = socket._httpMessage;
-  return pending !== undefined && pending !== null && (pending.headersSent || pending.req.complete);
+  return socket._httpMessage ?? undefined;
 }
 
 function toRefusal({ code }: ParserError): Refusal {

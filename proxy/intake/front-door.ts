@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Dialect, Refusal } from '../../core/refusals.ts';
+import type { Socket } from 'node:net';
+import type { Dialect, Refusal, RefusalCode } from '../../core/refusals.ts';
 import { writeAccessLine } from '../access-log.ts';
 import { answerRefusal, answerWhole } from '../answers/answer.ts';
 import { makeClientAddress } from './client-address.ts';
 import { toClientDialect } from './client-dialect.ts';
+import { answerParserError, pendingOf } from './client-error.ts';
 import { toCorsHeaders, toPreflightHeaders } from './cors.ts';
 import { type Exchange, makeExchange } from '../exchange.ts';
 import type { InFlight } from '../in-flight.ts';
@@ -31,6 +33,8 @@ export interface FrontDoor {
   turnsAway(request: IncomingMessage, response: ServerResponse): boolean;
   /** every request that was routed; `route` is undefined where there is no such path */
   handle(request: IncomingMessage, response: ServerResponse, route: Route | undefined): void;
+  /** what could not be read as a request */
+  refuseUnreadable(error: Error, socket: Socket): void;
 }
 
 type Found = Pick<Exchange, 'surface' | 'driver' | 'dialect' | 'target' | 'parameters'>;
@@ -71,26 +75,27 @@ export function makeFrontDoor({ parts, inFlight, maxInFlight, trustedProxies, co
       requestId,
       headers: [...toCommonHeaders(request, dialect, requestId), ...(given.headers ?? [])],
     });
-    const line = {
-      request_id: requestId,
-      client_address: readClientAddress(request),
-      dialect,
-      status: response.statusCode,
-      refusal: refusal.code,
-    };
+    tell({ requestId, clientAddress: readClientAddress(request), dialect, status: response.statusCode, refusal: refusal.code });
+  }
+
+  /** What has no exchange has its access line all the same: whoever was given a request id may ask for it. */
+  function tell({ requestId, clientAddress, dialect, status, refusal }: Told): void {
+    const line = { request_id: requestId, client_address: clientAddress, dialect, status, refusal };
     writeAccessLine(parts.log, { ...line, duration_ms: 0, attempts: 0 });
-    parts.metrics.refusals.inc({ key: '', reason: refusal.code });
+    if (refusal !== undefined) parts.metrics.refusals.inc({ key: '', reason: refusal });
   }
 
   function refuseMethod(request: IncomingMessage, response: ServerResponse, found: { allow: string; dialect: Dialect | undefined }): void {
     const { allow, dialect } = found;
     const cors = toCorsHeaders(request.headers.origin, corsOrigins);
     if (request.method === 'OPTIONS' && cors.length > 0) {
+      const requestId = makeRequestId();
       const headers = [
-        ...toCommonHeaders(request, 'OpenAI', makeRequestId()),
+        ...toCommonHeaders(request, 'OpenAI', requestId),
         ...toPreflightHeaders(allow, request.headers['access-control-request-headers']),
       ];
-      return answerWhole({ request, response, status: 200, headers, body: '' });
+      answerWhole({ request, response, status: 200, headers, body: '' });
+      return tell({ requestId, clientAddress: readClientAddress(request), dialect: dialect ?? 'OpenAI', status: 200 });
     }
     const refusal: Refusal = { code: 'method_not_allowed', message: `This endpoint takes ${allow}.`, shouldRetry: false };
     return refuse(request, response, refusal, { dialect, headers: ['allow', allow] });
@@ -130,11 +135,28 @@ export function makeFrontDoor({ parts, inFlight, maxInFlight, trustedProxies, co
       const refusal: Refusal = { code: 'overloaded', message: 'The gateway has too many requests in flight.', retryAfterMs: 1000 };
       return refuse(request, response, refusal, { dialect });
     },
+    refuseUnreadable(error, socket) {
+      const pending = pendingOf(socket);
+      // a body that breaks off, or is in no order: its request has begun, and has a line of its own
+      const begun = pending && [...inFlight.all()].find(({ response }) => response === pending);
+      const requestId = begun?.requestId ?? makeRequestId();
+      const clientAddress = toClientAddress(socket.remoteAddress, undefined);
+      const told = answerParserError(error, socket, requestId);
+      if (told !== undefined && begun === undefined) tell({ requestId, clientAddress, ...told });
+    },
   };
 }
 
+interface Told {
+  readonly requestId: string;
+  readonly clientAddress: string;
+  readonly dialect: Dialect;
+  readonly status: number;
+  readonly refusal?: RefusalCode;
+}
+
 /** Chosen here and never taken over from the client: admission is idempotent by it. */
-export function makeRequestId(): string {
+function makeRequestId(): string {
   return `req_${randomUUID().replaceAll('-', '')}`;
 }
 

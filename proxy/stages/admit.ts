@@ -83,7 +83,7 @@ async function ask(exchange: Exchange, parts: Parts, admission: Admission): Prom
   if (answer.outcome === 'refused') return toRefusal(answer);
   if (answer.outcome === 'exhausted') return toExhausted(answer.budget, admission.money?.boundNanoUsd ?? 0);
   exchange.admission = admission;
-  const key = parts.metrics.keyLabel(admission.keyId, undefined);
+  const key = parts.metrics.keyLabel(admission.keyId);
   for (const reason of answer.shadowRefusals) parts.metrics.shadowRefusals.inc({ key, reason: toReason(reason) });
   return undefined;
 }

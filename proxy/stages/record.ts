@@ -38,6 +38,7 @@ function toAccessLine(exchange: Exchange, { status, refusal, durationMs }: Outco
     duration_ms: round(durationMs),
     ...(firstByteMs === undefined ? {} : { ttfb_ms: round(firstByteMs), overhead_ms: round(firstByteMs - exchange.upstreamMs) }),
     attempts: exchange.attempts,
+    tags: exchange.key?.record.tags,
   };
 }
 
@@ -50,7 +51,7 @@ interface Outcome {
 function count(exchange: Exchange, { metrics, lastUsed }: Parts, { status, refusal, durationMs }: Outcome): void {
   const { credential, dialect, firstByteMs } = exchange;
   const record = exchange.key?.record;
-  const key = record === undefined ? '' : metrics.keyLabel(record.id, record.owner);
+  const key = record === undefined ? '' : metrics.ownedKeyLabel(record);
   if (refusal !== undefined) metrics.refusals.inc({ key, reason: refusal });
   metrics.duration.observe({ dialect }, durationMs / 1000);
   if (firstByteMs !== undefined) {

@@ -1,8 +1,9 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Metrics } from '../../runtime/metrics.ts';
-import { makeAdmission, makeCountersProxies, settleAdmission } from '../../test/support/counters-proxies.ts';
+import { type CountersProxy, makeAdmission, makeCountersProxies, settleAdmission } from '../../test/support/counters-proxies.ts';
 import { startRedis, type TestRedis } from '../../test/support/redis.ts';
-import type { Admission, LimitWindow } from './counters.ts';
+import type { Admission, LimitWindow, Settlement } from './counters.ts';
 import type { SharedCounters } from './shared-counters.ts';
 
 /** A client that asks for one request after the other is not refused by what its former one had reserved. */
@@ -113,5 +114,56 @@ describe('a refusal', () => {
     // the long one, and for each short one itself, the refusal, and the refusal once more
     expect(await sent(metrics, 'admit')).toBeLessThanOrEqual(1 + ended * 3);
     expect(await sent(metrics, 'settle')).toBeLessThanOrEqual(ended);
+  });
+});
+
+describe('a client whose next request reaches another proxy', () => {
+  const money = { budgets, boundNanoUsd: 900, floorNanoUsd: 1 };
+  const ending = (admission: Admission, rest: Partial<Settlement>): Settlement => {
+    const { requestId, keyId, windows } = admission;
+    return { requestId, keyId, windows, tokens: 0, concurrency: false, refundRequest: false, ...rest };
+  };
+  it.each([
+    ['tokens', () => makeAdmission([tpm], { tokens: 90 }), { tokens: 1 }],
+    ['money', () => makeAdmission([], { money }), { money: { budgets, costNanoUsd: 10 } }],
+    ['a request of which nothing came', () => makeAdmission([rpm]), { refundRequest: true }],
+  ])('is not refused by its own former one: %s', async (_what, make, used) => {
+    const proxies = [await start(), await start()];
+    for (let count = 0; count < 10; count += 1) {
+      const { counters } = proxies[count % 2] as CountersProxy;
+      const admission = make();
+      expect(await counters.admit(admission), `request ${count}`).toMatchObject({ outcome: 'admitted', degraded: false });
+      counters.settle(ending(admission, used));
+      // no client is faster
+      await sleep(1);
+    }
+    const asked = await Promise.all(proxies.map(({ metrics }) => sent(metrics, 'admit')));
+    // the first of a budget that is new to Redis is asked for once more
+    expect((asked[0] ?? 0) + (asked[1] ?? 0)).toBeLessThanOrEqual(11);
+  });
+
+  it('costs Redis nothing more while its limits are far', async () => {
+    const { counters, metrics } = await start();
+    const wide = [
+      { ...tpm, limit: 100_000 },
+      { ...rpm, limit: 1_000 },
+    ];
+    const far = { budgets: [{ period: 'Daily', limitNanoUsd: 1_000_000, shadow: false }], boundNanoUsd: 900, floorNanoUsd: 1 } as const;
+    const admissions = Array.from({ length: 20 }, () => makeAdmission(wide, { tokens: 90, money: far }));
+    for (const admission of admissions) expect(await counters.admit(admission)).toMatchObject({ outcome: 'admitted' });
+    const before = await sent(metrics, 'settle');
+    for (const admission of admissions) counters.settle(ending(admission, { tokens: 1, money: { budgets: far.budgets, costNanoUsd: 10 } }));
+    await counters.flush();
+    expect((await sent(metrics, 'settle')) - before).toBe(1);
+  });
+
+  it('costs nothing more where only requests are short, of which none comes back', async () => {
+    const { counters, metrics } = await start();
+    const short = { ...rpm, limit: 20 };
+    const admissions = Array.from({ length: 20 }, () => makeAdmission([short]));
+    for (const admission of admissions) expect(await counters.admit(admission)).toMatchObject({ outcome: 'admitted' });
+    for (const admission of admissions) counters.settle(ending(admission, {}));
+    await counters.flush();
+    expect(await sent(metrics, 'settle')).toBe(1);
   });
 });

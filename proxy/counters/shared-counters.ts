@@ -11,6 +11,7 @@ import type { Admission, AdmitAnswer, Counters, PeekAnswer, PeekQuestion } from 
 import { type FailurePolicy, makeFallback } from './outage/fallback.ts';
 import { withHolder } from './holder.ts';
 import { type Leases, makeLeases } from './ahead/leases.ts';
+import { makeNearLimits } from './ahead/near-limits.ts';
 import { makeLimiterMetrics } from './limiter-metrics.ts';
 import type { Freed } from './store/pack-calls.ts';
 import { toPeekAnswer } from './peek.ts';
@@ -175,6 +176,7 @@ export function makeSharedCounters({
     onSpend: (keyId, reply) => budgets.settled(keyId, reply),
     onFreed,
   });
+  const near = makeNearLimits();
   const canAsk = (keyId: string): boolean => nodes.decides(tagOf(keyId));
   const decideWithout = (admission: Admission): AdmitAnswer => {
     const answer = fallback.decide(admission);
@@ -191,6 +193,7 @@ export function makeSharedCounters({
       lives.used(tagOf(admission.keyId));
     }
     const answer = toAnswer(decision, admission, { degraded: false, random });
+    near.noted(admission, answer);
     if ('budgets' in answer && answer.budgets !== undefined) fallback.heard(admission.keyId, answer.budgets, answer.timeMs);
     return answer;
   };
@@ -310,6 +313,8 @@ export function makeSharedCounters({
       // what was told in a batch must not be overtaken by its end
       if (known.concurrency && nodes.answers(tagOf(known.keyId)) && !wasTold) sender.sendAtOnce(item, 'settle');
       else sender.add(item);
+      if (near.isAwaited(known) && nodes.answers(tagOf(known.keyId)))
+        void sender.hasten({ keyId: known.keyId, requests: known.refundRequest });
     },
     renew(renewed, tokens, costNanoUsd = 0) {
       const known = fallback.renewed(withHolder(renewed), tokens);

@@ -390,6 +390,24 @@ export const mutations: readonly Mutation[] = [
     },
   },
   {
+    id: 'near-in-batches',
+    bug: 'near a limit what a request gives back is told in a batch, so that its client is refused for it by another proxy',
+    edits: [{ file: 'proxy/counters/shared-counters.ts', find: 'if (near.isAwaited(known) &&', replace: 'if (false &&' }],
+    test: {
+      file: 'proxy/counters/redis-sequential.test.ts',
+      name: 'a client whose next request reaches another proxy > is not refused by its own former one: tokens',
+    },
+  },
+  {
+    id: 'far-at-once',
+    bug: 'what requests give back is told one by one however far their limits are',
+    edits: [{ file: 'proxy/counters/shared-counters.ts', find: 'if (near.isAwaited(known) &&', replace: 'if (' }],
+    test: {
+      file: 'proxy/counters/redis-sequential.test.ts',
+      name: 'a client whose next request reaches another proxy > costs Redis nothing more while its limits are far',
+    },
+  },
+  {
     id: 'idle-does-not-look',
     bug: 'a proxy without admissions does not notice that the store was emptied',
     edits: [

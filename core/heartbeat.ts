@@ -22,13 +22,18 @@ export const heartbeatEndsKey = 'kw:{00}:proxies:until';
 /** Revisions are hashes; so much of one tells any two contents of a shard apart. */
 const shownDigits = 8;
 
-export function toHeartbeatContent({ epoch, revisions }: Pick<Heartbeat, 'epoch' | 'revisions'>): string {
+/** Which snapshot a process has in force: a part of the published one, or one of its own, for which no operator of others waits. */
+export type InForce = Pick<Heartbeat, 'epoch' | 'revisions'> | 'own';
+
+export function toHeartbeatContent(inForce: InForce): string {
+  if (inForce === 'own') return inForce;
+  const { epoch, revisions } = inForce;
   return `${epoch} ${revisions.map((revision) => revision.slice(0, shownDigits)).join('.')}`;
 }
 
 const pattern = /^(\d{1,15}) (\d{1,15}) ([0-9a-f]{0,8}(?:\.[0-9a-f]{0,8}){0,4095})$/;
 
-/** A heartbeat as it stands in Redis; undefined when it is none that could have been written. */
+/** A heartbeat as it stands in Redis; undefined when it is none that could have been written, or of a process with a snapshot of its own. */
 export function parseHeartbeat(proxy: string, text: string): Heartbeat | undefined {
   const [, until, epoch, revisions] = pattern.exec(text) ?? [];
   if (revisions === undefined || proxy === '') return undefined;

@@ -22,7 +22,7 @@ export interface RedisLink {
   run(calls: readonly RedisScriptCall[]): Promise<unknown[]>;
   /** the same, and gives what became of each */
   tryRun(calls: readonly RedisScriptCall[]): Promise<PromiseSettledResult<unknown>[]>;
-  /** `listener` must not throw; before the first connection only */
+  /** `listener` must not throw; before the first connection only. A channel may have several */
   subscribe(channel: string, listener: (message: string) => void): void;
   /** each time that it is connected, or one more node of it is, when the channels are already listened to: what is read now misses nothing */
   onConnected(listener: () => void): void;
@@ -37,7 +37,7 @@ export function makeRedisLink(options: RedisOptions): RedisLink {
   const { log } = options;
   const redis = describeRedis(toRedisAddress(options.url.reveal()));
   const commands = openRedis(options);
-  const channels = new Map<string, (message: string) => void>();
+  const channels = new Map<string, ((message: string) => void)[]>();
   const whenConnected: (() => void)[] = [];
   let connected: boolean | undefined;
   let closed = false;
@@ -86,7 +86,7 @@ export function makeRedisLink(options: RedisOptions): RedisLink {
     trySend: (list) => commands.send(list),
     run: async (calls) => toValues(await runScripts(commands, calls)),
     tryRun: (calls) => runScripts(commands, calls),
-    subscribe: (channel, take) => void channels.set(channel, take),
+    subscribe: (channel, take) => void channels.set(channel, [...(channels.get(channel) ?? []), take]),
     onConnected: (take) => void whenConnected.push(take),
     async close() {
       closed = true;
@@ -99,7 +99,7 @@ export function makeRedisLink(options: RedisOptions): RedisLink {
 /** Listens to all channels at each connection. */
 function startListener(
   listening: RedisConnection,
-  channels: ReadonlyMap<string, (message: string) => void>,
+  channels: ReadonlyMap<string, readonly ((message: string) => void)[]>,
   { onSubscribed, onLost }: { onSubscribed: () => void; onLost: (reason: string) => void },
 ): { readonly subscribed: boolean; close(): void } {
   let subscribed = false;
@@ -123,7 +123,9 @@ function startListener(
     subscribed = false;
     onLost(reason);
   });
-  listening.on('message', (channel: string, message: string) => channels.get(channel)?.(message));
+  listening.on('message', (channel: string, message: string) => {
+    for (const take of channels.get(channel) ?? []) take(message);
+  });
   const pings = setInterval(() => {
     if (subscribed) listening.ping().catch(() => {});
   }, pingEveryMs);

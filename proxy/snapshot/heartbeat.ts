@@ -4,6 +4,7 @@ import {
   heartbeatEveryMs,
   heartbeatLastsMs,
   heartbeatsKey,
+  type InForce,
   toHeartbeatContent,
 } from '../../core/heartbeat.ts';
 import type { Clock, Timer } from '../../runtime/clock.ts';
@@ -25,7 +26,7 @@ export interface HeartbeatOptions {
   /** unlike that of every other process */
   readonly proxy: string;
   /** what is in force; undefined: nothing yet, and then this proxy serves nobody */
-  readonly inForce: () => { readonly epoch: number; readonly revisions: readonly string[] } | undefined;
+  readonly inForce: () => InForce | undefined;
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;

@@ -3422,4 +3422,22 @@ export const mutations: readonly Mutation[] = [
       'a reservation that nobody settles > is forgotten and not lost when its stream speaks again after that day: it costs what it had cost',
     ),
   },
+  {
+    id: 'one-listener',
+    bug: 'of two parts of a process that listen to one channel of Redis only the latter hears of it',
+    edits: [{ file: 'runtime/redis-link.ts', find: '[...(channels.get(channel) ?? []), take]', replace: '[take]' }],
+    test: {
+      file: 'test/redis/standalone.test.ts',
+      name: 'what one process has seen of a budget is known to the others when Redis has lost it',
+    },
+  },
+  {
+    id: 'alone-on-redis',
+    bug: 'a standalone process takes itself for the only one on its Redis',
+    edits: [{ file: 'standalone/open-usage.ts', find: 'heartbeat.living() ?? settings.replicas', replace: 'settings.replicas' }],
+    test: {
+      file: 'test/redis/standalone.test.ts',
+      name: 'processes with snapshots of their own know how many they are, and share a limit while Redis is away',
+    },
+  },
 ];

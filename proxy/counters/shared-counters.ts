@@ -23,6 +23,7 @@ import { makeStoreLives } from './store/store-lives.ts';
 import { makeStoreNodes } from './store/store-nodes.ts';
 import { makeStoreSender } from './store/store-sender.ts';
 import { makeTogether } from './store/together.ts';
+import { type Forgot, makeUntilKnown } from './until-known.ts';
 
 /** Does the store decide each request, or may a proxy book for many at once? */
 export type LimitMode = 'strict' | 'leased';
@@ -70,8 +71,6 @@ interface Options {
 const longestAnswerMs = 250;
 /** One script holds up everybody else: so many admissions take well under a millisecond. */
 const mostTogether = 64;
-/** Restored, asked again, and lost once more: somebody empties the store all the time. */
-const mostAttempts = 3;
 
 const monotonicNow = (): number => performance.now();
 
@@ -223,30 +222,12 @@ export function makeSharedCounters({
       });
     },
   });
-  /**
-   * A budget whose spend the store has lost is neither used up nor empty: whoever asks waits until it is known again, and so for limits of which it has lost what was admitted.
-   * `closed`: nobody knows; undefined: the store does not say.
-   */
-  const askUntilKnown = async <T>(
-    keyId: string,
-    askOnce: () => Promise<T | 'lost' | 'moved' | undefined>,
-  ): Promise<T | 'closed' | undefined> => {
-    const tag = tagOf(keyId);
-    for (let attempt = 0; attempt < mostAttempts; attempt += 1) {
-      await lives.settling(tag);
-      const answer = await askOnce();
-      if (answer !== 'lost' && answer !== 'moved') return answer;
-      const outcome = answer === 'lost' ? await budgets.restore(keyId) : await lives.moved(tag);
-      if (outcome === 'closed') return 'closed';
-      if (outcome === 'failed') break;
-    }
-    return undefined;
-  };
+  const untilKnown = makeUntilKnown({ lives, restore: (keyId) => budgets.restore(keyId) });
   const decide = async (admission: Admission): Promise<AdmitAnswer> => {
-    const answer = await askUntilKnown(admission.keyId, () => ask(admission));
+    const answer = await untilKnown(admission.keyId, () => ask(admission));
     return answer === 'closed' ? { outcome: 'unavailable' } : (answer ?? decideWithout(admission));
   };
-  const look = async (question: PeekQuestion): Promise<PeekAnswer | 'lost' | 'moved' | undefined> => {
+  const look = async (question: PeekQuestion): Promise<PeekAnswer | Forgot | undefined> => {
     measured.commands.inc({ command: 'peek' });
     const reading = readPeek(admissions, question, { clock: clock(), life: lives.of(tagOf(question.keyId)) });
     const reply = await awaitReply(reading, { deadlineMs, monotonicNow });
@@ -300,7 +281,7 @@ export function makeSharedCounters({
       return decide(admission);
     },
     async peek(question) {
-      const answer = canAsk(question.keyId) ? await askUntilKnown(question.keyId, () => look(question)) : undefined;
+      const answer = canAsk(question.keyId) ? await untilKnown(question.keyId, () => look(question)) : undefined;
       return answer === 'closed' ? { outcome: 'unavailable' } : (answer ?? fallback.peek(question));
     },
     settle(settled) {

@@ -180,16 +180,17 @@ class Attempt implements Dispatcher.DispatchHandler {
     this.#collected = [];
     const answer = { status: this.#status, body, retryAfterMs: this.#toRetryAfterMs() };
     const { verdict, ...told } = toUpstreamFailure(this.#options.channel.provider, answer);
-    if (verdict !== 'requestFault') return this.#fail(verdict, { ...told, ofRequest: told.ofRequest || this.#isOfAnyModel(verdict) });
+    if (verdict !== 'requestFault') return this.#fail(verdict, { ...told, ofRequest: told.ofRequest || this.#isOfAnother(verdict) });
     if (isCut) return this.#fail('Reset');
     this.#begin();
     this.#pass(body);
   }
 
-  /** Where a request names several models nobody knows which of them the provider means, so that none cools down for it. */
-  #isOfAnyModel(verdict: UpstreamVerdict): boolean {
-    const names = this.#exchange.shape?.otherModels ?? [];
-    return names.length > 0 && (verdict === 'modelUnknown' || verdict === 'modelForbidden' || verdict === 'quotaSpent');
+  /** Where a request names several models, or something else that may be forbidden, nobody knows which of them the provider means, so that none cools down for it. */
+  #isOfAnother(verdict: UpstreamVerdict): boolean {
+    const { otherModels = [], readsElsewhere = false } = this.#exchange.shape ?? {};
+    if (verdict === 'modelForbidden') return otherModels.length > 0 || readsElsewhere;
+    return otherModels.length > 0 && (verdict === 'modelUnknown' || verdict === 'quotaSpent');
   }
 
   /** From here on the client has an answer of this channel. */

@@ -3028,6 +3028,15 @@ export const mutations: readonly Mutation[] = [
     },
   },
   {
+    id: 'private-video',
+    bug: 'a link to a private video takes the model from all tenants of the account',
+    edits: [{ file: 'proxy/attempts/attempt.ts', find: '> 0 || readsElsewhere', replace: '> 0' }],
+    test: {
+      file: 'proxy/dialects/gemini/gemini.test.ts',
+      name: 'a video that is forbidden takes the model from nobody; a model that is forbidden is left alone',
+    },
+  },
+  {
     id: 'gemini-field-mask',
     bug: 'a client masks the fields of the answer, so that its usage is not told',
     edits: [{ file: 'proxy/headers.ts', find: "name.startsWith('x-goog-') &&", replace: "name.startsWith('x-goog-user') &&" }],

@@ -419,3 +419,22 @@ it('searches are reserved however long the list of tools is', async () => {
   expect(proxy.counters.admissions[0]?.money?.boundNanoUsd).toBe(140_000_000);
   expect(proxy.counters.settlements[0]?.money?.costNanoUsd).toBe(28_000_000);
 });
+
+it('a video that is forbidden takes the model from nobody; a model that is forbidden is left alone', async () => {
+  const { proxy, upstream } = await start({
+    answer: (request, response) =>
+      request.body.includes('forbidden')
+        ? void response
+            .writeHead(403, inJson)
+            .end('{"error":{"code":403,"message":"The caller does not have permission","status":"PERMISSION_DENIED"}}')
+        : answerJson(response, whole),
+  });
+  const ask = async (...parts: object[]): Promise<number> =>
+    (await post(proxy, '/v1beta/models/gemini-3-flash:generateContent', { contents: [{ parts }] })).status;
+  expect(await ask({ fileData: { fileUri: 'https://www.youtube.com/watch?v=forbidden' } })).toBe(503);
+  expect(await ask({ file_data: { file_uri: 'https://storage.example/forbidden.mp4' } })).toBe(503);
+  expect(await ask({ text: 'Hello' })).toBe(200);
+  expect(await ask({ text: 'forbidden' })).toBe(503);
+  const before = upstream.requests.length;
+  expect([await ask({ text: 'Hello' }), upstream.requests.length]).toEqual([503, before]);
+});

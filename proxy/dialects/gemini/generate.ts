@@ -1,5 +1,6 @@
 import { type Check, firstRefusal } from '../../../core/decision.ts';
 import type { Refusal } from '../../../core/refusals.ts';
+import { visitMembers } from '../deep-members.ts';
 import type { Body, Meter, MeterOptions, PathParameters, RequestShape, Surface, SurfaceDriver } from '../dialect.ts';
 import { makeFreeMeter } from '../json-meter.ts';
 import { invalid } from '../request-fields.ts';
@@ -65,8 +66,18 @@ function parseShape(body: Body, surface: Surface, parameters: PathParameters): {
       maxOutputTokens: generates ? (maximum === 0 ? undefined : maximum) : 0,
       choices: Math.max(1, fieldInteger(config, 'candidateCount') ?? 1),
       asksUsage: true,
+      ...(readsElsewhere(body) ? { readsElsewhere: true } : {}),
     },
   };
+}
+
+/** A video that is private is refused with the same words as a model that the account may not use. */
+function readsElsewhere(body: Body): boolean {
+  let found = false;
+  visitMembers(body, '', ({ name }) => {
+    found ||= name.replaceAll('_', '').toLowerCase() === 'fileuri';
+  });
+  return found;
 }
 
 function checkGenerationConfig(body: Body): Refusal | undefined {

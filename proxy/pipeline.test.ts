@@ -294,11 +294,14 @@ describe('limits', () => {
     expect(proxy.counters.settlements).toHaveLength(1);
   });
 
-  it('of 0 are never retried: nothing frees them', async () => {
+  it('of 0 are never retried, and name no time to come back at: nothing frees them', async () => {
     const upstream = await upstreamThat(answering);
     const keys = [makeKeyRecord({ limits: { rpm: 0 } })];
     const refused = await postChat((await proxyFor([makeChannelRecord(upstream.url)], { keys })).url);
     expect([refused.status, refused.headers.get('x-should-retry')]).toEqual([429, 'false']);
+    expect([refused.headers.get('retry-after'), refused.headers.get('retry-after-ms')]).toEqual([null, null]);
+    const { error } = (await refused.json()) as { error: { message: string } };
+    expect(error.message).toBe('The limit rpm of this key lets nothing in: 0 requests per minute.');
   });
 
   it('count a model by the first entry that matches it, on top of the key', async () => {

@@ -110,13 +110,19 @@ const spans = { minute: ' per minute', day: ' per day', now: '' } as const;
 
 function toRefusal(answer: Extract<AdmitAnswer, { outcome: 'refused' }>): Refusal {
   const { limitName, unit, span, limit, retryAfterMs } = answer;
+  const amount = `${limit} ${nouns[unit]}${spans[span]}`;
+  // nothing frees it, so that there is no time to come back at
+  if (limit === 0) {
+    const message = `The limit ${limitName} of this key lets nothing in: ${amount}.`;
+    return { code: 'rate_limit_exceeded', message, unit, shouldRetry: false };
+  }
   return {
     code: 'rate_limit_exceeded',
-    message: `The limit ${limitName} of this key is reached: ${limit} ${nouns[unit]}${spans[span]}. Try again in ${toSeconds(retryAfterMs)}.`,
+    message: `The limit ${limitName} of this key is reached: ${amount}. Try again in ${toSeconds(retryAfterMs)}.`,
     unit,
     retryAfterMs,
-    // SDKs would wait for hours in silence, or ask again for what is never admitted
-    ...(span === 'day' || limit === 0 ? { shouldRetry: false } : {}),
+    // SDKs would wait for hours in silence
+    ...(span === 'day' ? { shouldRetry: false } : {}),
   };
 }
 

@@ -1,3 +1,4 @@
+import { parseJson } from './json.ts';
 import type { CredentialTrouble } from './credential-health.ts';
 import { list, object, oneOf, readShape, text } from './shape.ts';
 
@@ -43,12 +44,4 @@ export function foldReports(reports: readonly ChannelTroubles[]): ReadonlyMap<st
     });
   }
   return folded;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

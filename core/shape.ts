@@ -1,3 +1,4 @@
+import { isObject } from './json.ts';
 /**
  * A small strict reader of untrusted JSON. A reader gives the typed value or a `Flaw`; nothing is thrown. The path of a flaw is put together
  * on the way out only, because documents of many thousand records are read whole and are nearly always right.
@@ -106,8 +107,4 @@ export function object<T extends object>(fields: Fields<T>): Reader<T> {
     }
     return result as T;
   };
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,3 +1,4 @@
+import { parseJson } from './json.ts';
 import { type RevocationsDocument, revocationsReader } from './revocations-document.ts';
 import { Secret } from './secret.ts';
 import { Flaw, integer, list, map, object, oneOf, optional, type Reader, readShape, text } from './shape.ts';
@@ -203,13 +204,4 @@ const namespaceList = list(text());
 
 function readNamespaces(value: unknown): 'All' | readonly string[] | Flaw {
   return value === 'All' ? value : namespaceList(value);
-}
-
-/** The engine's own message would quote the text, which may hold credentials. */
-function parseJson(json: string): unknown {
-  try {
-    return JSON.parse(json);
-  } catch {
-    return undefined;
-  }
 }

@@ -1,3 +1,4 @@
+import { parseJson } from './json.ts';
 import { tagOf } from './hash-tag.ts';
 import { type HandledReset, type KeyUsage, mergeKeyUsage } from './key-usage.ts';
 import { integer, list, map, object, oneOf, optional, readShape, text } from './shape.ts';
@@ -105,13 +106,4 @@ function isFurther(left: UsageCheckpoint, right: UsageCheckpoint, keyId: string)
 
 function toLatest(left: string = firstStreamId, right: string = firstStreamId): string {
   return compareStreamIds(left, right) >= 0 ? left : right;
-}
-
-/** The engine's own message would quote the text. */
-function parseJson(json: string): unknown {
-  try {
-    return JSON.parse(json);
-  } catch {
-    return undefined;
-  }
 }

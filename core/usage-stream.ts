@@ -1,3 +1,4 @@
+import { parseJson } from './json.ts';
 import { tagOf } from './hash-tag.ts';
 import type { UsageEvent } from './usage-event.ts';
 import { emptyUsage, type Usage } from './usage.ts';
@@ -66,14 +67,6 @@ function toExtras({ channel, model, costNanoUsd }: UsageEvent): Pick<UsageEvent,
     ...(typeof model === 'string' && { model }),
     ...(isCount(costNanoUsd) && { costNanoUsd }),
   };
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 /** Only the counts that this version knows. */

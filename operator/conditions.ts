@@ -1,4 +1,5 @@
 import type { Condition } from '../core/resources.ts';
+import { toTimestamp } from './cluster/timestamp.ts';
 import type { Reason } from './translate/reasons.ts';
 
 export interface NextCondition {
@@ -22,9 +23,4 @@ export function toConditions(
     const lastTransitionTime = known?.status === status ? known.lastTransitionTime : toTimestamp(at.nowMs);
     return { type, status, reason, message: message.slice(0, longestMessage), lastTransitionTime, observedGeneration: at.generation };
   });
-}
-
-/** RFC 3339 in whole seconds, as metav1.Time. */
-export function toTimestamp(ms: number): string {
-  return new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
 }

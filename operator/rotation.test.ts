@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { VirtualKey, VirtualKeySpec } from '../core/resources.ts';
 import { sha256Hex } from '../runtime/digest.ts';
-import { toTimestamp } from './conditions.ts';
+import { toTimestamp } from './cluster/timestamp.ts';
 import { readyOf, startMs, World } from './test-world.ts';
 
 const hourMs = 3_600_000;

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { parseJson } from '../core/json.ts';
 import { answerAnthropic, toAnthropicError } from './fake-provider/anthropic.ts';
 import type { Answer, Behaviour, FakeAnswer, FakeRequest, RecordedRequest } from './fake-provider/behaviour.ts';
 import { answerGemini, isGeminiCall, toGeminiError } from './fake-provider/gemini.ts';
@@ -182,12 +183,4 @@ async function sendStream({ response, answer, override, gone }: Stream): Promise
 
 async function wait(ms: number | undefined, signal: AbortSignal): Promise<void> {
   if (ms !== undefined && ms > 0) await sleep(ms, undefined, { signal }).catch(() => {});
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { ClusterObject, ObjectMeta } from './cluster.ts';
 import { ClusterError } from './cluster.ts';
 import { kindOf, kinds } from './kinds.ts';
+import { toTimestamp } from './timestamp.ts';
 
 /** What an API server adds to an object that it stores. */
 export interface Stamp {
@@ -94,11 +95,6 @@ function withoutStatus(object: ClusterObject): ClusterObject {
 function specOf(object: ClusterObject): unknown {
   const { metadata: _dropped, ...rest } = withoutStatus(object);
   return rest;
-}
-
-/** RFC 3339 in whole seconds, as metav1.Time. */
-function toTimestamp(nowMs: number): string {
-  return new Date(nowMs).toISOString().replace(/\.\d+Z$/, 'Z');
 }
 
 function freeze<T>(value: T): T {

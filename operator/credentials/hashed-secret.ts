@@ -1,3 +1,4 @@
+import { isObject } from '../../core/json.ts';
 import { sha256Hex } from '../../runtime/digest.ts';
 import type { SecretObject } from '../cluster/cluster.ts';
 
@@ -120,10 +121,6 @@ function isCredential(value: unknown): value is StoredCredential {
     ['notBefore', 'notAfter', 'deliveredAt', 'redactedAt', 'overlapMs'].every((name) => isOptional(value[name], Number.isFinite)) &&
     ['trigger', 'rotate'].every((name) => isOptional(value[name], isText))
   );
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function isText(value: unknown): value is string {

@@ -1,4 +1,5 @@
 import type { ClusterObject } from '../cluster/cluster.ts';
+import { toMicroTimestamp } from '../cluster/timestamp.ts';
 
 /** coordination.k8s.io/v1. Its times are for people: nobody compares them with a clock of its own. */
 export interface LeaseObject extends ClusterObject {
@@ -36,21 +37,16 @@ export function toTakenLease(lease: LeaseObject, claim: LeaseClaim, nowMs: numbe
 }
 
 export function toRenewedLease(lease: LeaseObject, nowMs: number): LeaseObject {
-  return { ...lease, spec: { ...lease.spec, renewTime: toMicroTime(nowMs) } };
+  return { ...lease, spec: { ...lease.spec, renewTime: toMicroTimestamp(nowMs) } };
 }
 
 /** Free at once for whoever watches it, and after a second for whoever only counts. */
 export function toFreedLease(lease: LeaseObject, nowMs: number): LeaseObject {
-  return { ...lease, spec: { ...lease.spec, holderIdentity: '', leaseDurationSeconds: 1, renewTime: toMicroTime(nowMs) } };
+  return { ...lease, spec: { ...lease.spec, holderIdentity: '', leaseDurationSeconds: 1, renewTime: toMicroTimestamp(nowMs) } };
 }
 
 function toSpec({ identity, durationMs }: LeaseClaim, leaseTransitions: number, nowMs: number): NonNullable<LeaseObject['spec']> {
-  const nowText = toMicroTime(nowMs);
+  const nowText = toMicroTimestamp(nowMs);
   const leaseDurationSeconds = Math.round(durationMs / 1000);
   return { holderIdentity: identity, leaseDurationSeconds, acquireTime: nowText, renewTime: nowText, leaseTransitions };
-}
-
-/** metav1.MicroTime: exactly six digits. */
-function toMicroTime(ms: number): string {
-  return new Date(ms).toISOString().replace('Z', '000Z');
 }

@@ -1,7 +1,7 @@
 import type { DeliveryFacts, DeliveryLayout } from '../credentials/delivery-secret.ts';
 import { isLaidOut, toDeliveryLayout } from '../credentials/delivery-secret.ts';
 import type { CredentialRecord, StoredCredential } from '../credentials/hashed-secret.ts';
-import { toTimestamp } from '../conditions.ts';
+import { toTimestamp } from '../cluster/timestamp.ts';
 import { compact } from './compact.ts';
 import type { CredentialOutcome } from './credential-outcome.ts';
 import { earliest } from './instant.ts';

@@ -1,5 +1,6 @@
 import type { VirtualKeyCredentialStatus, VirtualKeyStatus } from '../../core/resources.ts';
-import { toConditions, toTimestamp } from '../conditions.ts';
+import { toTimestamp } from '../cluster/timestamp.ts';
+import { toConditions } from '../conditions.ts';
 import { toDeliveryName } from '../credentials/delivery-secret.ts';
 import type { StoredCredential } from '../credentials/hashed-secret.ts';
 import { compact } from './compact.ts';

@@ -2,7 +2,7 @@ import { budgetWindowId, budgetWindowText, toBudgetField } from '../../core/budg
 import type { KeyUsage } from '../../core/key-usage.ts';
 import { formatNanoUsd } from '../../core/money.ts';
 import type { VirtualKeyBudget, VirtualKeyUsage } from '../../core/resources.ts';
-import { toTimestamp } from '../conditions.ts';
+import { toTimestamp } from '../cluster/timestamp.ts';
 import { compact } from '../translate/compact.ts';
 
 /** What the status of a key shows of its usage at a moment. Undefined: it was never used. */

@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import { isObject, parseJson } from '../../core/json.ts';
 import type { Refusal } from '../../core/refusals.ts';
 import {
   closeBracket,
@@ -75,15 +76,16 @@ const modelNames: ReadonlySet<string> = new Set(['model', 'models']);
 export function scanJson(bytes: Buffer): JsonScan {
   const unreadable = refuseUnread(bytes);
   if (unreadable !== undefined) return unreadable;
-  const value = parse(bytes);
+  // native, and so far faster than any scanner of ours
+  const value = parseJson(bytes.toString('utf8'));
   if (value === undefined) return refuse('the request body is not valid JSON');
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return refuse('the request body is not a JSON object');
+  if (!isObject(value)) return refuse('the request body is not a JSON object');
   const start = skipSpace(bytes, 0);
   const { members } = readMembers(bytes, start);
   if (members.length > mostMembers) return refuse(`the request body has more than ${mostMembers} fields`);
   const refusal = findAmbiguity(members, decidingNames, '') ?? findToolAmbiguity(bytes, members);
   if (refusal !== undefined) return { ok: false, refusal };
-  return { ok: true, body: { bytes, value: value as Record<string, unknown>, members, insertAt: start + 1 } };
+  return { ok: true, body: { bytes, value, members, insertAt: start + 1 } };
 }
 
 /** What is refused by a look at the bytes alone. */
@@ -118,19 +120,10 @@ function holdsTooManyValues(bytes: Buffer): boolean {
   return false;
 }
 
-/** `undefined` when it is no JSON; native, and so far faster than any scanner of ours. */
-function parse(bytes: Buffer): unknown {
-  try {
-    return JSON.parse(bytes.toString('utf8')) as unknown;
-  } catch {
-    return undefined;
-  }
-}
-
 function findAmbiguity(members: readonly JsonMember[], names: ReadonlySet<string>, path: string): Refusal | undefined {
   const seen = new Set<string>();
   for (const member of members) {
-    const folded = fold(member.name);
+    const folded = foldName(member.name);
     if (!names.has(folded)) continue;
     const param = `${path}${folded}`;
     if (member.escaped) return invalid(`the key '${param}' is written with escapes`, param);
@@ -160,8 +153,11 @@ function findToolAmbiguity(bytes: Buffer, members: readonly JsonMember[]): Refus
   return undefined;
 }
 
-/** Go's encoding/json, which some providers use, matches names without case, by Unicode folding (U+017F is an s, U+212A a k). */
-function fold(name: string): string {
+/**
+ * Go's encoding/json, which some providers use, matches names without case, by Unicode folding. Upper case first: it folds the long s (U+017F); lower case then folds the Kelvin
+ * sign (U+212A).
+ */
+export function foldName(name: string): string {
   return name.toUpperCase().toLowerCase();
 }
 

@@ -1,7 +1,8 @@
 import type { Refusal } from '../../core/refusals.ts';
 import { type DeepMember, visitMembers } from './deep-members.ts';
 import type { Body } from './dialect.ts';
-import { isAbsent, isObject } from './request-fields.ts';
+import { isObject } from '../../core/json.ts';
+import { isAbsent } from './request-fields.ts';
 
 /**
  * Names of fields that point to something which an account keeps, and of which nobody here knows whose it is. Wherever they stand: an account is shared by tenants.

@@ -1,7 +1,7 @@
 import type { Prompt } from '../../core/estimate.ts';
 import type { JsonBody } from '../bodies/json-scan.ts';
 import type { Body } from './dialect.ts';
-import { isObject } from './request-fields.ts';
+import { isObject } from '../../core/json.ts';
 
 /** A part of a message that is no text. */
 export interface Media {

@@ -1,3 +1,5 @@
+import { parseJson } from '../../core/json.ts';
+
 /** Looks for members of a JSON object that passes by in chunks. */
 export interface MemberScan {
   push(chunk: Buffer): void;
@@ -124,13 +126,4 @@ function skipPlain(chunk: Buffer, index: number): number {
   const found = chunk.indexOf(quote, index);
   const end = found === -1 ? chunk.length - 1 : found;
   return chunk.subarray(index, end + 1).includes(backslash) ? index : end;
-}
-
-/** undefined for what is no JSON; an upstream may send anything. */
-export function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -1,6 +1,8 @@
 import type { Check } from '../../core/decision.ts';
+import { isObject } from '../../core/json.ts';
 import type { Refusal } from '../../core/refusals.ts';
 import { virtualKeyPattern } from '../../core/virtual-key.ts';
+import { foldName } from '../bodies/json-scan.ts';
 import { type DeepMember, visitMembers } from './deep-members.ts';
 import type { Body, RequestShape, Splice } from './dialect.ts';
 
@@ -53,7 +55,7 @@ export function checkTools({ tools }: Body): Refusal | undefined {
 function toToolMembers(tools: unknown): readonly DeepMember[] {
   const found: DeepMember[] = [];
   visitMembers(tools, 'tools', (member) => {
-    if (fold(member.name) === 'model') found.push(member);
+    if (foldName(member.name) === 'model') found.push(member);
   });
   return found;
 }
@@ -112,10 +114,6 @@ export function toNumber(body: Body, field: string): number | undefined {
   return typeof value === 'number' ? value : undefined;
 }
 
-export function isObject(value: unknown): value is Body {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 export function isAbsent(value: unknown): value is null | undefined {
   return value === undefined || value === null;
 }
@@ -125,10 +123,5 @@ export function invalid(param: string, wanted: string): Refusal {
 }
 
 function findLookalikes(value: Body, fields: readonly string[]): string[] {
-  return Object.keys(value).filter((name) => !fields.includes(name) && fields.includes(fold(name)));
-}
-
-/** Upper case first: it folds the long s (U+017F), as Go does; lower case then folds the Kelvin sign. */
-function fold(name: string): string {
-  return name.toUpperCase().toLowerCase();
+  return Object.keys(value).filter((name) => !fields.includes(name) && fields.includes(foldName(name)));
 }

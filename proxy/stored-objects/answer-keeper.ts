@@ -1,9 +1,9 @@
 import type { Refusal } from '../../core/refusals.ts';
 import type { BodyBudget } from '../bodies/body-budget.ts';
 import { makeEventSplitter } from '../streams/event-stream.ts';
-import { parseJson } from '../dialects/member-scan.ts';
+import { parseJson } from '../../core/json.ts';
 import type { Body, KeptSize } from '../dialects/dialect.ts';
-import { isObject } from '../dialects/request-fields.ts';
+import { isObject } from '../../core/json.ts';
 import type { ObjectOwner, ObjectPlace, StoredObjects } from './stored-objects.ts';
 
 /** What may go on to the client, and when. */

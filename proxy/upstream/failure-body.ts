@@ -1,3 +1,5 @@
+import { parseJson } from '../../core/json.ts';
+
 /** What an error body says, whoever wrote it. */
 export interface FailureBody {
   /** every word that names the error: code, type, status, reason, as text */
@@ -17,7 +19,7 @@ type Fields = Readonly<Record<string, unknown>>;
  * OpenAI-compatible endpoint), the fields at the top (vLLM, DashScope), and a bare text under `error` (xAI). Anything else says nothing.
  */
 export function readFailureBody(body: Buffer): FailureBody {
-  const parsed = parse(body);
+  const parsed = parseJson(body.toString('utf8'));
   const top = toFields(Array.isArray(parsed) ? parsed[0] : parsed);
   if (top === undefined) return nothing;
   const error = toFields(top['error']) ?? top;
@@ -29,14 +31,6 @@ export function readFailureBody(body: Buffer): FailureBody {
     message: [error['message'], top['error']].find((text) => typeof text === 'string') ?? '',
     retryAfterMs: details.map(toRetryDelayMs).find((ms) => ms !== undefined),
   };
-}
-
-function parse(body: Buffer): unknown {
-  try {
-    return JSON.parse(body.toString('utf8'));
-  } catch {
-    return undefined;
-  }
 }
 
 function toFields(value: unknown): Fields | undefined {

@@ -3267,8 +3267,8 @@ export const mutations: readonly Mutation[] = [
     edits: [
       {
         file: 'proxy/dialects/request-fields.ts',
-        find: "if (fold(member.name) === 'model') found.push(member);",
-        replace: "if (fold(member.name) === 'model' && !member.path.includes('.tools[')) found.push(member);",
+        find: "if (foldName(member.name) === 'model') found.push(member);",
+        replace: "if (foldName(member.name) === 'model' && !member.path.includes('.tools[')) found.push(member);",
       },
     ],
     test: {

@@ -1,5 +1,6 @@
 import type { Dispatcher } from 'undici';
 import type { Registry } from 'prom-client';
+import { parseJson } from '../../../core/json.ts';
 import type { Clock } from '../../../runtime/clock.ts';
 import type { Log } from '../../../runtime/log.ts';
 import { ClusterError } from '../cluster.ts';
@@ -231,15 +232,6 @@ function toHeaders(request: ApiRequest, connection: Connection): Record<string, 
 function toQuery(query: Readonly<Record<string, string>> | undefined): string {
   const text = new URLSearchParams(query).toString();
   return text === '' ? '' : `?${text}`;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    // Its message would quote the text.
-    return undefined;
-  }
 }
 
 /** A code such as ECONNREFUSED; never the message, which may hold anything. */

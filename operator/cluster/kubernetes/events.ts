@@ -3,6 +3,7 @@ import type { Clock, Timer } from '../../../runtime/clock.ts';
 import { counterOf } from '../../metric.ts';
 import { FairLine } from '../../queue/fair-line.ts';
 import type { ClusterEvent, ClusterObject } from '../cluster.ts';
+import { toTimestamp } from '../timestamp.ts';
 import type { ApiClient } from './client.ts';
 import { fieldOf } from './answer.ts';
 import { sleep } from './sleep.ts';
@@ -228,10 +229,6 @@ function toSuffix(nowMs: number, random: () => number): string {
   return `${nowMs.toString(16)}${Math.floor(random() * 0xffffff)
     .toString(16)
     .padStart(6, '0')}`;
-}
-
-function toTimestamp(ms: number): string {
-  return new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
 }
 
 /** What an Event says of the object that it is about: thousands are remembered, and their specs and statuses would be with them. */

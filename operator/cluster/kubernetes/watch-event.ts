@@ -1,3 +1,4 @@
+import { parseJson } from '../../../core/json.ts';
 import type { ClusterObject, Kind } from '../cluster.ts';
 import { ClusterError } from '../cluster.ts';
 import { ExpiredError, fieldOf, parseStatus } from './answer.ts';
@@ -34,12 +35,4 @@ function toWatchError(body: unknown, kind: Kind): ClusterError {
     `the watch of ${kind} ended with ${reason}`,
     status.retryAfterMs,
   );
-}
-
-function parseJson(line: string): unknown {
-  try {
-    return JSON.parse(line);
-  } catch {
-    return undefined;
-  }
 }

@@ -7,6 +7,7 @@ import { makeFreeMeter, makeJsonMeter } from '../json-meter.ts';
 import { checkReferences } from '../kept-references.ts';
 import { type Media, measurePrompt } from '../measure-prompt.ts';
 import { toAnthropicPriceFields } from './price-fields.ts';
+import { isObject } from '../../../core/json.ts';
 import {
   checkBoolean,
   checkInteger,
@@ -14,7 +15,6 @@ import {
   checkModel,
   checkModels,
   checkTools,
-  isObject,
   spliceModel,
   toNumber,
   toOtherModels,

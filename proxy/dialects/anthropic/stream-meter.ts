@@ -8,9 +8,9 @@ import {
 } from '../../../core/usage.ts';
 import { makeEventSplitter, type StreamEvent } from '../../streams/event-stream.ts';
 import type { Body, Meter, MeterOptions } from '../dialect.ts';
-import { parseJson } from '../member-scan.ts';
+import { parseJson } from '../../../core/json.ts';
 import { makeOutputCount } from '../output-count.ts';
-import { isObject } from '../request-fields.ts';
+import { isObject } from '../../../core/json.ts';
 
 /**
  * Meter of a Messages stream: `message_start` tells the input, each `message_delta` the output so far (cumulative; fields may be null).

@@ -1,6 +1,7 @@
-import { makeMemberScan, type MemberScan, parseJson } from '../member-scan.ts';
+import { parseJson } from '../../../core/json.ts';
+import { makeMemberScan, type MemberScan } from '../member-scan.ts';
 import type { Body } from '../dialect.ts';
-import { isObject } from '../request-fields.ts';
+import { isObject } from '../../../core/json.ts';
 
 /** One JSON object of an answer. */
 export interface Element {

@@ -1,6 +1,7 @@
 import type { Refusal } from '../../../core/refusals.ts';
 import type { Body, PathParameters, RequestShape, Splice } from '../dialect.ts';
-import { invalid, isAbsent, isModelName, isObject } from '../request-fields.ts';
+import { isObject } from '../../../core/json.ts';
+import { invalid, isAbsent, isModelName } from '../request-fields.ts';
 
 /** `maxOutputTokens` → `max_output_tokens`: Google's servers read both. Source: protobuf, "JSON mapping": a parser takes the lowerCamelCase name and the original one. */
 export function toSnakeCase(name: string): string {

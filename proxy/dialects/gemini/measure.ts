@@ -2,7 +2,7 @@ import type { Prompt } from '../../../core/estimate.ts';
 import type { JsonBody } from '../../bodies/json-scan.ts';
 import type { Body } from '../dialect.ts';
 import { type Media, measureInputs, measurePrompt } from '../measure-prompt.ts';
-import { isObject } from '../request-fields.ts';
+import { isObject } from '../../../core/json.ts';
 import { field, fieldObjects } from './fields.ts';
 
 /** What no model reads of a request. */

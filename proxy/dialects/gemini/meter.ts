@@ -2,7 +2,7 @@ import { emptyUsage, parseGeminiUsage, type Usage } from '../../../core/usage.ts
 import { firstValue } from '../../headers.ts';
 import type { Body, Meter, MeterOptions } from '../dialect.ts';
 import { makeOutputCount } from '../output-count.ts';
-import { isObject } from '../request-fields.ts';
+import { isObject } from '../../../core/json.ts';
 import { type Element, makeElementSplitter } from './elements.ts';
 import { toTier } from './price-fields.ts';
 import { countSearches, isSearchedByPrompt } from './searches.ts';

@@ -1,6 +1,6 @@
 import type { Body, RequestShape } from '../dialect.ts';
 import { hasItems, type PriceFields } from '../price-fields.ts';
-import { isObject } from '../request-fields.ts';
+import { isObject } from '../../../core/json.ts';
 import { field, fieldObject } from './fields.ts';
 import { isSearchedByPrompt } from './searches.ts';
 

@@ -1,5 +1,5 @@
 import type { Body } from '../dialect.ts';
-import { isObject } from '../request-fields.ts';
+import { isObject } from '../../../core/json.ts';
 
 /**
  * Until Gemini 2.5 grounding has a fee for each prompt that was grounded; since Gemini 3 one for each search.

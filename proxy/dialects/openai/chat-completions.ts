@@ -2,6 +2,7 @@ import { type Check, firstRefusal } from '../../../core/decision.ts';
 import type { Body, RequestShape, Surface, SurfaceDriver } from '../dialect.ts';
 import { checkReferences } from '../kept-references.ts';
 import { type Media, measurePrompt, toEmbedded } from '../measure-prompt.ts';
+import { isObject } from '../../../core/json.ts';
 import {
   checkBoolean,
   checkInteger,
@@ -9,7 +10,6 @@ import {
   checkModel,
   checkModels,
   checkTools,
-  isObject,
   toNumber,
   toOtherModels,
 } from '../request-fields.ts';

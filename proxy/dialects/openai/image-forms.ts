@@ -4,7 +4,8 @@ import type { Body, Surface, SurfaceDriver } from '../dialect.ts';
 import { measureForm, toTyped } from '../form-fields.ts';
 import { checkReferences } from '../kept-references.ts';
 import { type Media, measurePrompt, toEmbedded } from '../measure-prompt.ts';
-import { invalid, isAbsent, isObject, spliceModel } from '../request-fields.ts';
+import { isObject } from '../../../core/json.ts';
+import { invalid, isAbsent, spliceModel } from '../request-fields.ts';
 import { imageChecks, makeImageMeter, toImageShape } from './images.ts';
 
 const shared = { dialect: 'OpenAI', method: 'POST', scope: 'images', operation: 'images', metered: true, allowedQuery: [] } as const;

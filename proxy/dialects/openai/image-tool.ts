@@ -1,6 +1,7 @@
 import type { Refusal } from '../../../core/refusals.ts';
 import type { Body, RequestShape } from '../dialect.ts';
-import { checkTools, isAbsent, isObject, toToolModels } from '../request-fields.ts';
+import { isObject } from '../../../core/json.ts';
+import { checkTools, isAbsent, toToolModels } from '../request-fields.ts';
 
 /**
  * What the tool `image_generation` may draw with where it names no model. The reference says that the default is gpt-image-1, the guide that the tool makes its own choice among the GPT Image

@@ -2,6 +2,7 @@ import { type Check, firstRefusal } from '../../../core/decision.ts';
 import type { Refusal } from '../../../core/refusals.ts';
 import type { Body, Meter, MeterOptions, RequestShape, Surface, SurfaceDriver } from '../dialect.ts';
 import { measurePrompt } from '../measure-prompt.ts';
+import { isObject } from '../../../core/json.ts';
 import {
   checkBoolean,
   checkInteger,
@@ -12,7 +13,6 @@ import {
   invalid,
   isAbsent,
   isModelName,
-  isObject,
   spliceModel,
   toNumber,
   toOtherModels,

@@ -1,4 +1,4 @@
-import { parseJson } from '../member-scan.ts';
+import { parseJson } from '../../../core/json.ts';
 
 /** What is known of an event that is too long to be read: images stand in it. */
 export interface LongEvent {

@@ -4,7 +4,8 @@ import type { Body, Splice, SpliceOptions, Surface, SurfaceDriver } from '../dia
 import { makeJsonMeter } from '../json-meter.ts';
 import { checkReferences } from '../kept-references.ts';
 import { type Media, measurePrompt, toEmbedded } from '../measure-prompt.ts';
-import { checkLookalikes, checkModel, checkModels, checkTools, isAbsent, isObject, toOtherModels } from '../request-fields.ts';
+import { isObject } from '../../../core/json.ts';
+import { checkLookalikes, checkModel, checkModels, checkTools, isAbsent, toOtherModels } from '../request-fields.ts';
 
 const surfaces: readonly Surface[] = [
   {

@@ -1,6 +1,7 @@
 import type { Body } from '../dialect.ts';
 import { hasItems, type PriceFields } from '../price-fields.ts';
-import { isObject, toNumber } from '../request-fields.ts';
+import { isObject } from '../../../core/json.ts';
+import { toNumber } from '../request-fields.ts';
 
 /** Source: OpenAI API reference, "Chat Completions": service_tier, modalities, tools, web_search_options. Searches of a search model are one for each choice. */
 export function toOpenAIPriceFields(body: Body): PriceFields {

@@ -1,6 +1,7 @@
 import type { Body } from '../dialect.ts';
 import { hasItems, type PriceFields } from '../price-fields.ts';
-import { isObject, toNumber } from '../request-fields.ts';
+import { isObject } from '../../../core/json.ts';
+import { toNumber } from '../request-fields.ts';
 
 /** A request whose tools may search and that sets no bound to their calls is taken to make so many; more are charged all the same when they are told. */
 const assumedSearches = 10;

@@ -1,9 +1,9 @@
 import { emptyUsage, parseResponsesUsage, parseTiers, type Usage } from '../../../core/usage.ts';
 import { makeEventSplitter, type StreamEvent } from '../../streams/event-stream.ts';
 import type { Body, Meter, MeterOptions } from '../dialect.ts';
-import { parseJson } from '../member-scan.ts';
+import { parseJson } from '../../../core/json.ts';
 import { makeOutputCount } from '../output-count.ts';
-import { isObject } from '../request-fields.ts';
+import { isObject } from '../../../core/json.ts';
 import { makeLongEvent } from './long-event.ts';
 import { isSearch } from './responses-price-fields.ts';
 

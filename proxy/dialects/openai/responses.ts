@@ -5,6 +5,7 @@ import type { Body, Meter, MeterOptions, RequestShape, Surface, SurfaceDriver } 
 import { checkReferences, unsupportedReference } from '../kept-references.ts';
 import { makeFreeMeter, makeJsonMeter } from '../json-meter.ts';
 import { type Media, measurePrompt, toEmbedded } from '../measure-prompt.ts';
+import { isObject } from '../../../core/json.ts';
 import {
   checkBoolean,
   checkInteger,
@@ -14,7 +15,6 @@ import {
   checkTools,
   invalid,
   isAbsent,
-  isObject,
   spliceModel,
   toNumber,
   toOtherModels,

@@ -2,7 +2,8 @@ import type { Refusal } from '../../../core/refusals.ts';
 import { billedTokens, parseResponsesUsage } from '../../../core/usage.ts';
 import { visitMembers } from '../deep-members.ts';
 import type { Body, KeptSize, Reference } from '../dialect.ts';
-import { invalid, isAbsent, isObject } from '../request-fields.ts';
+import { isObject } from '../../../core/json.ts';
+import { invalid, isAbsent } from '../request-fields.ts';
 
 const idPattern = /^[A-Za-z0-9_-]{1,128}$/;
 /** Each is looked up. No conversation has so many items. */

@@ -1,9 +1,9 @@
 import { emptyUsage, parseOpenAIUsage, parseTiers, type Usage } from '../../../core/usage.ts';
 import { joinNeighbours, makeEventSplitter, type StreamEvent } from '../../streams/event-stream.ts';
 import type { Body, Meter, MeterOptions } from '../dialect.ts';
-import { parseJson } from '../member-scan.ts';
+import { parseJson } from '../../../core/json.ts';
 import { makeOutputCount } from '../output-count.ts';
-import { isObject } from '../request-fields.ts';
+import { isObject } from '../../../core/json.ts';
 
 /**
  * Meter of a stream of chat or of the older completions. Usage is in the last chunk, whose `choices` are empty when it was asked for by

@@ -2,7 +2,8 @@ import type { Refusal } from '../../../core/refusals.ts';
 import { parseOpenAIUsage } from '../../../core/usage.ts';
 import type { Body, Meter, MeterOptions, RequestShape, Splice, SpliceOptions, Surface } from '../dialect.ts';
 import { makeJsonMeter } from '../json-meter.ts';
-import { checkBoolean, invalid, isAbsent, isObject, spliceModel } from '../request-fields.ts';
+import { isObject } from '../../../core/json.ts';
+import { checkBoolean, invalid, isAbsent, spliceModel } from '../request-fields.ts';
 import { makeOpenAIStreamMeter } from './stream-meter.ts';
 
 /** What chat and the older completions share: usage is in a stream only where it was asked for. Source: OpenAI API reference, "stream_options". */

@@ -8,17 +8,12 @@ import type { Exchange } from '../exchange.ts';
 import { firstValue, type ReceivedHeaders } from '../headers.ts';
 import type { Parts } from '../parts.ts';
 import { makeTurns } from './in-turn.ts';
+import { mayBeOfRequest } from './may-be-of-request.ts';
 import { floorAt } from '../prices/price-request.ts';
 import { type Coding, makeDecoder, parseCoding } from '../bodies/read-body.ts';
 import type { AnswerKeeper, Kept } from '../stored-objects/answer-keeper.ts';
 import type { KeeperOpener } from './keep-answers.ts';
-import {
-  maxErrorBytes,
-  readRetryAfterMs,
-  toUpstreamFailure,
-  type UpstreamFailure,
-  type UpstreamVerdict,
-} from '../upstream/upstream-failure.ts';
+import { maxErrorBytes, readRetryAfterMs, toUpstreamFailure, type UpstreamFailure } from '../upstream/upstream-failure.ts';
 
 export interface AttemptOptions {
   readonly exchange: Exchange;
@@ -180,17 +175,11 @@ class Attempt implements Dispatcher.DispatchHandler {
     this.#collected = [];
     const answer = { status: this.#status, body, retryAfterMs: this.#toRetryAfterMs() };
     const { verdict, ...told } = toUpstreamFailure(this.#options.channel.provider, answer);
-    if (verdict !== 'requestFault') return this.#fail(verdict, { ...told, ofRequest: told.ofRequest || this.#isOfAnother(verdict) });
+    const ofRequest = told.ofRequest || mayBeOfRequest(this.#exchange, verdict);
+    if (verdict !== 'requestFault') return this.#fail(verdict, { ...told, ofRequest });
     if (isCut) return this.#fail('Reset');
     this.#begin();
     this.#pass(body);
-  }
-
-  /** Where a request names several models, or something else that may be forbidden, nobody knows which of them the provider means, so that none cools down for it. */
-  #isOfAnother(verdict: UpstreamVerdict): boolean {
-    const { otherModels = [], readsElsewhere = false } = this.#exchange.shape ?? {};
-    if (verdict === 'modelForbidden') return otherModels.length > 0 || readsElsewhere;
-    return otherModels.length > 0 && (verdict === 'modelUnknown' || verdict === 'quotaSpent');
   }
 
   /** From here on the client has an answer of this channel. */

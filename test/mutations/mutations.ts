@@ -3028,9 +3028,15 @@ export const mutations: readonly Mutation[] = [
     },
   },
   {
+    id: 'no-spare-room',
+    bug: 'a request for spare capacity that finds none takes the credential from those who pay for more',
+    edits: [{ file: 'proxy/attempts/may-be-of-request.ts', find: "return priceFields.serviceTier === 'flex';", replace: 'return false;' }],
+    test: { file: 'proxy/attempts/may-be-of-request.test.ts', name: 'a throttle of the tier flex leaves others with 200' },
+  },
+  {
     id: 'private-video',
     bug: 'a link to a private video takes the model from all tenants of the account',
-    edits: [{ file: 'proxy/attempts/attempt.ts', find: '> 0 || readsElsewhere', replace: '> 0' }],
+    edits: [{ file: 'proxy/attempts/may-be-of-request.ts', find: '!isOfOne || readsElsewhere', replace: '!isOfOne' }],
     test: {
       file: 'proxy/dialects/gemini/gemini.test.ts',
       name: 'a video that is forbidden takes the model from nobody; a model that is forbidden is left alone',

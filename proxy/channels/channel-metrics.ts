@@ -8,11 +8,20 @@ const breakerStates: Readonly<Record<CircuitState, number>> = { closed: 0, halfO
 export function addChannelMetrics(metrics: Metrics, describe: () => readonly ChannelHealthView[]): void {
   metrics.gauge({
     name: 'channel_breaker_state',
-    help: 'Breaker of a Channel: 0 closed, 1 half-open, 2 open.',
+    help: 'Breaker of a Channel, as it is for everybody: 0 closed, 1 half-open, 2 open.',
     labels: ['channel'],
     collect(gauge) {
       gauge.reset();
       for (const { id, breaker } of describe()) gauge.set({ channel: id }, breakerStates[breaker]);
+    },
+  });
+  metrics.gauge({
+    name: 'channel_breaker_open_for_one',
+    help: '1 while the breaker of a Channel is open for the requests of one namespace alone, since only those have failed.',
+    labels: ['channel'],
+    collect(gauge) {
+      gauge.reset();
+      for (const { id, openForOneTenant } of describe()) gauge.set({ channel: id }, openForOneTenant ? 1 : 0);
     },
   });
   metrics.gauge({

@@ -3455,4 +3455,72 @@ export const mutations: readonly Mutation[] = [
       name: 'processes with snapshots of their own know how many they are, and share a limit while Redis is away',
     },
   },
+
+  // Metrics and the access log
+  {
+    id: 'limits-shown-while-away',
+    bug: 'while Redis is away the used share of limits is shown as it was, or as 0',
+    edits: [{ file: 'operator/usage/limit-gauge.ts', find: 'if (this.#stopped || !board.connected) return [];', replace: '' }],
+    test: {
+      file: 'operator/usage/limit-gauge.test.ts',
+      name: 'without an answer > nothing is shown while Redis is away, not 0, and nobody is asked',
+    },
+  },
+  {
+    id: 'limits-read-at-once',
+    bug: 'the limits of all keys are read in one turn of the event loop',
+    edits: [{ file: 'operator/usage/limit-gauge.ts', find: 'if (batch.length < mostTogether) continue;', replace: 'continue;' }],
+    test: {
+      file: 'operator/usage/limit-gauge.test.ts',
+      name: 'what it costs > thousands of keys are asked for in parts, with turns of the rest of the process in between',
+    },
+  },
+  {
+    id: 'limits-of-the-edit',
+    bug: 'the used share is that of an edit that was refused, by which no proxy counts',
+    edits: [
+      {
+        file: 'operator/leader-duties.ts',
+        find: 'publisher.key(keyId)?.record.limits',
+        replace: 'options.watches.findKey(keyId)?.spec.limits',
+      },
+    ],
+    test: {
+      file: 'operator/usage/usage.test.ts',
+      name: 'metrics > of limits are those of keys that were used, by what is published, and of Channels; a new leader knows them at once, and nobody else shows any',
+    },
+  },
+  {
+    id: 'limits-may-be-written',
+    bug: 'the operator reads limits by a script that may write, for which its rights of the documentation do not do',
+    edits: [{ file: 'runtime/read-used.ts', find: 'readOnly: true', replace: 'readOnly: false' }],
+    test: {
+      file: 'test/redis/limits-used.test.ts',
+      name: 'the used share of limits in Redis > is for the operator of the documentation to read and not to change; who may not read it is told so',
+    },
+  },
+  {
+    id: 'scrape-in-one-turn',
+    bug: 'a scrape writes all series in one turn of the event loop',
+    edits: [{ file: 'runtime/metrics-text.ts', find: 'if (lines.length >= linesPerTurn) await flush();', replace: '' }],
+    test: { file: 'runtime/metrics-text.test.ts', name: 'others have their turn while thousands of series are written' },
+  },
+  {
+    id: 'former-owner-stays',
+    bug: 'a key whose owner has changed has two series of key_info, and no query can join by key',
+    edits: [{ file: 'proxy/proxy-metrics.ts', find: 'if (known !== undefined) keyInfo.remove(toLabels(keyId, known));', replace: '' }],
+    test: {
+      file: 'proxy/proxy-metrics.test.ts',
+      name: 'labels > of an owner are in one series a key: that of its last request',
+    },
+  },
+  {
+    id: 'unreadable-untold',
+    bug: 'bytes that are no request are refused with a request id that no access line has',
+    edits: [{ file: 'proxy/intake/front-door.ts', find: 'if (told !== undefined && begun === undefined) tell(', replace: 'void (' }],
+    test: {
+      file: 'proxy/access-log.test.ts',
+      name: 'one access line, with all that is known and no secret > at the door: bytes that are no request',
+    },
+  },
 ];

@@ -70,6 +70,8 @@ export interface RequestShape {
   readonly keepsAnswer?: boolean;
   /** it points to what belongs to neither the account nor the request (a video on YouTube), which may be forbidden where the model is not; absent = no */
   readonly readsElsewhere?: boolean;
+  /** searches that the provider makes for it, told by no answer; absent = none */
+  readonly webSearches?: number;
   /** what images and sound are counted in beside tokens, at most, all choices together; absent for text */
   readonly counts?: MediaCounts;
   /** of all choices, where the answer is no text: stands in for the tokens that the provider does not tell; absent for text */

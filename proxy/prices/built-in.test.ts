@@ -15,7 +15,8 @@ describe('findBuiltInPrice', () => {
       input: { nanoUsd: 2_500_000_000 },
       cachedInput: { nanoUsd: 1_250_000_000 },
       output: { nanoUsd: 10_000_000_000 },
-      webSearch: { nanoUsd: 10_000_000 },
+      // the dearer of its two tools
+      webSearch: { nanoUsd: 25_000_000 },
     });
   });
 
@@ -56,6 +57,25 @@ describe('findBuiltInPrice', () => {
     expect(of('gemini-2.5-flash')?.rates.audioOutput).toBeUndefined();
     expect(of('gemini-2.5-flash')?.serviceTiers).toEqual({ priority: 2000 });
   });
+
+  it.each([
+    ['gpt-4o-search-preview', 25_000_000],
+    ['gpt-4o-mini-search-preview-2025-03-11', 25_000_000],
+    ['gpt-5-search-api', 10_000_000],
+    ['gpt-5-search-api-2025-10-14', 10_000_000],
+  ])('knows the fee that each request to %s has, searched for or not', (model, nanoUsd) => {
+    const price = findBuiltInPrice(openai, model, atMs);
+    expect(price?.rates).toMatchObject({
+      request: { nanoUsd },
+      webSearch: { nanoUsd: 0 },
+      input: expect.anything(),
+      output: expect.anything(),
+    });
+    expect(price && costOf(price, emptyUsage)).toEqual({ nanoUsd, unpriced: [] });
+  });
+
+  it('counts a search of newer models once', () =>
+    expect(findBuiltInPrice(openai, 'gpt-5', atMs)?.rates).toMatchObject({ webSearch: { nanoUsd: 10_000_000 } }));
 
   it('counts audio by the second', () => {
     expect(findBuiltInPrice(openai, 'whisper-1', atMs)?.rates).toEqual({ second: { nanoUsd: 100_000 } });

@@ -47,7 +47,26 @@ const unlisted: readonly (readonly [name: RegExp, rates: Price['rates']])[] = [
   [/^tts-1-hd(-|$)/, { character: { nanoUsd: 30_000_000_000 } }],
   [/^tts-1(-|$)/, { character: { nanoUsd: 15_000_000_000 } }],
   [/^(omni|text)-moderation-/, { input: { nanoUsd: 0 } }],
+  [
+    /^gpt-5-search-api(-|$)/,
+    { input: { nanoUsd: 1_250_000_000 }, cachedInput: { nanoUsd: 125_000_000 }, output: { nanoUsd: 10_000_000_000 } },
+  ],
 ];
+
+/**
+ * Fees that the list has for another tool, or not. A search model searches for every request, as no answer tells: a fee each, whatever `web_search_options` says. Other models of that age pay
+ * 25 dollars for a thousand calls of `web_search_preview` and 10 for `web_search`: the dearer of the two. Source: OpenAI pricing, built-in tools.
+ */
+const fees: readonly (readonly [name: RegExp, rates: Price['rates']])[] = [
+  [/^gpt-4o(-mini)?-search-preview(-|$)/, { request: { nanoUsd: 25_000_000 }, webSearch: { nanoUsd: 0 } }],
+  [/^gpt-5-search-api(-|$)/, { request: { nanoUsd: 10_000_000 }, webSearch: { nanoUsd: 0 } }],
+  [/^gpt-4(o|\.1)(-|$)/, { webSearch: { nanoUsd: 25_000_000 } }],
+];
+
+function findFees(providerId: string, model: string): Price['rates'] {
+  if (providerId !== 'openai' && providerId !== 'azure') return {};
+  return fees.find(([name]) => name.test(model))?.[1] ?? {};
+}
 
 function findUnlisted(providerId: string, model: string): Price['rates'] {
   if (providerId !== 'openai' && providerId !== 'azure') return {};
@@ -66,8 +85,9 @@ export function findBuiltInPrice(
   const providerId = provider === 'OpenAICompatible' ? findProvider({ providerApiUrl: baseUrl })?.id : providerIds[provider];
   if (providerId === undefined) return undefined;
   const found = calcPrice({}, model, { providerId, timestamp: new Date(atMs) });
-  const rates = { ...findUnlisted(providerId, model), ...(found === null ? {} : toRates(found.model_price)) };
-  if (Object.keys(rates).length === 0) return undefined;
+  const listed = { ...findUnlisted(providerId, model), ...(found === null ? {} : toRates(found.model_price)) };
+  if (Object.keys(listed).length === 0) return undefined;
+  const rates = { ...listed, ...findFees(providerId, model) };
   return {
     rates: providerId === 'google' ? addGoogleRates(rates, model) : rates,
     serviceTiers: modes[providerId] ?? {},

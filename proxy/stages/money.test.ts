@@ -50,6 +50,45 @@ const spent = async (proxy: TestProxy): Promise<unknown> => {
   return [state?.spentNanoUsd, state?.reservedNanoUsd];
 };
 
+describe('searches that no answer tells', () => {
+  const openai = (upstreamName: string) => ({ provider: 'OpenAI', models: [{ name: 'm', upstreamName }] }) as const;
+  const body = { ...chatBody, model: 'm', max_tokens: 100 };
+
+  it.each([
+    ['a search model has a fee for each request', 'gpt-4o-search-preview', {}, 11 * 2500 + 7 * 10_000 + 25_000_000],
+    ['however it is asked', 'gpt-4o-search-preview', { web_search_options: {} }, 11 * 2500 + 7 * 10_000 + 25_000_000],
+    ['also a newer one', 'gpt-5-search-api', { web_search_options: {} }, 11 * 1250 + 7 * 10_000 + 10_000_000],
+    [
+      'any other one for each choice for which it may search',
+      'gpt-5',
+      { web_search_options: {}, n: 3 },
+      11 * 1250 + 7 * 10_000 + 30_000_000,
+    ],
+    ['and none for what does not search', 'gpt-5', {}, 11 * 1250 + 7 * 10_000],
+  ])('%s (%#)', async (_what, model, fields, cost) => {
+    const proxy = await start({ budget: {}, channel: openai(model) });
+    expect((await postChat(proxy.url, { ...body, ...fields })).status).toBe(200);
+    expect(await spent(proxy)).toEqual([cost, 0]);
+    expect(proxy.counters.admissions[0]?.money?.boundNanoUsd).toBeGreaterThanOrEqual(cost);
+  });
+});
+
+it('an image that a Channel prices is served to a key with a budget, whatever the list knows of its model', async () => {
+  const image: UpstreamHandler = (_request, response) => answerJson(response, { created: 1, data: [{ url: 'https://a.example' }] });
+  const ask = async (channel: Given['channel'] & object): Promise<[TestProxy, number]> => {
+    const proxy = await start({ budget: {}, answer: image, channel: { provider: 'OpenAI', ...channel } });
+    const response = await fetch(`${proxy.url}/v1/images/generations`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${keyText}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ model: 'dall-e-3', prompt: 'x' }),
+    });
+    return [proxy, response.status];
+  };
+  expect((await ask({ models: [{ name: 'dall-e-3' }] }))[1]).toBe(403);
+  const [proxy, status] = await ask({ models: [{ name: 'dall-e-3', price: { image: 120_000_000 } }] });
+  expect([status, await spent(proxy)]).toEqual([200, [120_000_000, 0]]);
+});
+
 describe('a budget', () => {
   it('is charged what the request has cost, and nothing stays reserved', async () => {
     const proxy = await start({ budget: {} });

@@ -1,5 +1,5 @@
 import { type Check, firstRefusal } from '../../../core/decision.ts';
-import type { Body, RequestShape, Surface, SurfaceDriver } from '../dialect.ts';
+import type { Body, Meter, MeterOptions, RequestShape, Surface, SurfaceDriver } from '../dialect.ts';
 import { checkReferences } from '../kept-references.ts';
 import { type Media, measurePrompt, toEmbedded } from '../measure-prompt.ts';
 import { isObject } from '../../../core/json.ts';
@@ -55,7 +55,7 @@ export const chatCompletionsDriver: SurfaceDriver = {
   toPriceFields: toOpenAIPriceFields,
   spliceFor: spliceText,
   withholdsUsage: withholdsStreamUsage,
-  makeMeter: makeTextMeter,
+  makeMeter,
   takesAccountFields: true,
 };
 
@@ -70,6 +70,21 @@ function toChatShape(body: Body): RequestShape {
     maxOutputTokens: maximums.length === 0 || maximums.includes(0) ? undefined : Math.max(...maximums),
     choices: toNumber(body, 'n') ?? 1,
     asksUsage: asksStreamUsage(body),
+    ...(isObject(body['web_search_options']) ? { webSearches: toNumber(body, 'n') ?? 1 } : {}),
+  };
+}
+
+/** Usage tells no searches: who asked for them is charged one for each choice, as was reserved. A search model has a fee for each request instead (prices/built-in.ts). */
+function makeMeter(options: MeterOptions): Meter {
+  const meter = makeTextMeter(options);
+  const webSearches = options.shape?.webSearches ?? 0;
+  if (webSearches === 0) return meter;
+  return {
+    ...meter,
+    usage() {
+      const known = meter.usage();
+      return known && { ...known, usage: { ...known.usage, webSearches } };
+    },
   };
 }
 

@@ -4,6 +4,7 @@ import type { Channel, ChannelStatus } from '../../core/resources.ts';
 import type { Secret } from '../../core/secret.ts';
 import type { ChannelCredential, ChannelRecord } from '../../core/snapshot.ts';
 import { sha256Hex } from '../../runtime/digest.ts';
+import { isForbiddenHost } from '../../runtime/forbidden-address.ts';
 import { checkChannelSize, providerDefaults, toChannelRecord, toComparable } from './channel-record.ts';
 import { toChannelStatus } from './channel-status.ts';
 import type { NamespaceView } from './channel-view.ts';
@@ -88,16 +89,12 @@ function checkNamespaces({ channel, settings }: ChannelInput): Problem | undefin
   };
 }
 
-const metadataHosts = new Set(['metadata.google.internal', 'metadata', 'metadata.azure.internal', 'instance-data', '100.100.100.200']);
-
 /** Only what is written is looked at here; what a name resolves to is checked by the proxy when it connects. */
 function checkAddress(input: ChannelInput): Problem | undefined {
   const baseUrl = toBaseUrl(input.channel);
   if (baseUrl === undefined || !URL.canParse(baseUrl)) return notAllowed('spec.baseURL is not an address');
   // The URL parser turns every way to write an IPv4 address into the usual one.
-  const host = new URL(baseUrl).hostname.toLowerCase().replace(/\.$/, '');
-  const isLinkLocal = host.startsWith('169.254.') || /^\[fe[89ab]/.test(host) || host === '[fd00:ec2::254]' || metadataHosts.has(host);
-  if (!isLinkLocal || input.settings.allowLinkLocal) return undefined;
+  if (input.settings.allowLinkLocal || !isForbiddenHost(new URL(baseUrl).hostname)) return undefined;
   return notAllowed('spec.baseURL points to a link-local or metadata address, which this installation does not allow');
 }
 

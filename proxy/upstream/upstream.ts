@@ -1,7 +1,8 @@
 import { lookup } from 'node:dns';
-import { BlockList, isIP, isIPv4, type LookupFunction } from 'node:net';
+import type { LookupFunction } from 'node:net';
 import { Pool } from 'undici';
 import type { ChannelRecord } from '../../core/snapshot.ts';
+import { isForbiddenAddress, isForbiddenHost } from '../../runtime/forbidden-address.ts';
 
 /** Where a Channel's requests go. */
 export interface Upstream {
@@ -56,7 +57,10 @@ export function makeUpstreams({ now, allowLinkLocal = false, resolve = systemRes
     let facts = known.get(channel);
     if (facts === undefined) {
       const { baseUrl, tls, timeouts } = channel;
-      facts = { fingerprint: JSON.stringify([baseUrl, tls, timeouts.connectMs]), forbidden: !allowLinkLocal && isForbiddenHost(baseUrl) };
+      facts = {
+        fingerprint: JSON.stringify([baseUrl, tls, timeouts.connectMs]),
+        forbidden: !allowLinkLocal && isForbiddenHost(new URL(baseUrl).hostname),
+      };
       known.set(channel, facts);
     }
     return facts;
@@ -120,22 +124,6 @@ function makePool(channel: ChannelRecord, resolve: Resolve): Pool {
   });
 }
 
-const forbiddenList = new BlockList();
-// link-local, among them the metadata services of the clouds (169.254.169.254, fd00:ec2::254), and those of Alibaba, Azure and Oracle
-forbiddenList.addSubnet('169.254.0.0', 16, 'ipv4');
-forbiddenList.addAddress('100.100.100.200', 'ipv4');
-forbiddenList.addAddress('168.63.129.16', 'ipv4');
-forbiddenList.addAddress('192.0.0.192', 'ipv4');
-forbiddenList.addSubnet('fe80::', 10, 'ipv6');
-forbiddenList.addAddress('fd00:ec2::254', 'ipv6');
-// the same, through a translator of the network (NAT64, RFC 6052)
-forbiddenList.addSubnet('64:ff9b::a9fe:0', 112, 'ipv6');
-
-/** True for an address that no Channel may point to unless the installation allows it. IPv4 inside IPv6 counts as what it is. */
-export function isForbiddenAddress(address: string): boolean {
-  return isIP(address) !== 0 && forbiddenList.check(address, isIPv4(address) ? 'ipv4' : 'ipv6');
-}
-
 /**
  * A name is looked at after DNS, when the addresses are known that will be connected to: looking before would leave room for a second, different answer.
  * `node:net` calls no `lookup` for a host that is an address already; those are looked at by `isForbiddenHost`.
@@ -151,9 +139,4 @@ function guard(resolve: Resolve): Resolve {
       callback(error, address, family);
     });
   };
-}
-
-/** True for a base URL whose host is itself a forbidden address. */
-function isForbiddenHost(baseUrl: string): boolean {
-  return isForbiddenAddress(new URL(baseUrl).hostname.replace(/^\[|\]$/g, ''));
 }

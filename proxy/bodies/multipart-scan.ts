@@ -19,24 +19,26 @@ export interface MultipartBody {
   readonly bytes: ByteList;
   readonly boundary: string;
   readonly parts: readonly FormPart[];
-  /** by name: the first short text, or all files (`FormFile`) where one of that name is a file */
+  /** by name: the first short text, or all files (`FileBytes`) where one of that name is a file */
   readonly value: Body;
 }
 
-/** A file in a form; drivers need no more of it. */
-export interface FormFile {
-  readonly bytes: number;
+/** A file in a form. */
+export interface FileBytes {
+  readonly length: number;
+  /** its bytes from `from` up to `to`, or up to its end where that comes first */
+  read(from: number, to: number): Buffer;
 }
 
 /** The files of a field in `MultipartBody.value`; empty where there is none, and for JSON, in which nothing is a file. */
-export function filesOf(body: Body, name: string): readonly FormFile[] {
+export function filesOf(body: Body, name: string): readonly FileBytes[] {
   const value = body[name];
   return value instanceof FileList ? value.files : [];
 }
 
 /** A type that no JSON can be taken for. */
 class FileList {
-  readonly files: FormFile[] = [];
+  readonly files: FileBytes[] = [];
 }
 
 export type MultipartScan = { readonly ok: true; readonly body: MultipartBody } | { readonly ok: false; readonly refusal: Refusal };
@@ -199,13 +201,17 @@ function toValue(bytes: ByteList, parts: readonly FormPart[]): Body {
     const known = fields.get(name);
     if (fileName !== undefined) {
       const list = known instanceof FileList ? known : new FileList();
-      list.files.push({ bytes: length });
+      list.files.push(toFile(bytes, valueStart, valueEnd));
       fields.set(name, list);
     } else if (known === undefined && length <= mostKeptBytes) {
       fields.set(name, bytes.read(valueStart, valueEnd).toString('utf8'));
     }
   }
   return Object.fromEntries(fields);
+}
+
+function toFile(bytes: ByteList, start: number, end: number): FileBytes {
+  return { length: end - start, read: (from, to) => bytes.read(Math.min(start + from, end), Math.min(start + to, end)) };
 }
 
 /** Values come as JSON from the drivers; a form has texts. */

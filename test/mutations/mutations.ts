@@ -3328,6 +3328,75 @@ export const mutations: readonly Mutation[] = [
     },
   },
   {
+    id: 'searches-for-free',
+    bug: 'a model that searches for every request is charged its tokens alone',
+    edits: [
+      {
+        file: 'proxy/prices/built-in.ts',
+        find: 'const rates = { ...listed, ...findFees(providerId, model) };',
+        replace: 'const rates = listed; findFees(providerId, model);',
+      },
+    ],
+    test: {
+      file: 'proxy/stages/money.test.ts',
+      name: 'searches that no answer tells > a search model has a fee for each request (0)',
+    },
+  },
+  {
+    id: 'asked-searches-for-free',
+    bug: 'a search that was asked for is reserved and never charged',
+    edits: [
+      {
+        file: 'proxy/dialects/openai/chat-completions.ts',
+        find: 'if (webSearches === 0) return meter;',
+        replace: 'if (webSearches >= 0) return meter;',
+      },
+    ],
+    test: {
+      file: 'proxy/stages/money.test.ts',
+      name: 'searches that no answer tells > any other one for each choice for which it may search (3)',
+    },
+  },
+  {
+    id: 'recording-by-a-header',
+    bug: 'a recording is as short as two bytes of its header make it',
+    edits: [
+      {
+        file: 'proxy/dialects/openai/recordings/wav.ts',
+        find: 'Math.min(format.readUInt16LE(12), Math.ceil(bits / 8))',
+        replace: 'Math.max(format.readUInt16LE(12), Math.ceil(bits / 8))',
+      },
+    ],
+    test: {
+      file: 'proxy/dialects/openai/recordings/recording-length.test.ts',
+      name: 'how long a recording is at most > a WAV that says more bytes a moment than its samples have, or that there is no sound in it, is as long as it is',
+    },
+  },
+  {
+    id: 'transcript-for-less',
+    bug: 'a transcript that tells no length is charged less than its recording may have',
+    edits: [
+      {
+        file: 'proxy/dialects/openai/transcripts.ts',
+        find: 'makeTranscriptMeter(options, options.shape?.counts?.audioMilliseconds ?? 0)',
+        replace: 'makeTranscriptMeter(options, Math.ceil((options.shape?.counts?.audioMilliseconds ?? 0) / 5))',
+      },
+    ],
+    test: {
+      file: 'proxy/dialects/openai/transcripts.test.ts',
+      name: 'POST /v1/audio/transcriptions > wav is reserved and charged by its own length where the answer tells none',
+    },
+  },
+  {
+    id: 'metadata-of-azure',
+    bug: 'a Channel may point to the metadata service of a cloud that has its own address for it',
+    edits: [{ file: 'runtime/forbidden-address.ts', find: "  ['168.63.129.16', 32],\n", replace: '' }],
+    test: {
+      file: 'runtime/forbidden-address.test.ts',
+      name: 'where clouds serve credentials of machines > 168.63.129.16 is forbidden as an address and as a host',
+    },
+  },
+  {
     id: 'stream-without-end',
     bug: 'a stream of the Responses API that just ends is taken for whole',
     edits: [

@@ -6,6 +6,8 @@ import type { TestProxy } from '../../../test/support/test-proxy.ts';
 import { answerJson, type UpstreamHandler } from '../../../test/support/test-upstream.ts';
 import { type ProxyAndUpstream, useProxy } from '../../../test/support/use-proxy.ts';
 
+import { makeMp3, makeOggOpus, makeWav } from '../../../test/support/recording-files.ts';
+
 const startProxy = useProxy();
 const budgets = [{ period: 'Monthly', limitNanoUsd: 1000e9, mode: 'Enforce', warnAt: [] }] as const;
 
@@ -20,7 +22,7 @@ async function start(
   return { proxy, upstream, client: new OpenAI({ apiKey: keyText, baseURL: `${proxy.url}/v1`, maxRetries: 0 }) };
 }
 
-/** ten seconds at the rate that is taken for usual */
+/** of a format that tells nothing of its length: 55 seconds of the leanest speech at most */
 const recording = (): Promise<File> => toFile(Buffer.alloc(40_000, 'a'), 'a.mp3', { type: 'audio/mpeg' });
 const settled = (proxy: TestProxy): unknown => ({
   usage: proxy.counters.settlements[0]?.event?.usage,
@@ -51,7 +53,6 @@ describe('POST /v1/audio/transcriptions', () => {
     // 0.006 dollars a minute
     expect(settled(proxy)).toEqual({ usage: usageOf({ audioMilliseconds: 9000, inputTokens: 0 }), cost: 900_000 });
     const [admission] = proxy.counters.admissions;
-    // it might have been 55 seconds of the leanest speech
     expect(admission?.money?.boundNanoUsd).toBe(55 * 100_000);
   });
 
@@ -108,11 +109,35 @@ describe('POST /v1/audio/transcriptions', () => {
   ] as const)('in the format %s passes as it comes and is charged by the size of the recording (%#)', async (format, contentType, text) => {
     const { proxy, client } = await start((_request, response) => response.writeHead(200, { 'content-type': contentType }).end(text));
     expect(await client.audio.transcriptions.create({ file: await recording(), model: 'whisper-1', response_format: format })).toBe(text);
+    // all that was reserved: nobody knows better
+    expect(settled(proxy)).toEqual({ usage: usageOf({ audioMilliseconds: 55_000 }), cost: 5_500_000 });
+    expect(proxy.counters.admissions[0]?.money?.boundNanoUsd).toBe(5_500_000);
+  });
+
+  it.each([
+    // 16 bits, one channel
+    ['wav', makeWav({ samplesPerSecond: 16_000, seconds: 30 })],
+    ['mp3', makeMp3({ kbits: 64, seconds: 30 })],
+    ['ogg', makeOggOpus({ seconds: 30, bytesPerSecond: 2000 })],
+  ])('%s is reserved and charged by its own length where the answer tells none', async (name, bytes) => {
+    const { proxy, client } = await start((_request, response) => response.writeHead(200, { 'content-type': 'text/plain' }).end('Hello'));
+    const file = await toFile(bytes, `a.${name}`);
+    await client.audio.transcriptions.create({ file, model: 'whisper-1', response_format: 'text' });
     const { usage, cost } = settled(proxy) as { usage: { audioMilliseconds: number }; cost: number };
-    // ten seconds, and what rounding adds
-    expect(usage.audioMilliseconds).toBeGreaterThanOrEqual(10_000);
-    expect(usage.audioMilliseconds).toBeLessThan(10_500);
-    expect(cost).toBe(usage.audioMilliseconds * 100);
+    expect(usage.audioMilliseconds).toBeGreaterThanOrEqual(30_000);
+    expect(usage.audioMilliseconds).toBeLessThanOrEqual(32_000);
+    expect([cost, proxy.counters.admissions[0]?.money?.boundNanoUsd]).toEqual([usage.audioMilliseconds * 100, cost]);
+  });
+
+  it('in tokens reserves at least what OpenAI counts for so many seconds', async () => {
+    // 30 seconds are 300 tokens of sound, and four hundred words a minute some 300 of text
+    const usage = { type: 'tokens', input_tokens: 300, output_tokens: 300, total_tokens: 600, input_token_details: { audio_tokens: 300 } };
+    const { proxy, client } = await start((_request, response) => answerJson(response, { text: 'x', usage }));
+    const file = await toFile(makeOggOpus({ seconds: 30, bytesPerSecond: 800 }), 'a.ogg');
+    await client.audio.transcriptions.create({ file, model: 'gpt-4o-transcribe' });
+    const { cost } = settled(proxy) as { cost: number };
+    expect(cost).toBe(300 * 6000 + 300 * 10_000);
+    expect(proxy.counters.admissions[0]?.money?.boundNanoUsd).toBeGreaterThanOrEqual(cost);
   });
 
   it('that broke off is never free', async () => {
@@ -125,7 +150,7 @@ describe('POST /v1/audio/transcriptions', () => {
       for await (const _ of stream);
     }).rejects.toThrow();
     const { usage, cost } = settled(proxy) as { usage: { inputTokens: number; outputTokens: number }; cost: number };
-    expect(usage.inputTokens).toBe(100);
+    expect(usage.inputTokens).toBeGreaterThanOrEqual(550);
     expect(usage.outputTokens).toBeGreaterThanOrEqual(50);
     expect(cost).toBeGreaterThan(0);
   });
@@ -158,6 +183,5 @@ it('POST /v1/audio/translations is served in the same way', async () => {
   const { proxy, upstream, client } = await start((_request, response) => answerJson(response, { text: 'Hello' }));
   expect((await client.audio.translations.create({ file: await recording(), model: 'whisper-1' })).text).toBe('Hello');
   expect(upstream.requests[0]?.url).toBe('/v1/audio/translations');
-  // nothing told: about ten seconds
-  expect((settled(proxy) as { cost: number }).cost).toBeGreaterThanOrEqual(1_000_000);
+  expect((settled(proxy) as { cost: number }).cost).toBe(5_500_000);
 });

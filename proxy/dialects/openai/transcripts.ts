@@ -1,9 +1,11 @@
 import { type Check, firstRefusal } from '../../../core/decision.ts';
 import type { Refusal } from '../../../core/refusals.ts';
-import { filesOf } from '../../bodies/multipart-scan.ts';
+import type { Prompt } from '../../../core/estimate.ts';
+import { filesOf, type MultipartBody } from '../../bodies/multipart-scan.ts';
 import type { Body, Meter, MeterOptions, RequestShape, Surface, SurfaceDriver } from '../dialect.ts';
 import { measureForm, toTyped } from '../form-fields.ts';
 import { checkBoolean, checkModel, invalid, spliceModel } from '../request-fields.ts';
+import { toMostSeconds } from './recordings/recording-length.ts';
 import { makeTranscriptMeter } from './transcript-meter.ts';
 
 const shared = {
@@ -34,29 +36,22 @@ export const transcriptsDriver: SurfaceDriver = {
   measure() {
     throw new Error('a recording comes in a form');
   },
-  // samples of the speakers' voices come as data: URLs
-  measureForm: (form) =>
-    measureForm(form, ({ name, fileName }) => (fileName === undefined && name !== 'known_speaker_references[]' ? undefined : 'audio')),
+  measureForm: measureRecording,
   toPriceFields: () => ({}),
   spliceFor: ({ shape, upstreamModel }) => spliceModel(shape, upstreamModel),
   withholdsUsage: () => false,
   makeMeter,
 };
 
-/** Opus, the leanest of the formats that are taken, needs 6 kbit/s at least for what is no silence (RFC 6716 section 2.1.1). */
-const fewestBytesPerSecond = 750;
-/** Speech that was compressed for being sent; music, or sound that was not compressed, has more. */
-const usualBytesPerSecond = 4000;
-/** 32 MiB hold half a day at the leanest rate; no provider takes more than some hours. */
-const mostSeconds = 4 * 3600;
 /** Nobody goes on speaking faster: some seven words. Half of it is usual. */
 const mostTokensPerSecond = 10;
 const usualTokensPerSecond = 5;
+/** Of sound, where it is counted in tokens: one for each tenth of a second. Source: OpenAI pricing, gpt-4o-transcribe: 6 dollars a million tokens are 0.006 dollars for a minute with its output. */
+const inputTokensPerSecond = 10;
 
-/** No field of a form tells how long the recording is: its bytes bound it. */
+/** No field of a form tells how long the recording is: it is looked into. */
 function toShape(body: Body): RequestShape {
-  const bytes = filesOf(body, 'file')[0]?.bytes ?? 0;
-  const seconds = Math.min(mostSeconds, Math.ceil(bytes / fewestBytesPerSecond) + 1);
+  const seconds = toSeconds(body);
   return {
     model: body['model'] as string,
     otherModels: [],
@@ -65,18 +60,28 @@ function toShape(body: Body): RequestShape {
     choices: 1,
     asksUsage: true,
     counts: { audioMilliseconds: seconds * 1000 },
-    estimatedOutputTokens: Math.ceil(toUsualSeconds(seconds) * usualTokensPerSecond),
+    estimatedOutputTokens: seconds * usualTokensPerSecond,
   };
 }
 
-/** Of so many seconds at most. */
-function toUsualSeconds(seconds: number): number {
-  return Math.max(1, (seconds * fewestBytesPerSecond) / usualBytesPerSecond);
+function toSeconds(body: Body): number {
+  const [file] = filesOf(body, 'file');
+  return file === undefined ? 1 : toMostSeconds(file);
 }
 
+/** Samples of the speakers' voices come as data: URLs. */
+function measureRecording(form: MultipartBody): Prompt {
+  const [file] = filesOf(form.value, 'file');
+  const prompt = measureForm(form, ({ name, fileName }) =>
+    fileName === undefined && name !== 'known_speaker_references[]' ? undefined : 'audio',
+  );
+  const audioBytes = Math.max(0, prompt.audioBytes - (file?.length ?? 0));
+  return { ...prompt, audioBytes, tokens: prompt.tokens + toSeconds(form.value) * inputTokensPerSecond };
+}
+
+/** What tells nothing is charged as long as it may be, which was reserved: nobody else knows how long it is. */
 function makeMeter(options: MeterOptions): Meter {
-  const mostMilliseconds = options.shape?.counts?.audioMilliseconds ?? 0;
-  return makeTranscriptMeter(options, Math.ceil(toUsualSeconds(mostMilliseconds / 1000) * 1000));
+  return makeTranscriptMeter(options, options.shape?.counts?.audioMilliseconds ?? 0);
 }
 
 /** Servers that take the address of a recording instead would fetch what nobody has measured. */

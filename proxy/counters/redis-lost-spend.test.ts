@@ -99,6 +99,33 @@ describe.each([
     await untilSpent(second, 40);
   });
 
+  it('counts when they were let in while it was away, and it loses its data once more', async () => {
+    const [first, second] = await startProxies();
+    // each has a share of the budget because it has heard of it; the one that asks at the end has heard of both
+    for (const counters of [second, first]) {
+      for (const admission of await admit(counters, 1, rest)) settle(counters, admission);
+      await counters.flush();
+    }
+    await server.kill();
+    const awayOf = async (counters: SharedCounters): Promise<Admission[]> => {
+      const admissions = Array.from({ length: 10 }, () => makeAdmission([], { money, ...rest }));
+      await untilHolds(() => expect(counters.degraded).toBe(true));
+      for (const admission of admissions) expect(await counters.admit(admission)).toMatchObject({ outcome: 'admitted', degraded: true });
+      return admissions;
+    };
+    const [mine, theirs] = [await awayOf(first), await awayOf(second)];
+    await server.start();
+    await untilHolds(async () => expect([first.degraded, second.degraded]).toEqual([false, false]));
+    await Promise.all([first.flush(), second.flush()]);
+    await server.cli('FLUSHALL');
+    // the one has not noticed it yet, the other has
+    for (const admission of mine) settle(first, admission);
+    await sleep(500);
+    for (const admission of theirs) settle(second, admission);
+    await Promise.all([first.flush(), second.flush()]);
+    await untilSpent(first, 22);
+  });
+
   it('counts once, whoever ends it twice', async () => {
     const [first] = await startProxies();
     const admissions = await admit(first, 10, rest);

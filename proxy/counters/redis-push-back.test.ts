@@ -240,6 +240,21 @@ describe('what Redis had decided', () => {
     await runScript(nodes, toSettleCall(proxy.ended(end(running, 50)), String(nowMs)));
     expect(await used([rpm, tpm])).toEqual([1, 50]);
   });
+
+  it('holds running requests once more that were let in while it was away, when it loses them again', async () => {
+    const proxy = makeProxy('a');
+    const running = request([rpm, tpm], { tokens: 300, concurrency: { limit: 1, shadow: false } });
+    proxy.admitted(running, { timeMs: nowMs, here: true });
+    await tell(proxy);
+    await redis.flushall();
+    epoch = 'second-life';
+    await tell(proxy);
+    expect(await used([rpm, tpm])).toEqual([1, 300]);
+    expect((await admit(request([], { concurrency: { limit: 1, shadow: false } }))).admitted).toBe(false);
+    await runScript(nodes, toSettleCall(proxy.ended(end(running, 80)), String(nowMs)));
+    expect(await used([rpm, tpm])).toEqual([1, 80]);
+    expect((await admit(request([], { concurrency: { limit: 1, shadow: false } }))).admitted).toBe(true);
+  });
 });
 
 it('forgets what counts no more', async () => {

@@ -3592,4 +3592,34 @@ export const mutations: readonly Mutation[] = [
       name: 'one access line, with all that is known and no secret > at the door: bytes that are no request',
     },
   },
+  {
+    id: 'told-but-once',
+    bug: 'a running request that was let in while Redis was away is not told again when Redis loses its data once more',
+    edits: [
+      {
+        file: 'proxy/counters/outage/push-back.ts',
+        find: 'isStores(entry) && changed.has(tagOf(entry.admission.keyId))',
+        replace: '!entry.here && changed.has(tagOf(entry.admission.keyId))',
+      },
+    ],
+    test: {
+      file: 'proxy/counters/redis-push-back.test.ts',
+      name: 'what Redis had decided > holds running requests once more that were let in while it was away, when it loses them again',
+    },
+  },
+  {
+    id: 'lost-once-more',
+    bug: 'what a request costs that was let in while Redis was away is lost with a Redis that loses its data once more',
+    edits: [
+      {
+        file: 'proxy/counters/outage/push-back.ts',
+        find: '...(money && { money: { ...money, knownMs: entry.knownMs } })',
+        replace: '...(money && { money: entry.here ? money : { ...money, knownMs: entry.knownMs } })',
+      },
+    ],
+    test: {
+      file: 'proxy/counters/redis-lost-spend.test.ts',
+      name: 'what requests cost that end while Redis loses its data, settled in batches > counts when they were let in while it was away, and it loses its data once more',
+    },
+  },
 ];

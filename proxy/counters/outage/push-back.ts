@@ -28,7 +28,7 @@ export interface PushBack {
   readonly waiting: boolean;
   /** what it has to be told; whoever takes it sends it until it has arrived */
   take(): readonly RedisScriptCall[];
-  /** the running requests of a key that the store has decided, in case it has forgotten them: nothing happens where it has not */
+  /** the running requests of a key that the store has decided or was told of, in case it has forgotten them: nothing happens where it has not */
   adopted(keyId: string): readonly RedisScriptCall[];
 }
 
@@ -76,7 +76,7 @@ export function makePushBack({ process, now, readyFor, epochOf, clockText }: Pus
     windows: Admission['windows'],
     what: { atMs: number; amount: number; unit: 'requests' | 'tokens' },
   ): void => {
-    const here = entry.here && entry.known === undefined;
+    const here = !isStores(entry);
     for (const window of windows) {
       if (window.unit === what.unit) charges.add({ keyId: entry.admission.keyId, window, atMs: what.atMs, amount: what.amount, here });
     }
@@ -85,7 +85,10 @@ export function makePushBack({ process, now, readyFor, epochOf, clockText }: Pus
   const adopt = (entry: Running): RedisScriptCall | undefined => {
     const adopted = toAdopted(entry);
     if (adopted.windows.length === 0 && adopted.concurrency === undefined && adopted.money === undefined) return undefined;
-    if (entry.here) entry.known = adopted;
+    if (entry.here && entry.known === undefined) {
+      entry.known = adopted;
+      entry.knownMs = now();
+    }
     entry.told = true;
     return toAdmitCall([adopted], clockText(), anyEpoch);
   };
@@ -134,7 +137,7 @@ export function makePushBack({ process, now, readyFor, epochOf, clockText }: Pus
   const requestsToTell = (changed: ReadonlySet<string>): readonly Running[] => {
     const unknown = [...unknownRunning].flatMap((id) => running.get(id) ?? []).filter(({ admission }) => isReady(admission.keyId));
     if (changed.size === 0) return unknown;
-    const reminded = [...running.values()].filter(({ admission, here }) => !here && changed.has(tagOf(admission.keyId)));
+    const reminded = [...running.values()].filter((entry) => isStores(entry) && changed.has(tagOf(entry.admission.keyId)));
     return [...unknown, ...reminded];
   };
   return {
@@ -163,13 +166,15 @@ export function makePushBack({ process, now, readyFor, epochOf, clockText }: Pus
       if (entry === undefined) return settlement;
       if (settlement.refundRequest) charge(entry, settlement.windows, { atMs: entry.timeMs, amount: -1, unit: 'requests' });
       charge(entry, settlement.windows, { atMs: now(), amount: settlement.tokens, unit: 'tokens' });
-      if (!entry.here)
-        return settlement.money === undefined ? settlement : { ...settlement, money: { ...settlement.money, knownMs: entry.knownMs } };
-      if (entry.known === undefined && settlement.money !== undefined && !settlement.refundRequest) noteCost(settlement);
       const { money, ...rest } = settlement;
-      if (entry.known === undefined) return { ...rest, windows: [], concurrency: false };
+      if (!isStores(entry)) {
+        if (money !== undefined && !settlement.refundRequest) noteCost(settlement);
+        return { ...rest, windows: [], concurrency: false };
+      }
+      const told = { ...rest, ...(money && { money: { ...money, knownMs: entry.knownMs } }) };
+      if (entry.known === undefined) return told;
       const { requestId, windows, concurrency } = entry.known;
-      return { ...rest, ...(money && { money }), requestId, windows, concurrency: concurrency !== undefined };
+      return { ...told, requestId, windows, concurrency: concurrency !== undefined };
     },
     wasTold: (request) => running.get(nameOf(request))?.told === true,
     asKnown(admission) {
@@ -195,8 +200,13 @@ export function makePushBack({ process, now, readyFor, epochOf, clockText }: Pus
       return [...pushed, ...entries.map(adopt), ...takeCosts()].filter((call) => call !== undefined);
     },
     adopted: (keyId) =>
-      [...running.values()].flatMap((entry) => (entry.admission.keyId === keyId && !entry.here ? (adopt(entry) ?? []) : [])),
+      [...running.values()].flatMap((entry) => (entry.admission.keyId === keyId && isStores(entry) ? (adopt(entry) ?? []) : [])),
   };
+}
+
+/** The store knows of it, or did before it lost its data: it let it in itself, or was told of it after an outage. */
+function isStores({ here, known }: Running): boolean {
+  return !here || known !== undefined;
 }
 
 /**

@@ -76,10 +76,15 @@ describe('toUpstreamHeaders', () => {
     expect(forward(['authorization', `Bearer ${keyText}`], { credential: undefined })['authorization']).toBeUndefined();
   });
 
-  it('keeps the anthropic-version of the client', () => {
+  it('keeps the anthropic-version of the client; without one that of the Channel counts', () => {
     expect(forward(['Anthropic-Version', '2024-01-01'], { dialect: 'Anthropic' })['anthropic-version']).toEqual(['2024-01-01']);
     expect(forward([], { dialect: 'Anthropic' })['anthropic-version']).toEqual(['2023-06-01']);
     expect(forward([])['anthropic-version']).toBeUndefined();
+    const dated = { ...channel, apiVersion: '2024-10-22' };
+    expect(forward([], { dialect: 'Anthropic', channel: dated })['anthropic-version']).toEqual(['2024-10-22']);
+    expect(forward(['Anthropic-Version', '2024-01-01'], { dialect: 'Anthropic', channel: dated })['anthropic-version']).toEqual([
+      '2024-01-01',
+    ]);
   });
 
   it('never lets the key through, wherever it stands', () => {

@@ -129,10 +129,14 @@ export function toUpstreamHeaders(input: UpstreamHeadersInput): string[] {
     if (presentedKey === '' || !value.includes(presentedKey)) headers.push(name, value);
   }
   if (input.dialect === 'Anthropic' && !own.has('anthropic-version') && !hasHeader(headers, 'anthropic-version')) {
-    own.set('anthropic-version', defaultAnthropicVersion);
+    own.set('anthropic-version', toAnthropicVersion(channel));
   }
   for (const [name, value] of own) headers.push(name, value);
   return headers;
+}
+
+function toAnthropicVersion({ apiVersion = defaultAnthropicVersion }: ChannelRecord): string {
+  return apiVersion;
 }
 
 /**

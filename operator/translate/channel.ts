@@ -5,6 +5,7 @@ import type { Secret } from '../../core/secret.ts';
 import type { ChannelCredential, ChannelRecord } from '../../core/snapshot.ts';
 import { sha256Hex } from '../../runtime/digest.ts';
 import { isForbiddenHost } from '../../runtime/forbidden-address.ts';
+import { checkHeaders } from './channel-headers.ts';
 import { checkChannelSize, providerDefaults, toChannelRecord, toComparable } from './channel-record.ts';
 import { toChannelStatus } from './channel-status.ts';
 import type { NamespaceView } from './channel-view.ts';
@@ -39,7 +40,10 @@ export interface ChannelOutput {
 
 /** From a Channel and what it refers to, to what the proxies are told of it. When something is wrong with it, what was good last stays in force. Pure. */
 export function translateChannel(input: ChannelInput, nowMs: number): ChannelOutput {
-  const problem = firstProblem([checkProvider, checkNamespaces, checkAddress, checkCredentials, checkCa, checkSize], input);
+  const problem = firstProblem(
+    [checkProvider, checkNamespaces, checkAddress, checkOwnHeaders, checkCredentials, checkCa, checkSize],
+    input,
+  );
   const record = decide(input, problem);
   const holds = isSameChannelRecord(input.published, record);
   const hindrance = holds ? undefined : input.hindrance;
@@ -108,6 +112,10 @@ function toBaseUrl({ spec }: Channel): string | undefined {
     : undefined;
   const written = spec.baseURL ?? defaults?.baseUrl;
   return written?.replace(/\/+$/, '').replace(/\/v1$/, '');
+}
+
+function checkOwnHeaders({ channel }: ChannelInput): Problem | undefined {
+  return checkHeaders(channel.spec);
 }
 
 function checkCredentials({ channel, secrets }: ChannelInput): Problem | undefined {

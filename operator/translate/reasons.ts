@@ -16,6 +16,7 @@ export const reasons = {
   SecretNotFound: 'a Secret that is referred to is missing, lacks the entry, or is not labelled keywright.dev/credential: "true"',
   WeakKey: 'the key has fewer than 32 characters or fewer than 12 different ones',
   InvalidCredential: 'the value cannot be sent in a header',
+  InvalidHeader: 'what a Channel puts into every request cannot be sent in a header',
   DuplicateCredential: 'the hash already belongs to another key',
   CredentialRevoked: 'the hash was revoked before and stays so',
   RevokedHashesLost: 'a Secret with revoked hashes is missing, so that a hash cannot be taken anew; restore it from a backup',

@@ -17,14 +17,17 @@ export default defineConfig({
     // a test that passes at the second try has failed
     retry: 0,
     allowOnly: false,
+    // a bound against hanging, like the time limits below
+    expect: { poll: { timeout: 45_000 } },
     reporters: report === undefined ? ['default'] : ['default', ['json', { outputFile: report }]],
     projects: [
       {
         extends: true,
         test: {
           name: 'unit',
-          // a bound against hanging, not a measure of speed: a busy machine is no failure
-          testTimeout: 30_000,
+          // bounds against hanging, here and below, and no measure of speed: a busy machine is no failure. Longer than what is awaited inside, which tells more.
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
           include: ['{core,runtime,proxy,operator,standalone,cli,crds,bench,docs,examples,test/house,test/support,test/fake}/**/*.test.ts'],
           exclude: [...needsRedis, ...needsCluster],
           sequence: { groupOrder: 0 },
@@ -32,11 +35,11 @@ export default defineConfig({
       },
       {
         extends: true,
-        test: { name: 'redis', include: needsRedis, testTimeout: 30_000, hookTimeout: 60_000, sequence: { groupOrder: 1 } },
+        test: { name: 'redis', include: needsRedis, testTimeout: 120_000, hookTimeout: 120_000, sequence: { groupOrder: 1 } },
       },
       {
         extends: true,
-        test: { name: 'waits', include: waits, testTimeout: 60_000, hookTimeout: 180_000, maxWorkers: 3, sequence: { groupOrder: 2 } },
+        test: { name: 'waits', include: waits, testTimeout: 180_000, hookTimeout: 240_000, maxWorkers: 3, sequence: { groupOrder: 2 } },
       },
       ...[
         { name: 'crds', include: ['test/crds/**/*.test.ts'] },
@@ -52,8 +55,8 @@ export default defineConfig({
           name,
           include,
           exclude: waits,
-          testTimeout: 60_000,
-          hookTimeout: 180_000,
+          testTimeout: 180_000,
+          hookTimeout: 240_000,
           fileParallelism: false,
           sequence: { groupOrder: 3 + index },
         },

@@ -115,7 +115,7 @@ describe('a process that dies at its n-th write, for every n', () => {
         expect(states).toEqual(['Active']);
       },
     });
-  }, 20_000);
+  });
 
   it('while a key is revoked: it ends revoked and without its plaintext', async () => {
     await crashEverywhere({

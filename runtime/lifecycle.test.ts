@@ -1,4 +1,5 @@
 import { afterEach, expect, test, vi } from 'vitest';
+import { untilHolds } from '../test/support/eventually.ts';
 import { makeLifecycle } from './lifecycle.ts';
 import { makeLog } from './log.ts';
 
@@ -55,7 +56,7 @@ test('a signal stops and exits 0', async () => {
   lifecycle.handleSignals();
   process.emit('SIGTERM', 'SIGTERM');
   await lifecycle.stop();
-  await vi.waitFor(() => expect(exit).toHaveBeenCalledWith(0));
+  await untilHolds(() => expect(exit).toHaveBeenCalledWith(0));
 });
 
 test('a second signal exits 1 without waiting', () => {

@@ -293,7 +293,7 @@ function watch<T extends ClusterObject>(cluster: Cluster, selection: Omit<Reflec
 }
 
 async function settled(met: () => boolean): Promise<void> {
-  await expect.poll(met, { timeout: 10_000, interval: 10 }).toBe(true);
+  await expect.poll(met, { timeout: 45_000, interval: 10 }).toBe(true);
 }
 
 function toLine(event: ReflectedEvent<ClusterObject>): string {

@@ -32,7 +32,16 @@ afterEach(async () => {
 async function startProxy(replicas: number): Promise<Proxy> {
   const metrics = makeMetrics();
   const log = makeLog({ level: 'silent', name: 'test' });
-  const counters = makeRedisCounters({ url: server.url, log, metrics, limitMode: 'leased', replicas, now: Date.now, restoreTimes });
+  const counters = makeRedisCounters({
+    url: server.url,
+    log,
+    metrics,
+    limitMode: 'leased',
+    replicas,
+    now: Date.now,
+    deadlineMs: 5_000,
+    restoreTimes,
+  });
   await counters.ready(5_000);
   return { counters, metrics };
 }

@@ -14,8 +14,8 @@ const limit = 40;
 const hungMs = 5_000;
 /** After so long the connection to a silent Redis is given up. */
 const silentMs = 3_000;
-/** The deadline of an admission, and what a machine that others use too may add. */
-const longestWaitMs = 2 * 250 + 150;
+/** An admission waits twice that long at most: less than the time after which the connection to a silent Redis is given up, and far more than an answer takes on a busy machine. */
+const deadlineMs = 1_000;
 
 const rpm: LimitWindow = { name: 'rpm', unit: 'requests', span: 'minute', limit, shadow: false };
 let cluster: TestRedisCluster;
@@ -78,7 +78,7 @@ const countAdmitted = (answers: readonly { answer: AdmitAnswer }[]): number =>
 const nodeName = ({ port }: RedisServer): string => `127.0.0.1:${port}`;
 
 it('one of three masters that hangs concerns its own keys alone: by their share, told of, and made up for when it answers again', async () => {
-  const proxies = await Promise.all([pool.start(), pool.start()]);
+  const proxies = await Promise.all([pool.start({ deadlineMs }), pool.start({ deadlineMs })]);
   const [lost, ...lasting] = await keysOnEach();
   for (const proxy of proxies) {
     expect(await gauge(proxy, 'keywright_limiter_node_degraded')).toEqual(Object.fromEntries(nodes.map((node) => [nodeName(node), 0])));
@@ -93,14 +93,15 @@ it('one of three masters that hangs concerns its own keys alone: by their share,
       const answers = answersOf(keyId);
       expect(answers.filter(({ answer }) => !('degraded' in answer) || answer.degraded)).toEqual([]);
       expect(replicas + countAdmitted(answers)).toBe(limit);
-      expect(Math.max(...answers.map(({ tookMs }) => tookMs))).toBeLessThan(longestWaitMs);
+      // who waits for the one that hangs waits for the deadline at least
+      expect(answers.filter(({ tookMs }) => tookMs >= deadlineMs)).toEqual([]);
     }
     const answers = answersOf(lost);
     expect(answers.filter(({ answer }) => !('degraded' in answer && answer.degraded))).toEqual([]);
     // each gives its own half: together the limit, and no request waits once it is known that nobody answers
     admittedOfLost += countAdmitted(answers);
     expect(admittedOfLost).toBe(limit);
-    expect(answers.filter(({ tookMs }) => tookMs > 200).length).toBeLessThanOrEqual(5 * replicas);
+    expect(answers.filter(({ tookMs }) => tookMs >= deadlineMs).length).toBeLessThanOrEqual(replicas);
     for (const proxy of proxies) {
       const wanted = { [nodeName(hung)]: 1, ...Object.fromEntries(others.map((node) => [nodeName(node), 0])) };
       expect(await gauge(proxy, 'keywright_limiter_node_degraded')).toEqual(wanted);
@@ -120,10 +121,10 @@ it('one of three masters that hangs concerns its own keys alone: by their share,
   );
   // Redis has been told of every request that was let in without it
   for (const proxy of proxies) expect(await ask(proxy, lost)).toMatchObject({ outcome: 'refused', degraded: false });
-}, 60_000);
+});
 
 it('of two masters that are away the one that returns first is told at once and decides, whatever becomes of the other', async () => {
-  const proxy = await pool.start({ replicas: 1 });
+  const proxy = await pool.start({ replicas: 1, deadlineMs });
   const [first, second, third] = await keysOnEach();
   for (const keyId of [first, second]) expect(await ask(proxy, keyId)).toMatchObject({ outcome: 'admitted', degraded: false });
   await Promise.all([nodes[0].pause(), nodes[1].pause()]);
@@ -133,7 +134,7 @@ it('of two masters that are away the one that returns first is told at once and 
       for (let count = 0; count < 5; count += 1) expect(await ask(proxy, keyId)).toMatchObject({ outcome: 'admitted', degraded: true });
     }
     await nodes[0].resume();
-    await eventually(() => proxy.counters.decides(first), { withinMs: 15_000 });
+    await eventually(() => proxy.counters.decides(first));
     const answer = await ask(proxy, first);
     if (answer.outcome !== 'admitted') throw new Error('there is room');
     expect(answer.degraded).toBe(false);
@@ -145,8 +146,8 @@ it('of two masters that are away the one that returns first is told at once and 
   } finally {
     await Promise.all([nodes[0].resume(), nodes[1].resume()]);
   }
-  await eventually(() => !proxy.counters.degraded, { withinMs: 15_000 });
-}, 60_000);
+  await eventually(() => !proxy.counters.degraded);
+});
 
 it('what ends at a master that hangs holds up no end of a request with a slot on another', async () => {
   const proxy = await pool.start();
@@ -193,5 +194,5 @@ it('what ends at a master that hangs holds up nothing of what ends on the others
   } finally {
     await nodes[0].resume();
   }
-  await untilHolds(async () => expect(await used(lost)).toBe(10), { withinMs: 15_000 });
-}, 60_000);
+  await untilHolds(async () => expect(await used(lost)).toBe(10));
+});

@@ -93,7 +93,7 @@ describe('an outage of Redis', () => {
   });
 
   it('is made up for when Redis is back: it counts what was decided without it, each request once', async () => {
-    const proxies = await Promise.all([startProxy(), startProxy()]);
+    const proxies = await Promise.all([startProxy({ deadlineMs: 250 }), startProxy({ deadlineMs: 250 })]);
     await saturate(proxies[0], 4);
     await server.pause();
     // these wait for an answer that comes too late
@@ -136,7 +136,7 @@ describe('an outage of Redis', () => {
     const { hostname, port } = new URL(server.url);
     const relay = await startRelay(hostname, Number(port));
     onTestFinished(() => relay.close());
-    const counters = await startProxy({ url: `redis://127.0.0.1:${relay.port}` });
+    const counters = await startProxy({ url: `redis://127.0.0.1:${relay.port}`, deadlineMs: 250 });
     await saturate(counters, 2);
     relay.loseReplies();
     expect(await saturate(counters, 5)).toBe(5);

@@ -1,7 +1,8 @@
 import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { untilHolds } from '../../test/support/eventually.ts';
 import { makeLog } from '../../runtime/log.ts';
 import { watchManifestFolder, type FolderWatch } from './read-folder.ts';
 import type { FolderContent } from './scan-folder.ts';
@@ -41,7 +42,7 @@ function names(): string[] {
 }
 
 async function untilNames(...expected: string[]): Promise<void> {
-  await vi.waitFor(() => expect(names()).toEqual(expected), { timeout: 5000, interval: 10 });
+  await untilHolds(() => expect(names()).toEqual(expected), { everyMs: 10 });
 }
 
 describe('watchManifestFolder', () => {
@@ -122,7 +123,7 @@ describe('watchManifestFolder', () => {
     put('a.yaml', secret('a'));
     await start();
     put('a.yaml', 'kind: [\n');
-    await vi.waitFor(() => expect(contents.at(-1)?.mistakes).toEqual([expect.stringMatching(/^a\.yaml:\d+: /)]), { timeout: 5000 });
+    await untilHolds(() => expect(contents.at(-1)?.mistakes).toEqual([expect.stringMatching(/^a\.yaml:\d+: /)]));
     expect(names()).toEqual(['a']);
     expect(contents.at(-1)?.complete).toBe(true);
     put('a.yaml', secret('b'));
@@ -145,7 +146,7 @@ describe('watchManifestFolder', () => {
     expect(contents[0]?.mistakes.length).toBeGreaterThan(1);
     expect(contents[0]).toMatchObject({ complete: false });
     put('a.yaml', secret('a') + secret('b') + secret('c'));
-    await vi.waitFor(() => expect(contents.at(-1)).toMatchObject({ mistakes: [], complete: true }), { timeout: 5000 });
+    await untilHolds(() => expect(contents.at(-1)).toMatchObject({ mistakes: [], complete: true }));
     put('a.yaml', `${secret('a', 'new')}{ broken: [\n---\n${secret('d')}`);
     await untilNames('a', 'd', 'b', 'c');
     expect(contents.at(-1)?.objects[0]).toMatchObject({ stringData: { entry: 'new' } });
@@ -165,13 +166,14 @@ describe('watchManifestFolder', () => {
 
   it('does not take an editor that truncates, or removes and writes, for a deletion', async () => {
     put('a.yaml', secret('a'));
-    await start(300);
+    // longer than a busy machine may take for what an editor does
+    await start(3_000);
     put('a.yaml', '');
     await new Promise((resolve) => setTimeout(resolve, 80));
     unlinkSync(join(directory, 'a.yaml'));
     await new Promise((resolve) => setTimeout(resolve, 80));
     put('a.yaml', secret('a', 'other'));
-    await vi.waitFor(() => expect(contents.length).toBe(2), { timeout: 5000 });
+    await untilHolds(() => expect(contents.length).toBe(2));
     expect(contents.map(({ objects }) => objects.length)).toEqual([1, 1]);
   });
 
@@ -196,14 +198,14 @@ describe('watchManifestFolder', () => {
     expect(contents[0]?.objects).toMatchObject([{ stringData: { entry: 'first' } }]);
     expect(contents[0]?.mistakes).toEqual(['b.yaml:1: Secret default/same is also in a.yaml:1, which is used; remove one of them']);
     unlinkSync(join(directory, 'a.yaml'));
-    await vi.waitFor(() => expect(contents.at(-1)?.objects).toMatchObject([{ stringData: { entry: 'second' } }]), { timeout: 5000 });
+    await untilHolds(() => expect(contents.at(-1)?.objects).toMatchObject([{ stringData: { entry: 'second' } }]));
   });
 
   it('keeps everything while the folder itself is away', async () => {
     put('a.yaml', secret('a'));
     await start();
     renameSync(directory, `${directory}-away`);
-    await vi.waitFor(() => expect(contents.at(-1)?.mistakes).toEqual([`${directory}: cannot be read (ENOENT)`]), { timeout: 5000 });
+    await untilHolds(() => expect(contents.at(-1)?.mistakes).toEqual([`${directory}: cannot be read (ENOENT)`]));
     expect(contents.at(-1)).toMatchObject({ complete: false });
     expect(names()).toEqual(['a']);
     renameSync(`${directory}-away`, directory);
@@ -216,7 +218,7 @@ describe('watchManifestFolder', () => {
     symlinkSync('target.txt', join(directory, 'a.yaml'));
     await start();
     unlinkSync(join(directory, 'target.txt'));
-    await vi.waitFor(() => expect(contents.at(-1)?.mistakes).toEqual(['a.yaml: cannot be read (ENOENT)']), { timeout: 5000 });
+    await untilHolds(() => expect(contents.at(-1)?.mistakes).toEqual(['a.yaml: cannot be read (ENOENT)']));
     expect(names()).toEqual(['a']);
   });
 
@@ -224,7 +226,7 @@ describe('watchManifestFolder', () => {
     put('a.yaml', secret('a'));
     await start();
     writeFileSync(join(directory, 'a.yaml'), Buffer.from([0x61, 0xff, 0xfe]));
-    await vi.waitFor(() => expect(contents.at(-1)?.mistakes).toEqual(['a.yaml:1: must be UTF-8 text']), { timeout: 5000 });
+    await untilHolds(() => expect(contents.at(-1)?.mistakes).toEqual(['a.yaml:1: must be UTF-8 text']));
     expect(names()).toEqual(['a']);
   });
 });

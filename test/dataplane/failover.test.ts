@@ -160,7 +160,7 @@ beforeAll(async () => {
     }),
   );
   process.stdout.write(`${toTable([...runs.values()]).join('\n')}\n`);
-}, 60_000);
+}, 180_000);
 
 afterAll(async () => {
   await Promise.all(ends.map((end) => end()));

@@ -111,7 +111,7 @@ describe('Redis is killed and comes back', () => {
     await Promise.all(load);
     expect([...statuses.keys()]).toEqual([200]);
     expect(statuses.get(200)).toBeGreaterThan(100);
-  }, 120_000);
+  }, 240_000);
 });
 
 async function chat(proxy: RunningProcess | undefined, apiKey: string): Promise<Response> {

@@ -125,8 +125,8 @@ describe('a proxy that is killed', () => {
     import { makeLog } from './runtime/log.ts';
     import { makeMetrics } from './runtime/metrics.ts';
     const log = makeLog({ level: 'silent', name: 'test' });
-    const counters = makeRedisCounters({ url: process.env.TEST_REDIS, log, metrics: makeMetrics(), replicas: 1, now: Date.now });
-    await counters.ready(5000);
+    const counters = makeRedisCounters({ url: process.env.TEST_REDIS, log, metrics: makeMetrics(), replicas: 1, now: Date.now, deadlineMs: 5_000 });
+    await counters.ready(10_000);
     const admissions = JSON.parse(process.env.TEST_ADMISSIONS);
     const answers = await Promise.all(admissions.map((admission) => counters.admit(admission)));
     counters.renew(admissions[0], 0, 150);

@@ -69,7 +69,7 @@ function startLeader(): Heartbeats {
   return heartbeats;
 }
 
-const until = (check: () => unknown): Promise<void> => untilHolds(check, { withinMs: 20_000 });
+const until = (check: () => unknown): Promise<void> => untilHolds(check);
 
 describe('heartbeats of proxies', () => {
   it('tell when every living proxy has what was published, at once', async () => {

@@ -51,7 +51,7 @@ beforeAll(async () => {
     foreignIds.push(...toIds((await send(victimText, { body: { model: forbidden, input: 'x', ...body } })).text));
     ownIds.push(...toIds((await send(attackerText, { body: { model: allowed, input: 'x', ...body } })).text));
   }
-}, 60_000);
+});
 
 afterAll(async () => {
   agent.destroy();

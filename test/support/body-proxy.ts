@@ -28,8 +28,8 @@ const control = createServer((_request, response) => {
   const mostBytes = process.resourceUsage().maxRSS * 1024;
   globalThis.gc?.();
   if (existsSync(peakReset)) writeFileSync(peakReset, '5');
-  const { rss, heapUsed, external } = process.memoryUsage();
-  response.end(JSON.stringify({ nowBytes: rss, heldBytes: heapUsed + external, mostBytes }));
+  const { rss, heapUsed, external, arrayBuffers } = process.memoryUsage();
+  response.end(JSON.stringify({ nowBytes: rss, heldBytes: heapUsed + external, blockBytes: arrayBuffers, mostBytes }));
 });
 control.listen(0, '127.0.0.1', () => {
   process.stdout.write(`${JSON.stringify({ proxy: proxy.port, control: (control.address() as AddressInfo).port })}\n`);

@@ -57,7 +57,7 @@ export function startChild(command: string, args: readonly string[], { environme
     signal(signal) {
       if (isRunning()) child.kill(signal);
     },
-    async stop(withinMs = 10_000) {
+    async stop(withinMs = 30_000) {
       if (isRunning()) child.kill('SIGTERM');
       const timer = setTimeout(() => isRunning() && child.kill('SIGKILL'), withinMs);
       return ended.finally(() => clearTimeout(timer));

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
  * Tries until `attempt` gives something truthy without throwing, and gives that. For what happens in other processes; the limit is only there so that a test which
  * waits in vain ends, it is no measurement. Fails with the last attempt's error or value.
  */
-export async function eventually<T>(attempt: () => Promise<T> | T, { withinMs = 10_000, everyMs = 50 } = {}): Promise<NonNullable<T>> {
+export async function eventually<T>(attempt: () => Promise<T> | T, { withinMs = 45_000, everyMs = 50 } = {}): Promise<NonNullable<T>> {
   const deadline = performance.now() + withinMs;
   for (;;) {
     let trouble: unknown;

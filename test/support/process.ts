@@ -56,7 +56,7 @@ export function spawnKeywright(
     },
   });
 
-  async function waitForEvent(event: string | ((line: LogLine) => boolean), withinMs = 20_000): Promise<LogLine> {
+  async function waitForEvent(event: string | ((line: LogLine) => boolean), withinMs = 60_000): Promise<LogLine> {
     const matches = typeof event === 'string' ? (line: LogLine): boolean => line['msg'] === event : event;
     const what = typeof event === 'string' ? `"${event}"` : 'the awaited line';
     const tail = (): string => `its last lines:\n${text.slice(-2000)}\n${child.lastWords()}`;

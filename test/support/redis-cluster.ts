@@ -17,12 +17,13 @@ export interface TestRedisCluster {
   stop(): Promise<void>;
 }
 
-/** So long a node may be silent before others count it as away; a failover takes about twice that. */
-const nodeTimeoutMs = 1_500;
-
-/** A Redis Cluster of three masters on the loopback; `replicas` of them have a replica, the first ones first. */
-export async function startRedisCluster({ masters = 3, replicas = 0 } = {}): Promise<TestRedisCluster> {
-  const nodes = await Promise.all(Array.from({ length: masters + replicas }, startNode));
+/**
+ * A Redis Cluster of three masters on the loopback; `replicas` of them have a replica, the first ones first.
+ * `nodeTimeoutMs`: so long a node may be silent before others count it as away, and a master without most of the others takes nothing any more; a failover takes about twice that.
+ * Long, because on a busy machine a sound node is silent too: only a test that waits for a failover has reason to shorten it.
+ */
+export async function startRedisCluster({ masters = 3, replicas = 0, nodeTimeoutMs = 20_000 } = {}): Promise<TestRedisCluster> {
+  const nodes = await Promise.all(Array.from({ length: masters + replicas }, () => startNode(nodeTimeoutMs)));
   const [first] = nodes;
   if (first === undefined) throw new Error('a cluster needs a node');
   for (const [index, { server }] of nodes.slice(0, masters).entries()) {
@@ -42,7 +43,7 @@ export async function startRedisCluster({ masters = 3, replicas = 0 } = {}): Pro
   return toCluster(nodes.map(({ server }) => server));
 }
 
-async function startNode(): Promise<{ server: RedisServer; busPort: number }> {
+async function startNode(nodeTimeoutMs: number): Promise<{ server: RedisServer; busPort: number }> {
   // the usual one, 10000 above, may be no port at all
   const busPort = await freePort();
   const lines = [

@@ -63,7 +63,7 @@ export async function reflect(
       onEvent?.(event);
     },
   });
-  const until = (met: () => unknown) => expect.poll(met, { timeout: 20_000, interval: 2 }).toBeTruthy();
+  const until = (met: () => unknown) => expect.poll(met, { timeout: 45_000, interval: 2 }).toBeTruthy();
   const watched = () => server.requests.filter((line) => line.includes('watch=true'));
   return {
     server,

@@ -30,7 +30,7 @@ async function start(
     await cluster.close();
     await server.stop();
   });
-  const until = (met: () => unknown) => expect.poll(met, { timeout: 20_000, interval: 2 }).toBeTruthy();
+  const until = (met: () => unknown) => expect.poll(met, { timeout: 45_000, interval: 2 }).toBeTruthy();
   /** lets time pass until the promise settles; each step leaves the network its turn */
   async function passing<T>(promise: Promise<T>, stepMs: number): Promise<T> {
     const state = { settled: false };

@@ -1,4 +1,5 @@
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { untilHolds } from '../../../test/support/eventually.ts';
 import { makeSettlementQueue } from './settlement-queue.ts';
 
 interface Overrides {
@@ -126,7 +127,7 @@ describe('the settlement queue', () => {
       expect([batches, isDone]).toEqual([[[11]], false]);
       arrived.shift()?.();
       await first;
-      await vi.waitFor(() => expect(batches).toEqual([[11], [12, 13]]));
+      await untilHolds(() => expect(batches).toEqual([[11], [12, 13]]));
       arrived.shift()?.();
       await Promise.all([second, third]);
       expect(queue.depth).toBe(0);
@@ -153,9 +154,9 @@ describe('the settlement queue', () => {
     it('holds up its own lanes alone', async () => {
       const { queue, batches } = make(hung);
       for (const item of [11, 111, 121]) queue.add(item);
-      await vi.waitFor(() => expect(batches).toEqual([[11], [111, 121]]));
+      await untilHolds(() => expect(batches).toEqual([[11], [111, 121]]));
       for (const item of [12, 112]) queue.add(item);
-      await vi.waitFor(() => expect(batches.slice(2)).toEqual([[112]]));
+      await untilHolds(() => expect(batches.slice(2)).toEqual([[112]]));
       queue.add(113);
       await queue.hasten('11', { isWanted: () => true, isWantedCall: () => true });
       expect(batches.at(-1)).toEqual([113]);
@@ -176,26 +177,26 @@ describe('the settlement queue', () => {
       let down = true;
       const { queue, batches, pass } = make({ send: async (batch) => (down && isHung(batch) ? batch : []) });
       queue.add(11);
-      await vi.waitFor(() => expect(batches).toEqual([[11]]));
+      await untilHolds(() => expect(batches).toEqual([[11]]));
       // ten times as long as others wait
       pass(49);
       for (const item of [12, 111]) queue.add(item);
-      await vi.waitFor(() => expect(batches).toEqual([[11], [111]]));
+      await untilHolds(() => expect(batches).toEqual([[11], [111]]));
       down = false;
       queue.kick();
-      await vi.waitFor(() => expect(batches).toEqual([[11], [111], [11, 12]]));
+      await untilHolds(() => expect(batches).toEqual([[11], [111], [11, 12]]));
     });
 
     it('has a bounded number of items on their way, and of all that wait the oldest are dropped', async () => {
       const { queue, batches, pass } = make({ ...hung, most: 4, mostOnTheirWay: 2 });
       for (const item of [11, 12, 13]) queue.add(item);
-      await vi.waitFor(() => expect(batches).toEqual([[11, 12]]));
+      await untilHolds(() => expect(batches).toEqual([[11, 12]]));
       queue.add(21);
       expect(queue.depth).toBe(2);
       pass(1);
       for (const item of [111, 112, 113]) queue.add(item);
       expect(queue.depth).toBe(4);
-      await vi.waitFor(() => expect(batches.slice(1).flat()).toEqual([111, 112, 113]));
+      await untilHolds(() => expect(batches.slice(1).flat()).toEqual([111, 112, 113]));
       // 21 has no room, though nothing of its own lane is on its way
       expect(queue.depth).toBe(1);
     });

@@ -1,4 +1,5 @@
-import { expect, it, vi } from 'vitest';
+import { expect, it } from 'vitest';
+import { untilHolds } from '../../../test/support/eventually.ts';
 import type { RedisScriptCall } from '../../../runtime/redis-script.ts';
 import { lifeKey, makeStoreLives } from './store-lives.ts';
 
@@ -18,12 +19,12 @@ it('one master that hangs is no reason to miss that another was emptied', async 
   });
   lives.used('00');
   lives.used('20');
-  await vi.waitFor(() => expect([lives.of('00'), lives.of('20')]).toEqual(['first', 'first']));
+  await untilHolds(() => expect([lives.of('00'), lives.of('20')]).toEqual(['first', 'first']));
   isHung = true;
   // a look that is never answered
   void lives.look();
   await new Promise((resolve) => setTimeout(resolve, 300));
   life = 'second';
-  await vi.waitFor(() => expect(another).toEqual([['20']]), { timeout: 5_000 });
+  await untilHolds(() => expect(another).toEqual([['20']]));
   lives.stop();
 });

@@ -10,7 +10,7 @@ export const restoreChannel = 'kw:restore';
 /** What was seen of these windows before does not count any more: they were reset by hand. */
 export const budgetResetChannel = 'kw:budget-reset';
 
-/** Redis hash: `D<id>`, `W<id>`, `M<id>`, `T0` → two doubles (little endian), spent and reserved; `e`, `ea` epochs as text; `r`: the reset that was done last; `pD<id>` …: spent before it was opened, to be added then. */
+/** Redis hash: `D<id>`, `W<id>`, `M<id>`, `T0` → two doubles (little endian), spent and reserved; `e`, `ea` epochs as text; `r`: the reset that was done last; `pD<id>` …: spent before it was opened, to be added then; `bD<id>` …, `eb`: what stood there when it was opened, and the epoch of that. */
 export function budgetsKey(keyId: string): string {
   return `kw:{${tagOf(keyId)}}:budget:${keyId}`;
 }

@@ -61,6 +61,8 @@ for position = 2, #ARGV do
   if value and #value == 16 then
     local spent, reserved = struct.unpack('<dd', value)
     redis.call('HSET', KEYS[1], ARGV[position], struct.pack('<dd', 0, reserved))
+    -- what somebody tells later of the time before is not added to it
+    redis.call('HSET', KEYS[1], 'b' .. ARGV[position], '9007199254740991')
     done[#done + 1] = ARGV[position]
     done[#done + 1] = string.format('%.0f', spent)
   end

@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { makeAdmission, makeCountersProxies } from '../../test/support/counters-proxies.ts';
 import { untilHolds } from '../../test/support/eventually.ts';
 import { startRedis, type TestRedis } from '../../test/support/redis.ts';
+import { startRelay } from '../../test/support/relay.ts';
 import type { Admission } from './counters.ts';
 import type { SharedCounters } from './shared-counters.ts';
 
@@ -133,3 +134,39 @@ describe.each([
     await untilSpent(first, 10);
   });
 });
+
+it('what one proxy alone had heard of is added when it comes back after the budget was opened by another, and once', async () => {
+  const relay = await startRelay('127.0.0.1', Number(new URL(server.url).port));
+  try {
+    const late = (await proxyPool.start({ url: `redis://127.0.0.1:${relay.port}` })).counters;
+    const [early] = await startProxies();
+    const spend = async (counters: SharedCounters, count: number): Promise<void> => {
+      for (const admission of await admit(counters, count)) settle(counters, admission);
+      await counters.flush();
+    };
+    await spend(early, 1);
+    await spend(late, 10);
+    await relay.cut();
+    await server.kill();
+    await untilHolds(() => expect([early.degraded, late.degraded]).toEqual([true, true]));
+    await server.start();
+    await untilHolds(() => expect(early.degraded).toBe(false));
+    // opened by what this one knows, and spent on
+    await spend(early, 5);
+    await untilSpent(early, 6);
+    await relay.restore();
+    await untilHolds(() => expect(late.degraded).toBe(false));
+    await untilSpent(early, 16);
+    await spend(late, 2);
+    await untilSpent(late, 18);
+    // once more the same master, for who was away
+    await relay.cut();
+    await untilHolds(() => expect(late.degraded).toBe(true));
+    await relay.restore();
+    await untilHolds(() => expect(late.degraded).toBe(false));
+    await spend(late, 1);
+    await untilSpent(early, 19);
+  } finally {
+    await relay.close();
+  }
+}, 30_000);

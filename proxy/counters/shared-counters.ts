@@ -7,15 +7,14 @@ import { type Decided, makeAskStore } from './store/ask-store.ts';
 import { awaitReply } from './store/await-reply.ts';
 import type { BudgetRestore, RestoreTimes } from './outage/budget-restorer.ts';
 import { toRelease, toSettled } from './to-afterwards.ts';
-import type { Admission, AdmitAnswer, Counters, PeekAnswer, PeekQuestion } from './counters.ts';
+import type { Admission, AdmitAnswer, Counters } from './counters.ts';
 import { type FailurePolicy, makeFallback } from './outage/fallback.ts';
 import { withHolder } from './holder.ts';
 import { type Leases, makeLeases } from './ahead/leases.ts';
 import { makeNearLimits } from './ahead/near-limits.ts';
 import { makeLimiterMetrics } from './limiter-metrics.ts';
+import { makeLook } from './look.ts';
 import type { Freed } from './store/pack-calls.ts';
-import { toPeekAnswer } from './peek.ts';
-import { readPeek } from './scripts/peek-script.ts';
 import type { ScriptStore } from './scripts/script-store.ts';
 import { makeSharedBudgets, type SharedBudgets } from './shared-budgets.ts';
 import { makeStoreClock } from './store/store-clock.ts';
@@ -23,7 +22,7 @@ import { makeStoreLives } from './store/store-lives.ts';
 import { makeStoreNodes } from './store/store-nodes.ts';
 import { makeStoreSender } from './store/store-sender.ts';
 import { makeTogether } from './store/together.ts';
-import { type Forgot, makeUntilKnown } from './until-known.ts';
+import { makeUntilKnown } from './until-known.ts';
 
 /** Does the store decide each request, or may a proxy book for many at once? */
 export type LimitMode = 'strict' | 'leased';
@@ -146,7 +145,7 @@ export function makeSharedCounters({
   const tellKnown = async (isMeant: (tag: string) => boolean): Promise<void> => {
     // what was admitted in the life before may be told of in the same turn as the end of that life
     await new Promise((resolve) => setImmediate(resolve));
-    for (const call of fallback.take()) sender.add({ what: 'call', call: { ...call, command: 'push' } });
+    for (const call of [...fallback.take(), ...budgets.takeFormer()]) sender.add({ what: 'call', call: { ...call, command: 'push' } });
     return sender.tell(isMeant);
   };
   const tell = async (isMeant: (tag: string) => boolean): Promise<void> => {
@@ -227,14 +226,7 @@ export function makeSharedCounters({
     const answer = await untilKnown(admission.keyId, () => ask(admission));
     return answer === 'closed' ? { outcome: 'unavailable' } : (answer ?? decideWithout(admission));
   };
-  const look = async (question: PeekQuestion): Promise<PeekAnswer | Forgot | undefined> => {
-    measured.commands.inc({ command: 'peek' });
-    const reading = readPeek(admissions, question, { clock: clock(), life: lives.of(tagOf(question.keyId)) });
-    const reply = await awaitReply(reading, { deadlineMs, monotonicNow });
-    // a late one says nothing to the breaker: it is the admissions that must not wait
-    if (reply.outcome !== 'reply') return undefined;
-    return typeof reply.value === 'string' ? reply.value : toPeekAnswer(reply.value, question, { degraded: false });
-  };
+  const look = makeLook({ admissions, lifeOf: (tag) => lives.of(tag), measured, deadlineMs, monotonicNow, clockText: clock });
   /** Spend, and what requests in flight hold, where the store has lost that with it. */
   const tellBudgets: SharedBudgets['asked'] = (question) => {
     budgets.asked(question);

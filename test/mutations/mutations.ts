@@ -408,6 +408,47 @@ export const mutations: readonly Mutation[] = [
     },
   },
   {
+    id: 'former-not-told',
+    bug: 'what one proxy alone had heard of the spend is lost when it comes back after the budget was opened by another',
+    edits: [
+      { file: 'proxy/counters/shared-counters.ts', find: '[...fallback.take(), ...budgets.takeFormer()]', replace: 'fallback.take()' },
+    ],
+    test: {
+      file: 'proxy/counters/redis-lost-spend.test.ts',
+      name: 'what one proxy alone had heard of is added when it comes back after the budget was opened by another, and once',
+    },
+  },
+  {
+    id: 'former-added-again',
+    bug: 'the spend of a life before is added as often as it is told',
+    edits: [
+      {
+        file: 'proxy/counters/scripts/budget-scripts.ts',
+        find: "if open then redis.call('HSET', KEYS[1], 'b' .. field, ARGV[position + 1]) end",
+        replace: '',
+      },
+    ],
+    test: {
+      file: 'test/redis/budget-scripts.test.ts',
+      name: 'what is told of the life before is in the maximum while nothing is opened, and added as far as it is more than that afterwards, once',
+    },
+  },
+  {
+    id: 'former-after-reset',
+    bug: 'the spend of a life before is added to a budget that was reset since',
+    edits: [
+      {
+        file: 'runtime/budget-restore.ts',
+        find: "    redis.call('HSET', KEYS[1], 'b' .. ARGV[position], '9007199254740991')\n",
+        replace: '',
+      },
+    ],
+    test: {
+      file: 'test/redis/budget-scripts.test.ts',
+      name: 'what is told of the life before adds nothing to a budget that was reset, nor to one that a proxy without bases has opened',
+    },
+  },
+  {
     id: 'idle-does-not-look',
     bug: 'a proxy without admissions does not notice that the store was emptied',
     edits: [

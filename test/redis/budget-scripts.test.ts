@@ -8,6 +8,7 @@ import {
   toRestoreCall,
   toStoredBudgets,
 } from '../../runtime/budget-restore.ts';
+import { toFormerSpendCall, toOpenBudgetsCall } from '../../proxy/counters/scripts/budget-scripts.ts';
 import { hide } from '../../runtime/environment.ts';
 import { makeLog } from '../../runtime/log.ts';
 import { makeRedisLink, type RedisLink } from '../../runtime/redis-link.ts';
@@ -106,4 +107,52 @@ it('a reset of budgets that were never used leaves nothing behind', async () => 
   const [reply] = await link.run([toResetCall(key, 'monday', ['D20419'])]);
   expect(toResetWindows(reply)).toEqual(new Map());
   expect(await redis.cli('KEYS', '*')).toEqual([]);
+});
+
+const tellFormer = (epoch: string, spent: Readonly<Record<string, number>>): Promise<unknown> =>
+  link.run([toFormerSpendCall('team/app', epoch, new Map(Object.entries(spent)))]);
+const spentOf = async (window: string): Promise<number | undefined> =>
+  (await stored()).windows.find((each) => each.window === window)?.spentNanoUsd;
+
+it('what is told of the life before is in the maximum while nothing is opened, and added as far as it is more than that afterwards, once', async () => {
+  await tellFormer('two', { T0: 300 });
+  await tellFormer('two', { T0: 200 });
+  expect(await spentOf('T0')).toBe(300);
+  await link.run([toOpenBudgetsCall('team/app', 'two')]);
+  // spent since
+  await put('T0', 350, 7);
+  for (let time = 0; time < 2; time += 1) {
+    for (const known of [300, 1_000, 800]) await tellFormer('two', { T0: known, D20419: 40 });
+    expect(await stored()).toMatchObject({
+      epoch: 'two',
+      windows: expect.arrayContaining([{ window: 'T0', spentNanoUsd: 1_050, reservedNanoUsd: 7 }]),
+    });
+    // nothing was restored of that window
+    expect(await spentOf('D20419')).toBe(40);
+  }
+  // in the next life all of that is what was restored
+  await link.run([toOpenBudgetsCall('team/app', 'three')]);
+  await tellFormer('three', { T0: 1_050, D20419: 40 });
+  expect([await spentOf('T0'), await spentOf('D20419')]).toEqual([1_050, 40]);
+});
+
+it('what is told of the life before adds nothing to a budget that was reset, nor to one that a proxy without bases has opened', async () => {
+  await put('T0', 300, 0);
+  await link.run([toOpenBudgetsCall('team/app', 'two'), toResetCall(key, 'today', ['T0'])]);
+  await tellFormer('two', { T0: 400 });
+  expect(await spentOf('T0')).toBe(0);
+  await put('T0', 300, 0);
+  await redis.cli('HSET', key, 'e', 'three');
+  await tellFormer('three', { T0: 250 });
+  expect(await spentOf('T0')).toBe(300);
+  await tellFormer('three', { T0: 350 });
+  expect(await spentOf('T0')).toBe(350);
+});
+
+it('is exact up to a million dollars', async () => {
+  await link.run([toOpenBudgetsCall('team/app', 'two')]);
+  await put('T0', 5, 0);
+  await tellFormer('two', { T0: million - 5 });
+  await tellFormer('two', { T0: million - 5 });
+  expect(await spentOf('T0')).toBe(million);
 });

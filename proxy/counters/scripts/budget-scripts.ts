@@ -82,8 +82,18 @@ export function toRestoreStateCall(keyId: string, epoch: string, asks: boolean):
   return { script: stateScript, keyCount: 1, parameters: [budgetsKey(keyId), text, ...question] };
 }
 
+/** What is restored is a maximum, what was spent since is a sum: bases keep them apart, for who tells later (formerScript). */
 const openScript = makeRedisScript(`
 local all = redis.call('HGETALL', KEYS[1])
+for position = 1, #all, 2 do
+  if string.match(all[position], '^b[DWMT]%d+$') then redis.call('HDEL', KEYS[1], all[position]) end
+end
+for position = 1, #all, 2 do
+  local field, value = all[position], all[position + 1]
+  if string.match(field, '^[DWMT]%d+$') and #value == 16 then
+    redis.call('HSET', KEYS[1], 'b' .. field, string.format('%.0f', (struct.unpack('<dd', value))))
+  end
+end
 for position = 1, #all, 2 do
   local field = string.match(all[position], '^p([DWMT]%d+)$')
   if field then
@@ -93,11 +103,35 @@ for position = 1, #all, 2 do
     redis.call('HDEL', KEYS[1], all[position])
   end
 end
-redis.call('HSET', KEYS[1], 'e', ARGV[1])
+redis.call('HSET', KEYS[1], 'e', ARGV[1], 'eb', ARGV[1])
 redis.call('HDEL', KEYS[1], 'ea')
 redis.call('PEXPIRE', KEYS[1], '34560000000')
 return 1
 `);
+
+/** Nothing is restored by who tells it before the opening, and what it knows more than that is added after: the same again adds nothing. A hash that was opened by a proxy which keeps no bases is raised. */
+const formerScript = makeRedisScript(`
+local stands = redis.call('HMGET', KEYS[1], 'e', 'eb')
+local open = stands[1] == ARGV[1] and stands[2] == ARGV[1]
+for position = 2, #ARGV, 2 do
+  local field, known = ARGV[position], tonumber(ARGV[position + 1])
+  local value = redis.call('HGET', KEYS[1], field)
+  local spent, reserved = 0, 0
+  if value and #value == 16 then spent, reserved = struct.unpack('<dd', value) end
+  local base = open and tonumber(redis.call('HGET', KEYS[1], 'b' .. field) or '0') or spent
+  if known > base then
+    redis.call('HSET', KEYS[1], field, struct.pack('<dd', spent + known - base, reserved))
+    if open then redis.call('HSET', KEYS[1], 'b' .. field, ARGV[position + 1]) end
+  end
+end
+return 1
+`);
+
+/** What a process has seen of the spend of a key in lives of the store before this one, whether others have opened it meanwhile or not. `spent`: window → integer nano-dollars. */
+export function toFormerSpendCall(keyId: string, epoch: string, spent: ReadonlyMap<string, number>): RedisScriptCall {
+  const pairs = [...spent].flatMap(([window, nanoUsd]) => [window, toInteger(nanoUsd)]);
+  return { script: formerScript, keyCount: 1, parameters: [budgetsKey(keyId), toEpochText(epoch), ...pairs] };
+}
 
 /** From now on admissions are decided by the spend that stands there, and what was spent meanwhile. */
 export function toOpenBudgetsCall(keyId: string, epoch: string): RedisScriptCall {

@@ -1,7 +1,7 @@
 -- Budgets of a key: spend and reservations per calendar window, integer nano-dollars; the same as budget-store.ts. Put behind window.lua in every script that moves money.
 -- Hash of the key: field D<days since 1970>, W<weeks>, M<months since the year 0>, T0 -> spent and reserved, packed as doubles, exact below 2^53; e -> the life of the store in which the
 -- spend was restored (core/budget-restore.ts); d -> what stands of this key in the list of what is due. p and such a field -> what was spent in a hash that has not been opened
--- yet: what is restored is a maximum, so this must be added after it, not before. Held: request id -> "until left booked floor state windows"; the reservation
+-- yet: what is restored is a maximum, so this must be added after it, not before; b and such a field, eb -> what stood there when it was opened, and in which life. Held: request id -> "until left booked floor state windows"; the reservation
 -- is its own marker. Until: request id by its deadline, or by the end of its tombstone. Due: key id by the earliest of those, so that any proxy can sweep what nobody asks about.
 local money_format, tombstone, most_lapsed, day = '<dd', 86400000, 16, 86400000
 -- more than a year; what an idle key has spent of a total comes back from the operator's checkpoint after that
@@ -224,7 +224,7 @@ end
 local function forget_past_windows(money)
   local fields = call('HKEYS', money.keys.hash)
   for position = 1, #fields do
-    local letter, id = match(fields[position], '^([DWM])(%d+)$')
+    local letter, id = match(fields[position], '^b?([DWM])(%d+)$')
     if letter and tonumber(id) < window_id(letter, money.now) - 1 then call('HDEL', money.keys.hash, fields[position]) end
   end
 end

@@ -10,7 +10,7 @@
 --       position of usage or 0, usage event, how many windows, and their places.
 --       `spend`: position of its marker, of the slots of its key or 0, request id, hold in ms, position of the lease's marker, lease id, which money or 0, bound, floor, letters of budgets,
 --       how many windows, and three per window: place, amount, kind. `event`: position of usage, usage event.
--- Gives, per key with money that changed: key id, and a list of field and spend of each window of a budget that changed.
+-- Gives, per key with money that changed: key id, and a list of field and spend of each window of a budget that changed, at last 'e' and the life in which it was opened.
 local now = clock()
 local per_window, per_money = 3, 6
 local first_window = ARGV[2] == '' and 0 or 1
@@ -231,6 +231,9 @@ for usage in pairs(streams) do keep_usage(usage) end
 local told = {}
 for _, money in ipairs(opened_monies) do
   local changed = close_budgets(money)
-  if #changed > 0 then told[#told + 1], told[#told + 2] = money.id, changed end
+  if #changed > 0 then
+    changed[#changed + 1], changed[#changed + 2] = 'e', money.epoch or ''
+    told[#told + 1], told[#told + 2] = money.id, changed
+  end
 end
 return told

@@ -449,6 +449,21 @@ export const mutations: readonly Mutation[] = [
     },
   },
   {
+    id: 'refused-by-what-was-told',
+    bug: 'a request is refused for what its client’s former one held, because the store said so right before it was told of the end',
+    edits: [
+      {
+        file: 'proxy/counters/ahead/front-counters.ts',
+        find: 'isOfStore(answer) && blocks.hasFreed(wanted, askedMs)',
+        replace: 'false',
+      },
+    ],
+    test: {
+      file: 'proxy/counters/ahead/front-counters.test.ts',
+      name: 'asks once more where the end of the former request was told behind the decision, and known before it',
+    },
+  },
+  {
     id: 'idle-does-not-look',
     bug: 'a proxy without admissions does not notice that the store was emptied',
     edits: [
@@ -2963,7 +2978,13 @@ export const mutations: readonly Mutation[] = [
   {
     id: 'block-outlives-settlement',
     bug: 'a refusal is remembered although the store has learnt meanwhile that tokens are free again',
-    edits: [{ file: 'proxy/counters/ahead/block-cache.ts', find: 'if (isFreedSince(block, askedMs)) return;', replace: '' }],
+    edits: [
+      {
+        file: 'proxy/counters/ahead/block-cache.ts',
+        find: 'if (hasFreed({ keyId, requests: !isOfReservations(block) }, askedMs)) return;',
+        replace: '',
+      },
+    ],
     test: {
       file: 'proxy/counters/ahead/block-cache.test.ts',
       name: 'the block cache > lets go of what the store said before it knew of a settlement, also of what is still on its way',

@@ -16,6 +16,8 @@ export interface BlockCache {
   settled(settlement: Settlement): void;
   /** the store knows that this was given back: what it said before of that holds no more, also where its answer is still on its way here */
   freed(freed: Freed): void;
+  /** has it heard of that since `askedMs`? */
+  hasFreed(wanted: Freed, askedMs: number): boolean;
   readonly now: () => number;
   forget(keyId: string): void;
 }
@@ -49,9 +51,9 @@ export function makeBlockCache({ now }: { now: () => number }): BlockCache {
   const dropFreed = ({ keyId, requests }: Freed): void => {
     for (const [name, block] of blocks.get(keyId) ?? []) if (requests || isOfReservations(block)) drop(keyId, name);
   };
-  const isFreedSince = (block: Block, askedMs: number): boolean => {
-    const last = givenBack.get(withHolder(block.admission).keyId);
-    return last !== undefined && (isOfReservations(block) ? last.anyMs : last.requestsMs) >= askedMs;
+  const hasFreed = ({ keyId, requests }: Freed, askedMs: number): boolean => {
+    const last = givenBack.get(keyId);
+    return last !== undefined && (requests ? last.requestsMs : last.anyMs) >= askedMs;
   };
   return {
     now,
@@ -71,8 +73,8 @@ export function makeBlockCache({ now }: { now: () => number }): BlockCache {
       const keptMs = toKeptMs(answer);
       if (keptMs === undefined || (answer.outcome !== 'refused' && answer.outcome !== 'exhausted')) return;
       const block = { admission, answer, notedMs: now(), untilMs: now() + keptMs };
-      if (isFreedSince(block, askedMs)) return;
       const { keyId } = withHolder(admission);
+      if (hasFreed({ keyId, requests: !isOfReservations(block) }, askedMs)) return;
       const ofKey = blocks.get(keyId) ?? new Map<string, Block>();
       ofKey.set(limitsName(admission), block);
       blocks.set(keyId, ofKey);
@@ -89,6 +91,7 @@ export function makeBlockCache({ now }: { now: () => number }): BlockCache {
       dropOldest(givenBack, mostKeys);
       dropFreed(freed);
     },
+    hasFreed,
     forget: (keyId) => void blocks.delete(keyId),
   };
 }

@@ -25,8 +25,11 @@ export function makeFrontCounters({ shared, blocks, metrics }: Options): SharedC
   const askWhatHolds = async (admission: Admission): Promise<AdmitAnswer> => {
     const askedMs = blocks.now();
     const answer = await shared.admit(admission);
-    const told = isOfStore(answer) ? shared.hasten({ keyId: withHolder(admission).keyId, requests: isOfRequests(answer) }) : undefined;
-    if (told === undefined) {
+    const wanted = { keyId: withHolder(admission).keyId, requests: isOfRequests(answer) };
+    const told = isOfStore(answer) ? shared.hasten(wanted) : undefined;
+    // it may have been told meanwhile, and asked before that
+    const isOld = isOfStore(answer) && blocks.hasFreed(wanted, askedMs);
+    if (told === undefined && !isOld) {
       blocks.note(admission, answer, askedMs);
       return answer;
     }

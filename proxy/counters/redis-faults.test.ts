@@ -1,13 +1,13 @@
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { Redis } from 'ioredis';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import type { Metrics } from '../../runtime/metrics.ts';
-import { makeAdmission, makeCountersProxies, settleAdmission } from '../../test/support/counters-proxies.ts';
+import { makeAdmission, settleAdmission, useCountersProxies } from '../../test/support/counters-proxies.ts';
 import { eventually } from '../../test/support/eventually.ts';
 import { forgetCounts, toCounts } from '../../test/support/forget-counts.ts';
 import { freePort } from '../../test/support/free-port.ts';
-import { startRedis, type TestRedis } from '../../test/support/redis.ts';
+import { useRedis } from '../../test/support/use-redis.ts';
 import type { AdmitAnswer, LimitWindow } from './counters.ts';
 import { EventLog } from './event-log.ts';
 import type { SharedCounters } from './shared-counters.ts';
@@ -15,17 +15,8 @@ import type { SharedCounters } from './shared-counters.ts';
 const rpm = (limit: number): LimitWindow => ({ name: 'rpm', unit: 'requests', span: 'minute', limit, shadow: false });
 const tpm = (limit: number): LimitWindow => ({ name: 'tpm', unit: 'tokens', span: 'minute', limit, shadow: false });
 
-let server: TestRedis;
-const proxyPool = makeCountersProxies(() => ({ url: server.url, replicas: 2 }));
-
-beforeAll(async () => {
-  server = await startRedis();
-});
-afterAll(() => server.stop());
-beforeEach(async () => {
-  await server.cli('FLUSHALL');
-});
-afterEach(() => proxyPool.end());
+const server = useRedis();
+const proxyPool = useCountersProxies(() => ({ url: server.url, replicas: 2 }));
 
 async function metric(metrics: Metrics, name: string): Promise<number> {
   const found = (await metrics.registry.getMetricsAsJSON()).find((item) => item.name === name);

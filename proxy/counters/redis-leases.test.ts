@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { makeLog } from '../../runtime/log.ts';
 import { makeMetrics, type Metrics } from '../../runtime/metrics.ts';
 import { mostInAnySpan } from '../../test/support/spans.ts';
-import { startRedis, type TestRedis } from '../../test/support/redis.ts';
+import { useRedis } from '../../test/support/use-redis.ts';
 import type { Admission, AdmitAnswer, LimitWindow, PeekAnswer } from './counters.ts';
 import { makeRedisCounters } from './redis.ts';
 import type { SharedCounters } from './shared-counters.ts';
@@ -13,16 +13,11 @@ interface Proxy {
   readonly metrics: Metrics;
 }
 
-let server: TestRedis;
+const server = useRedis();
 let proxies: Proxy[];
 let number = 0;
 
-beforeAll(async () => {
-  server = await startRedis();
-});
-afterAll(() => server.stop());
 beforeEach(async () => {
-  await server.cli('FLUSHALL');
   proxies = await Promise.all([startProxy(3), startProxy(3), startProxy(3)]);
 });
 afterEach(async () => {

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { tagOf } from '../../core/hash-tag.ts';
-import { makeAdmission, makeCountersProxies } from '../../test/support/counters-proxies.ts';
+import { makeAdmission, useCountersProxies } from '../../test/support/counters-proxies.ts';
 import { eventually } from '../../test/support/eventually.ts';
-import { startRedis, type TestRedis } from '../../test/support/redis.ts';
+import { useRedis } from '../../test/support/use-redis.ts';
 import type { LimitWindow } from './counters.ts';
 import type { SharedCounters } from './shared-counters.ts';
 
@@ -16,17 +16,8 @@ const none: LimitWindow = { ...rpm, name: 'none', limit: 0 };
 const keyId = 'team-a/app';
 const life = `kw:{${tagOf(keyId)}}:life`;
 
-let server: TestRedis;
-const proxyPool = makeCountersProxies(() => ({ url: server.url, replicas: 3 }));
-
-beforeAll(async () => {
-  server = await startRedis();
-});
-afterAll(() => server.stop());
-beforeEach(async () => {
-  await server.cli('FLUSHALL');
-});
-afterEach(() => proxyPool.end());
+const server = useRedis();
+const proxyPool = useCountersProxies(() => ({ url: server.url, replicas: 3 }));
 
 async function startProxy(): Promise<SharedCounters> {
   const { counters } = await proxyPool.start();

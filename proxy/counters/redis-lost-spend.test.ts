@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { makeAdmission, makeCountersProxies } from '../../test/support/counters-proxies.ts';
+import { describe, expect, it } from 'vitest';
+import { makeAdmission, useCountersProxies } from '../../test/support/counters-proxies.ts';
 import { untilHolds } from '../../test/support/eventually.ts';
-import { startRedis, type TestRedis } from '../../test/support/redis.ts';
 import { startRelay } from '../../test/support/relay.ts';
+import { useRedis } from '../../test/support/use-redis.ts';
 import type { Admission } from './counters.ts';
 import type { SharedCounters } from './shared-counters.ts';
 
@@ -16,17 +16,8 @@ const budgets = [
 const money = { budgets, boundNanoUsd: 1_000_000, floorNanoUsd: 1_000 };
 const costNanoUsd = 300_000;
 
-let server: TestRedis;
-const proxyPool = makeCountersProxies(() => ({ url: server.url, replicas: 2, restoreTimes }));
-
-beforeAll(async () => {
-  server = await startRedis();
-});
-afterAll(() => server.stop());
-beforeEach(async () => {
-  await server.cli('FLUSHALL');
-});
-afterEach(() => proxyPool.end());
+const server = useRedis();
+const proxyPool = useCountersProxies(() => ({ url: server.url, replicas: 2, restoreTimes }));
 
 async function startProxies(): Promise<readonly [SharedCounters, SharedCounters]> {
   const [first, second] = await Promise.all([proxyPool.start(), proxyPool.start()]);

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
-import { makeAdmission, makeCountersProxies, settleAdmission } from '../../test/support/counters-proxies.ts';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { makeAdmission, settleAdmission, useCountersProxies } from '../../test/support/counters-proxies.ts';
 import { eventually } from '../../test/support/eventually.ts';
-import { startRedis, type TestRedis } from '../../test/support/redis.ts';
 import { startRelay } from '../../test/support/relay.ts';
+import { useRedis } from '../../test/support/use-redis.ts';
 import type { AdmitAnswer, LimitWindow } from './counters.ts';
 import type { RedisCountersOptions } from './redis.ts';
 import type { SharedCounters } from './shared-counters.ts';
@@ -15,17 +15,8 @@ const tpm = (limit: number): LimitWindow => ({ name: 'tpm', unit: 'tokens', span
 const limit = 30;
 const replicas = 3;
 
-let server: TestRedis;
-const proxyPool = makeCountersProxies(() => ({ url: server.url, replicas: replicas }));
-
-beforeAll(async () => {
-  server = await startRedis();
-});
-afterAll(() => server.stop());
-beforeEach(async () => {
-  await server.cli('FLUSHALL');
-});
-afterEach(() => proxyPool.end());
+const server = useRedis();
+const proxyPool = useCountersProxies(() => ({ url: server.url, replicas }));
 
 async function startProxy(options: Partial<RedisCountersOptions> = {}): Promise<SharedCounters> {
   const { counters } = await proxyPool.start(options);

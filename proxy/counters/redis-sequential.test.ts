@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { Metrics } from '../../runtime/metrics.ts';
-import { type CountersProxy, makeAdmission, makeCountersProxies, settleAdmission } from '../../test/support/counters-proxies.ts';
-import { startRedis, type TestRedis } from '../../test/support/redis.ts';
+import { type CountersProxy, makeAdmission, settleAdmission, useCountersProxies } from '../../test/support/counters-proxies.ts';
+import { useRedis } from '../../test/support/use-redis.ts';
 import type { Admission, LimitWindow, Settlement } from './counters.ts';
 import type { SharedCounters } from './shared-counters.ts';
 
@@ -12,19 +12,10 @@ const rpm: LimitWindow = { name: 'rpm', unit: 'requests', span: 'minute', limit:
 const budgets = [{ period: 'Daily', limitNanoUsd: 1_000, shadow: false }] as const;
 const restoreTimes = { giveUpMs: 200, listenMs: 20, askEveryMs: 50, pollMs: 10 };
 
-let server: TestRedis;
-const proxyPool = makeCountersProxies(() => ({ url: server.url, replicas: 1, restoreTimes }));
+const server = useRedis();
+const proxyPool = useCountersProxies(() => ({ url: server.url, replicas: 1, restoreTimes }));
 /** as a proxy runs: with everything that it remembers */
 const start = () => proxyPool.start({ remembers: true });
-
-beforeAll(async () => {
-  server = await startRedis();
-});
-afterAll(() => server.stop());
-beforeEach(async () => {
-  await server.cli('FLUSHALL');
-});
-afterEach(() => proxyPool.end());
 
 async function sent(metrics: Metrics, command: string): Promise<number> {
   const found = (await metrics.registry.getMetricsAsJSON()).find(({ name }) => name === 'keywright_limiter_commands_total');

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 import { budgetsKey } from '../../core/budget-restore.ts';
 import {
   type StoredBudgets,
@@ -13,20 +13,15 @@ import { hide } from '../../runtime/environment.ts';
 import { makeLog } from '../../runtime/log.ts';
 import { makeRedisLink, type RedisLink } from '../../runtime/redis-link.ts';
 import { eventually } from '../support/eventually.ts';
-import { startRedis, type TestRedis } from '../support/redis.ts';
+import { useRedis } from '../support/use-redis.ts';
 
-let redis: TestRedis;
+const redis = useRedis();
 let link: RedisLink;
 const key = budgetsKey('team/app');
 /** all the dollars that a budget may have, and one nano-dollar less: more than Lua prints by itself */
 const million = 999_999_999_999_999;
 
-beforeAll(async () => {
-  redis = await startRedis();
-});
-afterAll(() => redis.stop());
 beforeEach(async () => {
-  await redis.cli('FLUSHALL');
   link = makeRedisLink({ url: hide(redis.url), name: 'test', random: Math.random, log: makeLog({ level: 'silent', name: 'test' }) });
   await eventually(() => link.connected);
 });

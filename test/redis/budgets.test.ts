@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { budgetsKey } from '../../core/budget-restore.ts';
 import { tagOf } from '../../core/hash-tag.ts';
 import type { UsageEvent } from '../../core/usage-event.ts';
@@ -17,23 +17,16 @@ import { makeMetrics, type Metrics } from '../../runtime/metrics.ts';
 import { makeRedisLink } from '../../runtime/redis-link.ts';
 import { type Child, startChild } from '../support/child.ts';
 import { eventually } from '../support/eventually.ts';
-import { startRedis, type TestRedis } from '../support/redis.ts';
+import { useRedis } from '../support/use-redis.ts';
 
 const keyId = 'team-a/app';
 const budgets = [{ period: 'Total', limitNanoUsd: 1_000, shadow: false }] as const;
 const log = makeLog({ level: 'silent', name: 'test' });
 
-let server: TestRedis;
+const server = useRedis();
 let nextRequest = 0;
 let ends: (() => Promise<void>)[] = [];
 
-beforeAll(async () => {
-  server = await startRedis();
-});
-afterAll(() => server.stop());
-beforeEach(async () => {
-  await server.cli('FLUSHALL');
-});
 afterEach(async () => {
   for (const end of ends.toReversed()) await end();
   ends = [];

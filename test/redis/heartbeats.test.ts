@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { heartbeatEndsKey, heartbeatsKey } from '../../core/heartbeat.ts';
 import { followHeartbeats, type Heartbeats } from '../../operator/revocation/heartbeats.ts';
 import { type ProxyHeartbeat, startHeartbeat } from '../../proxy/snapshot/heartbeat.ts';
@@ -8,19 +8,14 @@ import { makeLog } from '../../runtime/log.ts';
 import { makeMetrics } from '../../runtime/metrics.ts';
 import { makeRedisLink, type RedisLink } from '../../runtime/redis-link.ts';
 import { untilHolds } from '../support/eventually.ts';
-import { startRedis, type TestRedis } from '../support/redis.ts';
+import { useRedis } from '../support/use-redis.ts';
 
-let redis: TestRedis;
+const redis = useRedis();
 let ends: (() => Promise<void> | void)[] = [];
 const log = makeLog({ level: 'silent', name: 'test' });
 const [old, fresh] = ['00000000ffff', '11111111ffff'];
 const shard = { epoch: 1, bucket: 1, revision: fresh };
 
-beforeAll(async () => {
-  redis = await startRedis();
-});
-afterAll(() => redis.stop());
-beforeEach(async () => void (await redis.cli('FLUSHALL')));
 afterEach(async () => {
   for (const end of ends.toReversed()) await end();
   ends = [];

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 import { tagOf } from '../../core/hash-tag.ts';
 import { lastUsedKey, toLastUsedField } from '../../core/last-used.ts';
 import { makeRedisLastUsed } from '../../operator/credentials/last-used.ts';
@@ -8,21 +8,16 @@ import { makeLog } from '../../runtime/log.ts';
 import { makeRedisLink, type RedisLink } from '../../runtime/redis-link.ts';
 import { eventually, untilHolds } from '../support/eventually.ts';
 import { type FakeClock, makeFakeClock } from '../support/fake-clock.ts';
-import { startRedis, type TestRedis } from '../support/redis.ts';
+import { useRedis } from '../support/use-redis.ts';
 
-let redis: TestRedis;
+const redis = useRedis();
 let link: RedisLink;
 let clock: FakeClock;
 const log = makeLog({ level: 'silent', name: 'test' });
 const one = { keyId: 'team/a', credentialId: 'aaaaaaaaaaaa' };
 const two = { keyId: 'other/b', credentialId: 'bbbbbbbbbbbb' };
 
-beforeAll(async () => {
-  redis = await startRedis();
-});
-afterAll(() => redis.stop());
 beforeEach(async () => {
-  await redis.cli('FLUSHALL');
   clock = makeFakeClock();
   link = makeRedisLink({ url: hide(redis.url), name: 'test', random: Math.random, log });
   await eventually(() => link.connected);

@@ -1,6 +1,6 @@
 import { PassThrough } from 'node:stream';
 import fc from 'fast-check';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { mergeRevocations, type Revocation, revocationsKey, toRevocationField, toRevocationValue } from '../../core/revocation.ts';
 import { makeRedisBoard, type RevocationBoard } from '../../operator/revocation/revocation-board.ts';
 import { startRevocationFeed } from '../../proxy/keys/revocation-feed.ts';
@@ -12,20 +12,15 @@ import { makeMetrics, type Metrics } from '../../runtime/metrics.ts';
 import { makeRedisLink, type RedisLink } from '../../runtime/redis-link.ts';
 import { keyRecord } from '../fake/snapshot.ts';
 import { untilHolds } from '../support/eventually.ts';
-import { startRedis, type TestRedis } from '../support/redis.ts';
+import { useRedis } from '../support/use-redis.ts';
 import { makeSharedRevocations } from '../fake/revocation-board.ts';
 
-let redis: TestRedis;
+const redis = useRedis();
 let ends: (() => Promise<void> | void)[] = [];
 let logged = '';
 
-beforeAll(async () => {
-  redis = await startRedis();
-});
-afterAll(() => redis.stop());
 beforeEach(async () => {
   logged = '';
-  await redis.cli('FLUSHALL');
 });
 afterEach(async () => {
   for (const end of ends.toReversed()) await end();

@@ -1,5 +1,5 @@
 import { Registry } from 'prom-client';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 import { budgetsKey, restoreChannel, toRestoreQuestion } from '../../core/budget-restore.ts';
 import { budgetWindowId, toBudgetField } from '../../core/budget.ts';
 import { tagOf } from '../../core/hash-tag.ts';
@@ -21,12 +21,12 @@ import { hide } from '../../runtime/environment.ts';
 import { makeLog } from '../../runtime/log.ts';
 import { makeRedisLink, type RedisLink } from '../../runtime/redis-link.ts';
 import { eventually, untilHolds } from '../support/eventually.ts';
-import { startRedis, type TestRedis } from '../support/redis.ts';
+import { useRedis } from '../support/use-redis.ts';
 
 const log = makeLog({ level: 'silent', name: 'test' });
 const keyId = 'team/app';
 const day = toBudgetField('Daily', budgetWindowId('Daily', Date.now()));
-let redis: TestRedis;
+const redis = useRedis();
 let cluster: MemoryCluster;
 let writer: RedisLink;
 let virtualKey: VirtualKey;
@@ -34,12 +34,7 @@ let dead = false;
 let requests = 0;
 const ends: (() => Promise<void>)[] = [];
 
-beforeAll(async () => {
-  redis = await startRedis();
-});
-afterAll(() => redis.stop());
 beforeEach(async () => {
-  await redis.cli('FLUSHALL');
   dead = false;
   cluster = makeMemoryCluster({
     now: Date.now,

@@ -1,4 +1,5 @@
 import { PassThrough } from 'node:stream';
+import { afterEach } from 'vitest';
 import type { Admission, LimitWindow } from '../../proxy/counters/counters.ts';
 import { makeRedisCounters, type RedisCountersOptions } from '../../proxy/counters/redis.ts';
 import type { SharedCounters } from '../../proxy/counters/shared-counters.ts';
@@ -42,6 +43,13 @@ export function makeCountersProxies(usual: () => Pick<RedisCountersOptions, 'url
       ends = [];
     },
   };
+}
+
+/** The same for the tests of a file: what one of them starts ends with it. */
+export function useCountersProxies(usual: Parameters<typeof makeCountersProxies>[0]): Pick<CountersProxies, 'start'> {
+  const proxies = makeCountersProxies(usual);
+  afterEach(() => proxies.end());
+  return proxies;
 }
 
 let nextRequest = 0;

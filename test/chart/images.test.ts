@@ -50,11 +50,15 @@ describe('what is built', () => {
   });
 
   it('brings what is read at run time', () => {
-    const scriptsOf = (folder: string): string[] => readdirSync(folder).filter((name) => name.endsWith('.lua'));
-    for (const file of scriptsOf('proxy/counters'))
-      expect(existsSync(join(dist, 'images', 'proxy', 'proxy', 'counters', file)), file).toBe(true);
-    for (const image of ['operator', 'proxy', 'keywright'])
-      for (const file of scriptsOf('runtime')) expect(existsSync(join(dist, 'images', image, 'runtime', file)), file).toBe(true);
+    const brought = [
+      ['proxy', 'proxy/counters/scripts'],
+      ...['operator', 'proxy', 'keywright'].map((image) => [image, 'runtime']),
+    ] as const;
+    for (const [image = '', folder = ''] of brought) {
+      const scripts = readdirSync(folder).filter((name) => name.endsWith('.lua'));
+      expect(scripts, folder).not.toEqual([]);
+      for (const script of scripts) expect(existsSync(join(dist, 'images', image, folder, script)), `${image}: ${script}`).toBe(true);
+    }
   });
 
   it('says so when an image does not have a command', () => {

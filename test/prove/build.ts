@@ -8,7 +8,7 @@ const root = join(import.meta.dirname, '..', '..');
 export async function buildProgram(): Promise<readonly [string, string]> {
   const directory = join(root, 'dist', 'prove');
   await runCommand(join(root, 'node_modules', '.bin', 'tsc'), ['-p', join(root, 'tsconfig.build.json'), '--outDir', directory]);
-  for (const file of ['package.json', ...globSync('{proxy,crds}/**/*.{lua,yaml}', { cwd: root })])
+  for (const file of ['package.json', ...globSync('{proxy,runtime,crds}/**/*.{lua,yaml}', { cwd: root })])
     cpSync(join(root, file), join(directory, file));
   return [join(root, 'node_modules', 'node', 'bin', 'node'), join(directory, 'cli', 'keywright.js')];
 }

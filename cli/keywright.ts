@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { usageExitCode } from '../runtime/usage-exit-code.ts';
 import { describeStartFailure } from './start-failure.ts';
 
 interface Command {
@@ -50,7 +51,7 @@ const [word = '', ...args] = process.argv.slice(2);
 const command = commands.find(({ name }) => name === (aliases[word] ?? word));
 if (command === undefined) {
   process.stderr.write(`keywright: ${word === '' ? 'a command is missing' : `there is no command "${word}"`}\n\n${usage()}\n`);
-  process.exitCode = 64; // EX_USAGE of sysexits.h
+  process.exitCode = usageExitCode;
 } else {
   try {
     const code = await command.run(args);

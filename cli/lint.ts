@@ -1,6 +1,7 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { usageExitCode } from '../runtime/usage-exit-code.ts';
 import { makeAdmission, type Admission } from '../standalone/manifests/admission.ts';
 import { formatPath } from '../standalone/manifests/field-mistake.ts';
 import type { Manifest } from '../standalone/manifests/parse-manifests.ts';
@@ -39,8 +40,6 @@ interface LintOptions {
 }
 
 const usage = 'usage: keywright lint -f DIR|FILE [-f …] [-o text|json] [--strict]';
-/** EX_USAGE of sysexits.h */
-const badUsage = 64;
 
 const standardOutput: LintOutput = {
   print: (line) => void process.stdout.write(`${line}\n`),
@@ -55,7 +54,7 @@ export async function runLint(argv: readonly string[], output: LintOutput = stan
   const options = parseOptions(argv);
   if ('mistake' in options) {
     output.complain(`keywright lint: ${options.mistake}\n${usage}`);
-    return badUsage;
+    return usageExitCode;
   }
   const result = await lint(options.paths);
   const mistakes = result.findings.filter(({ level }) => level === 'mistake').length;

@@ -3,11 +3,10 @@ import { formatNanoUsd } from '../core/money.ts';
 import type { Price, Rate } from '../core/price.ts';
 import type { Provider } from '../core/snapshot.ts';
 import { findBuiltInPrice } from '../proxy/prices/built-in.ts';
+import { usageExitCode } from '../runtime/usage-exit-code.ts';
 import type { LintOutput } from './lint.ts';
 
 const usage = 'usage: keywright price MODEL [--provider PROVIDER] [--url BASE-URL]';
-/** EX_USAGE of sysexits.h */
-const badUsage = 64;
 const providers: readonly Provider[] = ['OpenAI', 'AzureOpenAI', 'Anthropic', 'Gemini', 'Bedrock', 'VertexAI', 'OpenAICompatible'];
 const perMillion = new Set([
   'input',
@@ -31,7 +30,7 @@ export async function runPrice(argv: readonly string[], output: LintOutput = sta
   const options = parseOptions(argv);
   if ('mistake' in options) {
     output.complain(`keywright price: ${options.mistake}\n${usage}`);
-    return badUsage;
+    return usageExitCode;
   }
   const { model, baseUrl, asked } = options;
   const found = asked.flatMap((provider) => {

@@ -7,6 +7,7 @@ import { defineSettings, parseSettings } from '../runtime/environment.ts';
 import { makeLog } from '../runtime/log.ts';
 import { makeRedisLink } from '../runtime/redis-link.ts';
 import { findRedisMistakes, type RedisSource, redisSettings, toRedisSource } from '../runtime/redis-settings.ts';
+import { usageExitCode } from '../runtime/usage-exit-code.ts';
 
 export interface RevokeOutput {
   /** results, and the line of the audit */
@@ -21,7 +22,6 @@ const revokeSettings = defineSettings({
   redisUrl: { name: 'KEYWRIGHT_REDIS_URL', kind: 'text', secret: true, required: true, description: 'the Redis of the proxies' },
 });
 const usage = 'usage: keywright revoke NAMESPACE/NAME --break-glass [--yes]';
-const usageExitCode = 64;
 /** EX_UNAVAILABLE of sysexits.h */
 const unavailableExitCode = 69;
 const connectMs = 5_000;

@@ -17,7 +17,7 @@ export const snapshotIndexName = 'keywright-snapshot-index';
 
 export type Provider = 'OpenAI' | 'AzureOpenAI' | 'Anthropic' | 'Gemini' | 'Bedrock' | 'VertexAI' | 'OpenAICompatible';
 export type Scope = 'read' | 'chat' | 'embeddings' | 'images' | 'audio' | 'full';
-export type LimitMode = 'Enforce' | 'Shadow';
+type LimitMode = 'Enforce' | 'Shadow';
 
 /** One secret of a virtual key, known by its hash only. */
 export interface CredentialEntry {

@@ -1,7 +1,7 @@
 import { Secret } from '../core/secret.ts';
 import type { Cluster, SecretObject } from './cluster/cluster.ts';
 
-export const installationName = 'keywright-installation';
+const installationName = 'keywright-installation';
 const entry = 'secret';
 
 /**

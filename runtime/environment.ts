@@ -1,3 +1,5 @@
+import { usageExitCode } from './usage-exit-code.ts';
+
 /**
  * Settings come from the environment, are read once, and every mistake is told at once. A process declares its settings as one table; the table gives the types,
  * the parser and the rows of the documentation.
@@ -60,9 +62,6 @@ export type ParsedSettings<T extends SettingsTable> =
   | { readonly ok: true; readonly settings: Settings<T> }
   /** `readable`: what is right all the same, for checks that tell more mistakes at once */
   | { readonly ok: false; readonly mistakes: string[]; readonly readable: Partial<Settings<T>> };
-
-/** EX_USAGE of sysexits.h: the caller has to change something, trying again does not help. */
-export const usageExitCode = 64;
 
 /** Gives the table back with its exact type; use it where the table is declared. */
 export function defineSettings<const T extends SettingsTable>(table: T): T {

@@ -69,7 +69,7 @@ const key: DeliveryEntry = { key: true };
 type Environment = NonNullable<VirtualKeyDelivery['environment']>[number];
 
 /** The variables that each SDK reads by itself. OpenAI's base URL ends in /v1, since its SDKs append `/chat/completions`; the others append the whole path. */
-export function toPreset(environment: Environment, publicUrl: string): Record<string, DeliveryEntry> {
+function toPreset(environment: Environment, publicUrl: string): Record<string, DeliveryEntry> {
   const address: DeliveryEntry = { literal: publicUrl };
   switch (environment) {
     case 'OpenAI':

@@ -2,7 +2,7 @@ import { isObject } from '../../core/json.ts';
 import { sha256Hex } from '../../runtime/digest.ts';
 import type { SecretObject } from '../cluster/cluster.ts';
 
-export const hashedSecretType = 'keywright.dev/credential';
+const hashedSecretType = 'keywright.dev/credential';
 export const hashedSecretLabel = 'keywright.dev/credential-record';
 const entry = 'record';
 

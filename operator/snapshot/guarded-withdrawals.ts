@@ -9,7 +9,7 @@ import type { SnapshotStore } from './snapshot-store.ts';
 import type { WorkQueue } from '../queue/work-queue.ts';
 
 /** On the index Secret, with the epoch in force as its value: what is withheld now may go. Used up by that. */
-export const allowDropAnnotation = 'keywright.dev/allow-drop';
+const allowDropAnnotation = 'keywright.dev/allow-drop';
 
 export interface GuardedWithdrawalsOptions {
   readonly cluster: Pick<Cluster, 'recordEvent'>;

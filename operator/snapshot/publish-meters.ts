@@ -2,7 +2,7 @@ import type { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { counterOf, gaugeOf, histogramOf } from '../metric.ts';
 
 /** Why a part of the snapshot is not written. */
-export type BlockReason = 'guard' | 'write';
+type BlockReason = 'guard' | 'write';
 
 export interface PublishMeters {
   readonly writes: Counter;

@@ -9,7 +9,7 @@ export interface ShrinkGuardOptions {
 }
 
 /** A withdrawal that nobody asked for waits until there were no more of them for so long: only then it is known how many they are. */
-export const calmMs = 5_000;
+const calmMs = 5_000;
 /** So long those that were let through count along, so that a slow wave is noticed as well as a fast one. */
 const rememberedMs = 600_000;
 const mostKeys = 20;

@@ -13,7 +13,7 @@ import type { Rotation } from './rotation.ts';
 import { findRotation, toOverlapMs, toRequests } from './rotation.ts';
 
 /** An undelivered key lives no longer than this, whatever happens to the process that made it. */
-export const pendingMs = 600_000;
+const pendingMs = 600_000;
 /** A key is delivered only while it has so much time left to become Active. */
 const deliveryMarginMs = 60_000;
 /** How long a new key waits for a proxy that tells that it lives but not that it has the key. */

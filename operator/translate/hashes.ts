@@ -8,7 +8,7 @@ import type { KeyInput } from './key-input.ts';
 import type { Problem } from './problem.ts';
 
 /** A hash that another key owns may become free (its owner's entry ended by itself); nobody tells us. */
-export const duplicateRetryMs = 600_000;
+const duplicateRetryMs = 600_000;
 
 /** The credentials of a key that brings its own hashes: as written, except those that are revoked or belong to another key. */
 export function takeHashes(input: KeyInput, record: CredentialRecord, nowMs: number): CredentialOutcome {
@@ -38,7 +38,7 @@ export function takeHashes(input: KeyInput, record: CredentialRecord, nowMs: num
 }
 
 /** One problem that tells all of them; the first gives the reason. */
-export function joinProblems(problems: readonly Problem[]): Problem | undefined {
+function joinProblems(problems: readonly Problem[]): Problem | undefined {
   const [first] = problems;
   return first === undefined ? undefined : { ...first, message: problems.map(({ message }) => message).join('; ') };
 }

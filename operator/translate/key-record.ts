@@ -10,7 +10,7 @@ import type { TranslateSettings } from './key-input.ts';
 import type { Problem } from './problem.ts';
 
 /** The bound of one key's part of the snapshot, encoded: a shard is at most 512 KiB and must hold many. */
-export const largestRecordBytes = 8_192;
+const largestRecordBytes = 8_192;
 
 /** Names a credential without telling its hash: 12 hex digits. */
 export function toCredentialId(hash: string, settings: Pick<TranslateSettings, 'installationSecret'>): string {

@@ -7,7 +7,7 @@ import { toExpiry } from './key-record.ts';
 
 /** The annotation that asks for one rotation: `<token>[;overlap=<duration>]`. */
 export const rotateAnnotation = 'keywright.dev/rotate';
-export const defaultOverlapMs = 86_400_000;
+const defaultOverlapMs = 86_400_000;
 
 /** The schema asks for an hour; this is only there so that a resource that came past the schema does not rotate without pause. */
 const shortestIntervalMs = 60_000;

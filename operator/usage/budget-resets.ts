@@ -8,7 +8,7 @@ import { describeError } from '../describe-error.ts';
 import { type Notice, toNotice, toWarning } from '../translate/problem.ts';
 import type { BudgetBoard } from './budget-board.ts';
 
-export const resetAnnotation = 'keywright.dev/reset-budget';
+const resetAnnotation = 'keywright.dev/reset-budget';
 
 type Period = VirtualKeyBudget['period'];
 const periods: readonly Period[] = ['Daily', 'Weekly', 'Monthly', 'Total'];
@@ -16,7 +16,7 @@ const periods: readonly Period[] = ['Daily', 'Weekly', 'Monthly', 'Total'];
 export type ParsedReset = { readonly ok: true; readonly periods: readonly Period[] } | { readonly ok: false; readonly message: string };
 
 /** `<token>[;period=<period>]`: any new token resets once, all periods unless one is named. */
-export function parseReset(value: string): ParsedReset {
+function parseReset(value: string): ParsedReset {
   const [token = '', ...options] = value.split(';').map((part) => part.trim());
   if (token === '' || value.length > 256) return refuse('must begin with a token of your choice and have at most 256 characters');
   const [option, ...more] = options;

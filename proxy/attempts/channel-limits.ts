@@ -50,7 +50,7 @@ export async function withinChannelLimits(
 }
 
 /** What the attempt that is under way, or has just ended, has used: a meter is there from the first bytes of the answer that the client sees, which is the last attempt. */
-export function toAttemptTokens({ meter, abandonedTokens }: Exchange, tokensBefore: number): number {
+function toAttemptTokens({ meter, abandonedTokens }: Exchange, tokensBefore: number): number {
   const usage = meter?.usage()?.usage;
   return abandonedTokens - tokensBefore + (usage === undefined ? 0 : billedTokens(usage));
 }

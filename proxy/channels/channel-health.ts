@@ -88,7 +88,7 @@ export interface ChannelHealth {
 }
 
 /** Consecutive failures and time of a Channel that says nothing of its own. */
-export const breakerDefaults = { consecutiveFailures: 5, openMs: 30_000 } as const;
+const breakerDefaults = { consecutiveFailures: 5, openMs: 30_000 } as const;
 
 interface CredentialState {
   /** SHA-256 of the value: another value is another credential */

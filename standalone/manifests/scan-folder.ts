@@ -129,6 +129,6 @@ export function toUnique(manifests: readonly Manifest[]): { objects: readonly Ma
   return { objects: [...first.values()], mistakes };
 }
 
-export function toCode(error: unknown): string {
+function toCode(error: unknown): string {
   return (error as NodeJS.ErrnoException | undefined)?.code ?? 'unknown error';
 }

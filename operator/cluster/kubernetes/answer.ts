@@ -75,6 +75,7 @@ export function parseRetryAfterMs(header: unknown, nowMs: number): number | unde
   return Number.isNaN(atMs) ? undefined : Math.min(Math.max(0, atMs - nowMs), longestRetryAfterMs);
 }
 
+/** A field of what may be no object; undefined where it is none. */
 export function fieldOf(value: unknown, name: string): unknown {
   return typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined;
 }

@@ -12,7 +12,7 @@ import { makePool } from './pool.ts';
 import { makeSemaphore } from './semaphore.ts';
 import { sleep } from './sleep.ts';
 
-export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete';
+type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete';
 
 export interface ApiRequest {
   readonly verb: Verb;

@@ -2,7 +2,8 @@ import { access } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { readDocument } from './connection.ts';
-import { fieldOf, findNamed } from './plain-config.ts';
+import { fieldOf } from './answer.ts';
+import { findNamed } from './plain-config.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 

@@ -1,12 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Secret } from '../../../core/secret.ts';
+import { fieldOf } from './answer.ts';
 import type { Connection, TlsMaterial } from './connection.ts';
 
 /** A way to an API server that needs no plugin: what stands in it are values and files. Files are read each time, because they are renewed. */
 export type PlainConfig = () => Promise<Connection>;
 
-export const serviceAccountDirectory = '/var/run/secrets/kubernetes.io/serviceaccount';
+const serviceAccountDirectory = '/var/run/secrets/kubernetes.io/serviceaccount';
 
 /** The pod's own service account. */
 export function toServiceAccount(host: string, port: string, directory = serviceAccountDirectory): PlainConfig {
@@ -97,8 +98,4 @@ export function findNamed(document: unknown, list: string, name: unknown, field:
 
 function hasOnly(value: unknown, fields: ReadonlySet<string>): boolean {
   return typeof value === 'object' && value !== null && Object.keys(value).every((field) => fields.has(field));
-}
-
-export function fieldOf(value: unknown, name: string): unknown {
-  return typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined;
 }

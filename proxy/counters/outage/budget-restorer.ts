@@ -20,7 +20,7 @@ export interface RestoreTimes {
   readonly pollMs: number;
 }
 
-export const restoreTimes: RestoreTimes = { giveUpMs: 2_000, listenMs: 50, askEveryMs: 250, pollMs: 25 };
+const restoreTimes: RestoreTimes = { giveUpMs: 2_000, listenMs: 50, askEveryMs: 250, pollMs: 25 };
 
 interface Options {
   readonly run: (call: RedisScriptCall) => Promise<unknown>;

@@ -10,7 +10,7 @@ import type { Admission, BudgetLimit, LimitWindow, Settlement } from '../counter
 import { loadScript, toInteger } from './lua-text.ts';
 import { type ClockText, type KeyList, makeKeyList, markerKey, toLineText } from './scripts.ts';
 
-export const settleScript = loadScript('budget', 'settle');
+const settleScript = loadScript('budget', 'settle');
 
 /** Both so far. */
 export interface Flowed {

@@ -9,7 +9,7 @@ import type { Admission, LimitWindow } from '../counters.ts';
 import { loadScript, toInteger } from './lua-text.ts';
 import { lifeKey } from '../store/store-lives.ts';
 
-export const admitScript = loadScript('budget', 'admit');
+const admitScript = loadScript('budget', 'admit');
 
 /** The text that takes the place of Redis' clock, for tests; '' in production. */
 export type ClockText = string;

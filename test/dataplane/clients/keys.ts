@@ -38,10 +38,10 @@ export function textOf(name: string): string {
   return `sk-kw-${sha256Hex(`clients/${name}`).slice(0, 40)}`;
 }
 
-export const providerCredential = 'provider-credential-of-the-replaying-provider';
+const providerCredential = 'provider-credential-of-the-replaying-provider';
 
 /** Models that every channel lists, with a price; all others are served as well and have none. */
-export const pricedModels = [
+const pricedModels = [
   'gpt-4o-mini',
   'omni-moderation-latest',
   'gpt-image-1',

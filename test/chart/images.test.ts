@@ -50,10 +50,7 @@ describe('what is built', () => {
   });
 
   it('brings what is read at run time', () => {
-    const brought = [
-      ['proxy', 'proxy/counters/scripts'],
-      ...['operator', 'proxy', 'keywright'].map((image) => [image, 'runtime']),
-    ] as const;
+    const brought = [['proxy', 'proxy/counters/scripts'], ...['operator', 'proxy'].map((image) => [image, 'runtime'])] as const;
     for (const [image = '', folder = ''] of brought) {
       const scripts = readdirSync(folder).filter((name) => name.endsWith('.lua'));
       expect(scripts, folder).not.toEqual([]);

@@ -22,7 +22,7 @@ export interface TestIndex extends KeyIndex {
   end(keyId: string, reason: 'revoked' | 'deleted', credentialId?: string): void;
 }
 
-function makeTestIndex(keys: readonly KeyRecord[], channels: readonly ChannelRecord[]): TestIndex {
+export function makeTestIndex(keys: readonly KeyRecord[], channels: readonly ChannelRecord[]): TestIndex {
   const listeners = new Set<Parameters<KeyIndex['onEnded']>[0]>();
   return {
     keys: keys.map((record) => compileKey(record, makeAddressCheck(record.access.cidrs))),

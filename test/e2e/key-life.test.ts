@@ -11,8 +11,11 @@ import {
   untilStatus,
   virtualKey,
 } from './installation.ts';
-import { events, readKey, untilKey } from './key-objects.ts';
+import { readKey, untilEvents, untilKey } from './key-objects.ts';
 import { findChanged, readVersions, untilQuiet } from './quiet.ts';
+
+/** Far more than the way through operator, Redis and watches takes on a busy machine, far less than until anything is listed anew. How fast it is, `make prove-revocation` measures. */
+const noticedMs = 20_000;
 
 let installation: Installation;
 let proxy: RunningProcess;
@@ -59,7 +62,7 @@ describe('the ends of a key', () => {
     await installation.kubectl('delete', 'vk', 'held', '--wait=false');
     const deletedMs = Date.now();
     await untilStatus(proxy, key, 401);
-    expect(Date.now() - deletedMs).toBeLessThan(1_000);
+    expect(Date.now() - deletedMs).toBeLessThan(noticedMs);
     expect((await readKey(installation, 'held')).metadata.deletionTimestamp).toBeDefined();
     await installation.kubectl('patch', 'vk', 'held', '--type=merge', '-p', '{"metadata":{"finalizers":null}}');
     await untilStatus(proxy, key, 401);
@@ -73,7 +76,7 @@ describe('the ends of a key', () => {
     await installation.apply(virtualKey('expiring', `{ expiresAt: "${new Date(Date.now() + 3_600_000).toISOString()}" }`));
     await untilStatus(proxy, key, 200);
     await untilKey(installation, 'expiring', { ready: 'True', reason: 'Issued', phase: 'Active' });
-    await untilHolds(async () => expect(await events(installation, 'expiring')).toMatch(/Normal\s+KeyExpired[^]*Warning\s+ExpiresSoon/));
+    await untilEvents(installation, 'expiring', /Normal\s+KeyExpired[^]*Warning\s+ExpiresSoon/);
     expect(await installation.deliveredKey('expiring')).toBe(key);
   });
 
@@ -87,7 +90,7 @@ describe('the ends of a key', () => {
     await suspend(false);
     await untilStatus(proxy, key, 200);
     await untilKey(installation, 'pausing', { ready: 'True', reason: 'Issued', phase: 'Active' });
-    await untilHolds(async () => expect(await events(installation, 'pausing')).toMatch(/Normal\s+KeySuspended/));
+    await untilEvents(installation, 'pausing', /Normal\s+KeySuspended/);
     expect(await installation.deliveredKey('pausing')).toBe(key);
   });
 
@@ -98,7 +101,7 @@ describe('the ends of a key', () => {
       const entries = await installation.kubectl('get', 'secret', 'pausing-virtualkey', '-o', 'jsonpath={.data}');
       expect(Object.keys(JSON.parse(entries) as object)).toEqual(['baseURL']);
     });
-    expect(await events(installation, 'pausing')).toMatch(/Normal\s+KeyRevoked/);
+    await untilEvents(installation, 'pausing', /Normal\s+KeyRevoked/);
   });
 });
 
@@ -123,7 +126,8 @@ describe('operators', () => {
 
     expect(await installation.operator.process.stop()).toBe(0);
     const leads = async (): Promise<void> => expect(await metric(second, 'keywright_leader')).toEqual([1]);
-    await untilHolds(leads, { withinMs: 5_000 });
+    // a lease that is not given up runs for a minute
+    await untilHolds(leads, { withinMs: 30_000 });
     installation.operator = second;
     await second.process.waitForEvent('leading');
     await untilQuiet(second);

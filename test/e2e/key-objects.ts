@@ -32,6 +32,11 @@ export async function events(installation: Installation, name: string, namespace
   return text.slice(text.indexOf('\nEvents:'));
 }
 
+/** Until they say so: they are written beside everything else, and may come after the status that they are about. */
+export async function untilEvents(installation: Installation, name: string, wanted: RegExp, namespace?: string): Promise<void> {
+  await untilHolds(async () => expect(await events(installation, name, namespace)).toMatch(wanted));
+}
+
 /** Until the Ready condition (of the current generation) and the phase are as wanted. */
 export async function untilKey(
   installation: Installation,

@@ -36,7 +36,7 @@ async function endHangingStreams(): Promise<void> {
   // one that is missing is told by its own cell
   await untilHolds(() => expect(provider.hanging()).toBe(count), { withinMs: 400_000 }).catch(() => {});
   // what was sent has to have arrived
-  await sleep(1_000);
+  await sleep(3_000);
   gateways.end();
 }
 

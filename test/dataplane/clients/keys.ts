@@ -93,7 +93,7 @@ spec:
   baseURL: ${baseURL}
   tls: { allowPlaintext: true }
   auth: { apiKeys: [{ name: main, secretRef: { name: provider-key, key: apiKey } }] }
-  timeouts: { firstByte: ${firstByte} }
+  timeouts: { firstByte: ${firstByte}, idle: 10m }
   retries: { attempts: 0 }
   circuitBreaker: { consecutiveFailures: 1000 }
   models: ${models}

@@ -161,6 +161,6 @@ async function answered(registry: Registry, verb: string): Promise<Outcome> {
       if (codes.includes('403')) return 'forbidden' as const;
       throw new Error(`no answer to ${verb} yet: ${codes.join()}`);
     },
-    { withinMs: 20_000, everyMs: 20 },
+    { withinMs: 60_000, everyMs: 20 },
   );
 }

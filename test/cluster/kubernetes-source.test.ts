@@ -48,7 +48,7 @@ function start(namespace: string): SnapshotSource {
 }
 
 async function until(holds: () => boolean): Promise<void> {
-  await eventually(holds, { withinMs: 30_000, everyMs: 20 });
+  await eventually(holds, { withinMs: 60_000, everyMs: 20 });
 }
 
 function secret(name: string, text: string, type = 'keywright.dev/snapshot'): string {

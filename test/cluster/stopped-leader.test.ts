@@ -39,19 +39,19 @@ async function writers(): Promise<string[]> {
 
 it('a leader that was stopped for longer than its lease writes nothing more when it goes on', async () => {
   const first = start('first');
-  await eventually(() => has(first.lines, '"leading"'), { withinMs: 30_000 });
+  await eventually(() => has(first.lines, '"leading"'), { withinMs: 90_000 });
   const second = start('second');
-  await eventually(async () => (await writers()).length > 10, { withinMs: 30_000 });
+  await eventually(async () => (await writers()).length > 10, { withinMs: 90_000 });
   first.child.signal('SIGSTOP');
-  await eventually(() => has(second.lines, '"leading"'), { withinMs: 60_000 });
-  await eventually(async () => (await writers()).filter((writer) => writer === 'second').length > 10, { withinMs: 30_000 });
+  await eventually(() => has(second.lines, '"leading"'), { withinMs: 90_000 });
+  await eventually(async () => (await writers()).filter((writer) => writer === 'second').length > 10, { withinMs: 90_000 });
   first.child.signal('SIGCONT');
-  await eventually(() => has(first.lines, '"lost"'), { withinMs: 30_000 });
+  await eventually(() => has(first.lines, '"lost"'), { withinMs: 90_000 });
   // It hands over again by itself when the second one ends, so it was not merely dead.
   await second.child.stop();
-  await eventually(() => first.lines.filter((line) => line.includes('"leading"')).length === 2, { withinMs: 60_000 });
-  await eventually(async () => (await writers()).at(-1) === 'first', { withinMs: 30_000 });
+  await eventually(() => first.lines.filter((line) => line.includes('"leading"')).length === 2, { withinMs: 90_000 });
+  await eventually(async () => (await writers()).at(-1) === 'first', { withinMs: 90_000 });
   // Three terms, one after the other.
   const terms = (await writers()).filter((writer, index, all) => writer !== all[index - 1]);
   expect(terms).toEqual(['first', 'second', 'first']);
-}, 180_000);
+}, 300_000);

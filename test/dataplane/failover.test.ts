@@ -150,7 +150,9 @@ const aboutCredential: readonly Fault[] = ['429', '401', 'broke'];
 const runs = new Map<Fault, Run>();
 const ends: (() => Promise<void>)[] = [];
 
-async function startScene(changes: Partial<ChannelRecord> = {}): Promise<{ first: FaultyUpstream; second: FaultyUpstream; proxy: TestProxy }> {
+async function startScene(
+  changes: Partial<ChannelRecord> = {},
+): Promise<{ first: FaultyUpstream; second: FaultyUpstream; proxy: TestProxy }> {
   const [first, second] = await Promise.all([startFaultyUpstream(), startFaultyUpstream()]);
   const channels = [
     channelAt(first.url, { id: 'default/first', priority: 0, ...changes }),

@@ -41,7 +41,7 @@ const cases: readonly Case[] = sdkTable.flatMap((row) =>
 const isGemini = ({ sdk }: SdkRow): boolean => sdk.includes('genai');
 
 /** The limits are used up in the past of the counters' clock, so that a minute's limit frees after seconds of the SDKs' own, real waiting. */
-let counterLagMs = 48_000;
+let counterLagMs = 36_000;
 let upstream: TestUpstream;
 let proxy: TestProxy;
 const held: (() => void)[] = [];

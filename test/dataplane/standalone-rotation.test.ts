@@ -33,7 +33,7 @@ async function status(key: string): Promise<number> {
 }
 
 async function untilStatus(key: string, wanted: number): Promise<void> {
-  await untilHolds(async () => expect(await status(key)).toBe(wanted), { withinMs: 20_000, everyMs: 100 });
+  await untilHolds(async () => expect(await status(key)).toBe(wanted), { everyMs: 100 });
 }
 
 /** The key in the delivery Secret; '' after it was redacted. */

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { slotsKey } from '../../core/limit-keys.ts';
 import { type LoadResult, saturate } from '../prove/limits-load.ts';
-import { eventually } from '../support/eventually.ts';
+import { eventually, untilHolds } from '../support/eventually.ts';
 import { type Charge, mostInAnySpan } from '../support/spans.ts';
 import { channelManifests, type Installation, metric, startInstallation, virtualKey } from './installation.ts';
 
@@ -10,7 +10,7 @@ const limit = 90;
 const replicas = 3;
 /** How long a slot or a reservation that nobody settles is held, and the time that is given beyond it. */
 const holdMs = 30_000;
-const graceMs = 5_000;
+const graceMs = 20_000;
 
 let installation: Installation;
 
@@ -38,8 +38,9 @@ describe('three proxies under load', () => {
     const result: LoadResult = await load;
     expect(result.others).toEqual([]);
     expect(result.refused).toBeGreaterThan(0);
+    // an access line may come after the answer that it is about
+    await untilHolds(() => expect(admitted('default/faults').length).toBe(result.admitted));
     const charges = admitted('default/faults');
-    expect(charges.length).toBe(result.admitted);
     // one window holds the whole of this test
     expect(mostInAnySpan(charges, 60_000)).toBeLessThanOrEqual(2 * limit);
     await eventually(async () => (await degraded()).every((value) => value === 0));

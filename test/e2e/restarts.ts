@@ -63,7 +63,7 @@ async function untilAtRest(installation: Installation): Promise<void> {
       await sleep(5_000);
       expect(await findChanged(installation, before)).toEqual([]);
     },
-    { withinMs: 30_000 },
+    { withinMs: 120_000 },
   );
 }
 

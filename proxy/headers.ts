@@ -87,9 +87,8 @@ const notReturned: ReadonlySet<string> = new Set([
   'x-should-retry',
 ]);
 const notReturnedPrefixes = [
-  'x-ratelimit-',
-  'anthropic-ratelimit-',
-  'ratelimit',
+  // what another gateway tells of its key
+  'x-litellm-key-',
   'x-keywright-',
   'cf-',
   'x-envoy-',
@@ -97,6 +96,9 @@ const notReturnedPrefixes = [
   'anthropic-priority-',
   'anthropic-fast-',
 ];
+
+/** Limits of the account, as many providers as there are tell them under as many names: `x-ratelimit-…`, `ratelimitbysize-…`, `x-tokenlimit-…`, `x-endpoint-monthly-call-limit`. */
+const aboutLimits = /(?:rate|token|call)-?limit/;
 
 /** The Messages API refuses requests without a version; this is the one that all SDKs send. */
 const defaultAnthropicVersion = '2023-06-01';
@@ -193,6 +195,7 @@ export function toClientHeaders(received: ReceivedHeaders, credential: string | 
       values === undefined ||
       notReturned.has(name) ||
       nominated.has(name) ||
+      aboutLimits.test(name) ||
       notReturnedPrefixes.some((prefix) => name.startsWith(prefix))
     )
       continue;

@@ -20,6 +20,7 @@ export interface RestoreQuestion {
   readonly epoch: string;
 }
 
+/** What is published when a budget is asked for: key id and epoch. */
 export function toRestoreQuestion({ keyId, epoch }: RestoreQuestion): string {
   return `${keyId} ${epoch}`;
 }
@@ -38,12 +39,14 @@ export interface BudgetReset {
   readonly windows: readonly string[];
 }
 
+/** What is published when budgets were reset: key id and windows. */
 export function toBudgetResetMessage({ keyId, windows }: BudgetReset): string {
   return [keyId, ...windows].join(' ');
 }
 
 const resetPattern = /^([^\s/]+\/[^\s/]+)((?: [DWMT]\d{1,9}){1,4})$/;
 
+/** The same read; undefined for what nobody of us has written. */
 export function parseBudgetResetMessage(message: string): BudgetReset | undefined {
   const [, keyId, windows] = resetPattern.exec(message) ?? [];
   return keyId === undefined || windows === undefined ? undefined : { keyId, windows: windows.trim().split(' ') };

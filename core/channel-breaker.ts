@@ -37,14 +37,17 @@ export function commonStateOf({ circuit, culprit }: ChannelBreaker, nowMs: numbe
   return culprit === undefined ? stateOfCircuit(circuit, nowMs) : 'closed';
 }
 
+/** Milliseconds until it is worth this tenant's while to ask again; 0: now. */
 export function waitOfBreaker(breaker: ChannelBreaker, tenant: string, nowMs: number): number {
   return concerns(breaker, tenant) ? waitOfCircuit(breaker.circuit, nowMs) : 0;
 }
 
+/** One request goes through to find out, and will have said so by `untilMs`. */
 export function beginBreakerProbe(breaker: ChannelBreaker, untilMs: number): ChannelBreaker {
   return { ...breaker, circuit: beginProbe(breaker.circuit, untilMs) };
 }
 
+/** The probe has ended without finding anything out. */
 export function dropBreakerProbe(breaker: ChannelBreaker): ChannelBreaker {
   return { ...breaker, circuit: dropProbe(breaker.circuit) };
 }

@@ -42,6 +42,7 @@ export function waitOfCircuit(circuit: Circuit, nowMs: number): number {
   return state === 'probing' ? 1000 : 0;
 }
 
+/** One request goes through to find out, and will have said so by `untilMs` (milliseconds since 1970). */
 export function beginProbe(circuit: Circuit, untilMs: number): Circuit {
   return { ...circuit, probeUntilMs: untilMs };
 }

@@ -25,6 +25,7 @@ const shownDigits = 8;
 /** Which snapshot a process has in force: a part of the published one, or one of its own, for which no operator of others waits. */
 export type InForce = Pick<Heartbeat, 'epoch' | 'revisions'> | 'own';
 
+/** What stands in Redis of a process beside its deadline. */
 export function toHeartbeatContent(inForce: InForce): string {
   if (inForce === 'own') return inForce;
   const { epoch, revisions } = inForce;

@@ -23,6 +23,7 @@ export function shapeOf(span: 'minute' | 'day'): WindowShape {
   return span === 'minute' ? minuteWindow : dayWindow;
 }
 
+/** How long a window of this shape reaches back. */
 export function spanMs(shape: WindowShape): number {
   return shape.widthMs * shape.k;
 }

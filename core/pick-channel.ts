@@ -1,3 +1,4 @@
+import { namespaceOf } from './namespace-of.ts';
 import type { CompiledKey } from './authorize.ts';
 import { findModelEntry, usableChannels } from './route.ts';
 import type { Dialect } from './refusals.ts';
@@ -39,7 +40,7 @@ export function pickChannels({ key, channels, dialect, model }: PickQuestion): P
   if (slash === -1) return { model, channels };
   const usable = usableChannels({ key, channels, dialect });
   if (usable.some((channel) => listsWithSlash(channel, model))) return { model, channels };
-  const picked = findNamed(usable, model.slice(0, slash), toNamespace(key.record.id));
+  const picked = findNamed(usable, model.slice(0, slash), namespaceOf(key.record.id));
   return picked.length === 0 ? { model, channels } : { model: model.slice(slash + 1), channels: picked };
 }
 
@@ -57,8 +58,4 @@ function findNamed(usable: readonly ChannelRecord[], name: string, namespace: st
 function listsWithSlash(channel: ChannelRecord, model: string): boolean {
   const entry = findModelEntry(channel, model);
   return entry?.name.includes('/') === true;
-}
-
-function toNamespace(id: string): string {
-  return id.slice(0, id.indexOf('/'));
 }

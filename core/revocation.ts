@@ -41,6 +41,7 @@ export function mergeRevocations(left: Revocation, right: Revocation): Revocatio
   return { keyId, uid, gen, state, ended };
 }
 
+/** Whether both say the same of the same object. */
 export function isSameRevocation(left: Revocation, right: Revocation): boolean {
   return isSameSubject(left, right) && toRevocationValue(left) === toRevocationValue(right);
 }
@@ -66,6 +67,7 @@ export function isSuperseded(
   return record.gen >= gen && !record.credentials.some(({ id }) => ended.includes(id));
 }
 
+/** States that nothing lifts again. */
 export function isFinal(state: RevocationState): state is 'Revoked' | 'Deleted' {
   return state === 'Revoked' || state === 'Deleted';
 }
@@ -78,6 +80,7 @@ export function revocationsKey(tag: string): string {
   return `kw:{${tag}}:revocations`;
 }
 
+/** Where on the board the revocations of this object stand. */
 export function toRevocationField({ keyId, uid }: Pick<Revocation, 'keyId' | 'uid'>): string {
   return `${keyId} ${uid}`;
 }

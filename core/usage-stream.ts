@@ -8,6 +8,7 @@ export function usageStreamKey(tag: string): string {
   return `kw:{${tag}}:usage`;
 }
 
+/** The stream in Redis that tells of this key. */
 export function usageStreamOf(keyId: string): string {
   return usageStreamKey(tagOf(keyId));
 }
@@ -18,6 +19,7 @@ export const usageEventField = 'e';
 export const firstStreamId = '0-0';
 const idPattern = /^(\d{1,20})-(\d{1,20})$/;
 
+/** Whether it is an id of a stream's entry, as Redis writes them. */
 export function isStreamId(text: unknown): text is string {
   return typeof text === 'string' && idPattern.test(text);
 }

@@ -9,11 +9,13 @@ export function counterOf(registry: Registry, name: string, help: string, labelN
   return known instanceof Counter ? known : new Counter({ name, help, labelNames, registers: [registry] });
 }
 
+/** The gauge of that name; made where it is missing, because a process leads more than once. */
 export function gaugeOf(registry: Registry, name: string, help: string, labelNames: string[] = []): Gauge {
   const known = registry.getSingleMetric(name);
   return known instanceof Gauge ? known : new Gauge({ name, help, labelNames, registers: [registry] });
 }
 
+/** The histogram of that name, in seconds; made where it is missing. */
 export function histogramOf(registry: Registry, name: string, help: string, labelNames: string[] = []): Histogram {
   const known = registry.getSingleMetric(name);
   if (known instanceof Histogram) return known;

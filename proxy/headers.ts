@@ -206,6 +206,7 @@ export function toClientHeaders(received: ReceivedHeaders, credential: string | 
   return headers;
 }
 
+/** Of a header that came more than once the first counts. */
 export function firstValue(values: string | string[] | undefined): string | undefined {
   return Array.isArray(values) ? values[0] : values;
 }

@@ -1,3 +1,4 @@
+import { namespaceOf } from '../core/namespace-of.ts';
 import type { Counter, Gauge, Histogram } from 'prom-client';
 import type { KeyRecord } from '../core/snapshot.ts';
 import { makeSeriesBound, type Metrics } from '../runtime/metrics.ts';
@@ -164,7 +165,7 @@ function makeOwners(keyInfo: Gauge<'namespace' | 'key' | 'team' | 'project'>): {
 } {
   const told = new Map<string, { readonly owner: Owner; readonly team: string; readonly project: string }>();
   const toLabels = (key: string, { team, project }: { team: string; project: string }) => ({
-    namespace: toNamespace(key),
+    namespace: namespaceOf(key),
     key,
     team,
     project,
@@ -181,10 +182,6 @@ function makeOwners(keyInfo: Gauge<'namespace' | 'key' | 'team' | 'project'>): {
     },
     forget: (keyId) => void told.delete(keyId),
   };
-}
-
-export function toNamespace(keyId: string): string {
-  return keyId.slice(0, Math.max(0, keyId.indexOf('/')));
 }
 
 async function removeKey(metric: Counter<string> | Gauge<string>, key: string): Promise<void> {

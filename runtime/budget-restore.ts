@@ -71,10 +71,12 @@ redis.call('HSET', KEYS[1], 'r', ARGV[1])
 return done
 `);
 
+/** Asks what is stored of the budgets of a key. */
 export function toReadBudgetsCall(key: string): RedisScriptCall {
   return { script: readScript, keyCount: 1, parameters: [key] };
 }
 
+/** Its answer, amounts in nano-dollars. */
 export function toStoredBudgets(reply: unknown): StoredBudgets {
   const [epoch = '', answeredEpoch = '', ...rest] = reply as string[];
   const windows: StoredWindow[] = [];
@@ -91,6 +93,7 @@ export function toRestoreCall(key: string, spent: ReadonlyMap<string, number>, a
   return { script: restoreScript, keyCount: 1, parameters: [key, answers ?? '', ...pairs] };
 }
 
+/** Sets what was spent in these windows back to nothing, once for each `reset`. */
 export function toResetCall(key: string, reset: string, windows: readonly string[]): RedisScriptCall {
   return { script: resetScript, keyCount: 1, parameters: [key, reset, ...windows] };
 }

@@ -39,6 +39,7 @@ export function keyOf(command: RedisCommand): string | undefined {
   return command.find((word, position) => position > 0 && word.startsWith(keyPattern));
 }
 
+/** How a command ends that Redis could not do at this moment. */
 export function toAway(reason: string): PromiseRejectedResult {
   return { status: 'rejected', reason: toAwayError(reason) };
 }

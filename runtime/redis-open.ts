@@ -16,6 +16,7 @@ export function openRedis({ url, ...options }: RedisOptions): RedisNodes {
   return address.topology === 'cluster' ? new RedisCluster(address, options) : openOne(address, options);
 }
 
+/** The address in a URL that was checked with the settings; another one is a bug and throws. */
 export function toRedisAddress(url: string): RedisAddress {
   const parsed = parseRedisUrl(url);
   if (!parsed.ok) throw new TypeError(`the Redis URL ${parsed.mistakes.join('; it ')}`);

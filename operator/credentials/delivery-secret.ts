@@ -39,6 +39,7 @@ export interface DeliveryPlan {
   readonly notices?: readonly Notice[];
 }
 
+/** Name of the Secret in the namespace of the VirtualKey. */
 export function toDeliveryName(virtualKey: VirtualKey): string {
   return virtualKey.spec.delivery?.secretName ?? `${virtualKey.metadata.name}-virtualkey`;
 }
@@ -104,6 +105,7 @@ export function toDeliveryFacts(secret: SecretObject, virtualKey: VirtualKey): D
   };
 }
 
+/** Whose Secret it is: of this VirtualKey, of a former one of the same name, or of somebody else, who keeps it. */
 export function toOwner(secret: Pick<SecretObject, 'metadata'>, virtualKey: VirtualKey): DeliveryFacts['owner'] {
   const owner = secret.metadata.ownerReferences?.find((reference) => reference.controller === true);
   if (owner === undefined || owner.kind !== 'VirtualKey' || !owner.apiVersion.startsWith('keywright.dev/')) return 'other';

@@ -64,6 +64,7 @@ export function toHashedSecretName(keyId: string): string {
   return `${readable}-${sha256Hex(keyId).slice(0, 16)}`;
 }
 
+/** The Secret in which the record is kept. */
 export function toHashedSecret(record: CredentialRecord, namespace: string): SecretObject {
   return {
     apiVersion: 'v1',

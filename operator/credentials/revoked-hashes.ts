@@ -200,6 +200,7 @@ export function watchRevoked(revoked: RevokedHashes, registry: Registry): void {
   Object.assign(lost, { collect: () => lost.set(revoked.lost().length) });
 }
 
+/** Tells people which Secrets they have to restore, if any. */
 export function tellLost(revoked: RevokedHashes, log: Log): void {
   const lost = revoked.lost().map(revokedShardName);
   if (lost.length > 0)

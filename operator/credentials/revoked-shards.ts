@@ -55,6 +55,7 @@ export function toRevokedIndex(index: RevokedIndex, namespace: string): SecretOb
   return toSecret(revokedIndexName, namespace, { index: Buffer.from(text).toString('base64') });
 }
 
+/** The index in a Secret; undefined when it is none, or damaged. */
 export function parseRevokedIndex(secret: SecretObject): RevokedIndex | undefined {
   if (secret.type !== revokedType) return undefined;
   try {
@@ -67,6 +68,7 @@ export function parseRevokedIndex(secret: SecretObject): RevokedIndex | undefine
   }
 }
 
+/** The shards of which somebody has said, by an annotation, that their loss has to be lived with. */
 export function acceptedLosses(index: SecretObject | undefined): readonly number[] {
   const text = index?.metadata.annotations?.[acceptLossAnnotation];
   if (text === undefined) return [];

@@ -36,6 +36,7 @@ export function toTakenLease(lease: LeaseObject, claim: LeaseClaim, nowMs: numbe
   return { ...lease, spec: { ...lease.spec, ...toSpec(claim, (lease.spec?.leaseTransitions ?? 0) + 1, nowMs) } };
 }
 
+/** Our lease, renewed. */
 export function toRenewedLease(lease: LeaseObject, nowMs: number): LeaseObject {
   return { ...lease, spec: { ...lease.spec, renewTime: toMicroTimestamp(nowMs) } };
 }

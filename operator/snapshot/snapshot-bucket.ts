@@ -88,6 +88,7 @@ export function toSuccessor(
   return { bucket, news: settled.changed.filter((id) => hashOf(id) % buckets === child.index) };
 }
 
+/** Whether the shard was last written with just these records. */
 export function isWritten({ written }: ShardState, records: ReadonlyMap<string, SnapshotRecord>): boolean {
   if (written.size !== records.size) return false;
   for (const [id, record] of records) if (written.get(id)?.record !== record) return false;

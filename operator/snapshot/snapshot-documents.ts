@@ -48,6 +48,7 @@ export function toShard(options: {
   return { ...shard, revision: sha256Hex(formatSnapshotDocument(shard)).slice(0, 32), publishedAt };
 }
 
+/** The document that names the epoch in force. */
 export function toIndex(layout: SnapshotLayout): SnapshotIndexDocument {
   return { kind: 'index', schema: snapshotSchema, minReader: snapshotSchema, ...layout };
 }

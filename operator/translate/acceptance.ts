@@ -23,6 +23,7 @@ export function checkAcceptance(subject: AcceptanceSubject): Problem | undefined
  */
 const refusedDomains = ['kubernetes.io', 'k8s.io', 'argoproj.io', 'helm.sh', 'fluxcd.io', 'keywright.dev'];
 
+/** What the delivery Secret may be made to look like; not as if it belonged to another controller. */
 export function checkTemplate({ virtualKey }: Pick<AcceptanceSubject, 'virtualKey'>): Problem | undefined {
   const { delivery } = virtualKey.spec;
   if (delivery === undefined) return undefined;

@@ -99,6 +99,7 @@ export function toComparable(record: ChannelRecord, show: (secret: Secret) => st
   return { ...record, credentials: record.credentials.map(({ name, weight, secret }) => ({ name, weight, secret: show(secret) })) };
 }
 
+/** A record that would fill a shard by itself is not taken. */
 export function checkChannelSize(record: ChannelRecord): Problem | undefined {
   const bytes = Buffer.byteLength(JSON.stringify(toComparable(record, (secret) => secret.reveal())));
   if (bytes <= largestChannelBytes) return undefined;

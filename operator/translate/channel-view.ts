@@ -18,6 +18,7 @@ export interface NamespaceView {
   readonly labels: Readonly<Record<string, string>>;
 }
 
+/** What of a Channel concerns the keys that may use it. */
 export function toChannelView(channel: Channel, namespaces: readonly NamespaceView[]): ChannelView {
   const { namespace = '', name } = channel.metadata;
   const { provider, models } = channel.spec;
@@ -40,6 +41,7 @@ export function resolveNamespaces(channel: Channel, namespaces: readonly Namespa
   return chosen.map(({ name }) => name).toSorted();
 }
 
+/** Whether keys of this namespace may use it. */
 export function admits(channel: ChannelView, namespace: string): boolean {
   return channel.namespaces === 'All' || channel.namespaces.includes(namespace);
 }

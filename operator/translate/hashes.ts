@@ -43,6 +43,7 @@ function joinProblems(problems: readonly Problem[]): Problem | undefined {
   return first === undefined ? undefined : { ...first, message: problems.map(({ message }) => message).join('; ') };
 }
 
+/** When to look again, because another object or a backup may lift it; milliseconds since 1970. */
 export function toRetry(problems: readonly Problem[], nowMs: number): number | undefined {
   return problems.some(({ reason }) => reason === 'DuplicateCredential' || reason === 'RevokedHashesLost')
     ? nowMs + duplicateRetryMs

@@ -38,6 +38,7 @@ export interface Publication {
 
 const dayMs = 86_400_000;
 
+/** All conditions of a VirtualKey, in the order in which they are shown. */
 export function toKeyConditions(state: KeyState): NextCondition[] {
   return [toReady(state), toAccepted(state), toCredentialsReady(state), toPublished(state.published), ...toHindrance(state)];
 }

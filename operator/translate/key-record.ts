@@ -67,6 +67,7 @@ export function toLastAcceptedRecord(options: {
   });
 }
 
+/** A record that would fill a shard by itself is not taken. */
 export function checkRecordSize(record: KeyRecord): Problem | undefined {
   const bytes = Buffer.byteLength(JSON.stringify(record));
   if (bytes <= largestRecordBytes) return undefined;
@@ -77,6 +78,7 @@ export function checkRecordSize(record: KeyRecord): Problem | undefined {
   };
 }
 
+/** When the key ends, milliseconds since 1970; undefined: it does not. */
 export function toExpiry(virtualKey: VirtualKey): number | undefined {
   return virtualKey.spec.expiresAt === undefined ? undefined : parseInstant(virtualKey.spec.expiresAt);
 }

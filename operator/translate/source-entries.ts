@@ -11,6 +11,7 @@ export const consentLabel = 'keywright.dev/credential';
 const prefixAnnotation = 'keywright.dev/prefix';
 const longestPrefix = 16;
 
+/** Whether its owner has agreed that the operator reads it. */
 export function isReadable(secret: SecretObject): boolean {
   return secret.metadata.labels?.[consentLabel] === 'true';
 }

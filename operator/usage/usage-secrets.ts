@@ -85,6 +85,7 @@ export function makeUsageSecrets({ cluster, namespace, buckets, metrics }: Usage
   };
 }
 
+/** The checkpoint in a Secret, or why it cannot be read. */
 export function parseUsageSecret(secret: SecretObject): ParsedUsageCheckpoint {
   const encoded = secret.data?.[usageEntry] ?? '';
   try {

@@ -1,6 +1,6 @@
 import { type Exchange, required } from '../exchange.ts';
 import type { Parts } from '../parts.ts';
-import { toNamespace } from '../proxy-metrics.ts';
+import { namespaceOf } from '../../core/namespace-of.ts';
 import { type AnswerKeeper, makeAnswerKeeper } from '../stored-objects/answer-keeper.ts';
 import { type ObjectPlace, toOwner } from '../stored-objects/stored-objects.ts';
 
@@ -14,7 +14,7 @@ export function toKeeperOpener(exchange: Exchange, parts: Parts, place: ObjectPl
   if (shape?.keepsAnswer !== true || idsOf === undefined) return undefined;
   const { storedObjects: objects, room } = parts;
   const owner = toOwner(required(exchange.key).record);
-  const budget = room.of(toNamespace(owner.keyId));
+  const budget = room.of(namespaceOf(owner.keyId));
   return (isEventStream) => makeAnswerKeeper({ objects, owner, place, idsOf, sizeOf: driver?.sizeOf, isEventStream, budget });
 }
 

@@ -7,7 +7,7 @@ import type { AttemptHealth, HealthEntry, HealthQuestion } from '../channels/cha
 import { withinChannelLimits } from './channel-limits.ts';
 import { type Exchange, required } from '../exchange.ts';
 import type { Parts } from '../parts.ts';
-import { toNamespace } from '../proxy-metrics.ts';
+import { namespaceOf } from '../../core/namespace-of.ts';
 
 export interface ChannelTry {
   readonly exchange: Exchange;
@@ -22,7 +22,7 @@ export function toHealthQuestion(
   { key, surface, pinnedCredential: pinned }: Exchange,
   { channel, upstreamModel = '' }: Candidate,
 ): HealthQuestion {
-  return { channel, tenant: toNamespace(required(key).record.id), model: `${surface.name} ${upstreamModel}`, pinned };
+  return { channel, tenant: namespaceOf(required(key).record.id), model: `${surface.name} ${upstreamModel}`, pinned };
 }
 
 /** Makes the attempts that one channel gets of a request. Gives the last outcome; undefined if there was none: it is cooling down, or somebody else tries it out. */

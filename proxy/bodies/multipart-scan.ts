@@ -105,6 +105,7 @@ export function mayHold({ boundary }: MultipartBody, text: string): boolean {
   return !text.includes(`--${boundary}`);
 }
 
+/** The content type under which the form is sent on. */
 export function contentTypeOf({ boundary }: MultipartBody): string {
   return toMultipartType(boundary);
 }

@@ -7,6 +7,7 @@ export function limitsName({ subject, windows, concurrency, money }: Admission):
   return name;
 }
 
+/** Whether both come with the same credential of the same state of a key. */
 export function isSameBearer({ bearer: left }: Pick<Admission, 'bearer'>, { bearer: right }: Pick<Admission, 'bearer'>): boolean {
   return left?.uid === right?.uid && left?.gen === right?.gen && left?.credentialId === right?.credentialId;
 }

@@ -187,6 +187,7 @@ export interface Endpoint {
   readonly driver: SurfaceDriver | undefined;
 }
 
+/** Each surface with its driver, for the table of paths. */
 export function toEndpoints(driver: SurfaceDriver): readonly Endpoint[] {
   return driver.surfaces.map((surface) => ({ surface, driver }));
 }

@@ -32,6 +32,7 @@ export function checkReferences(body: Body, lookedUp: readonly string[] = []): R
   return found === undefined ? undefined : unsupportedReference(found);
 }
 
+/** The refusal of a pointer that nobody can check. */
 export function unsupportedReference(param: string): Refusal {
   return {
     code: 'unsupported_reference',

@@ -114,6 +114,7 @@ export function toNumber(body: Body, field: string): number | undefined {
   return typeof value === 'number' ? value : undefined;
 }
 
+/** Providers read a field that is null like one that is not there. */
 export function isAbsent(value: unknown): value is null | undefined {
   return value === undefined || value === null;
 }

@@ -7,12 +7,12 @@ import { toGeminiModel, toGeminiPage } from '../dialects/gemini/model-list.ts';
 import { isModelName } from '../dialects/request-fields.ts';
 import { type Exchange, required } from '../exchange.ts';
 import type { Parts } from '../parts.ts';
-import { toNamespace } from '../proxy-metrics.ts';
+import { namespaceOf } from '../../core/namespace-of.ts';
 
 /** `GET /v1/models` and `/v1/models/{id}`: what this key may use, from the snapshot; no provider is asked. */
 export function listModels(exchange: Exchange, parts: Parts): Refusal | undefined {
   const key = required(exchange.key);
-  const channels = parts.index.channelsFor(toNamespace(key.record.id));
+  const channels = parts.index.channelsFor(namespaceOf(key.record.id));
   if (exchange.surface.operation === 'models') {
     const names = toModelNames(key, channels, exchange.dialect);
     return exchange.dialect === 'Gemini' ? listPage(exchange, names) : answer(exchange, toList(names, exchange.dialect));

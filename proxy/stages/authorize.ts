@@ -11,7 +11,7 @@ import { type Exchange, required } from '../exchange.ts';
 import { withImageDeployment } from '../dialects/openai/image-deployment.ts';
 import type { Parts } from '../parts.ts';
 import { checkServiceTier } from '../attempts/shared-account.ts';
-import { toNamespace } from '../proxy-metrics.ts';
+import { namespaceOf } from '../../core/namespace-of.ts';
 import { checkBodyHeaders, readBody } from '../bodies/read-body.ts';
 
 /**
@@ -60,7 +60,7 @@ function checkQuery({ queryValues = {} }: Surface, query: string): Refusal | und
 async function authorizeBody(exchange: Exchange, parts: Parts, form: BodyForm): Promise<Refusal | undefined> {
   const { request, response } = exchange;
   if (waitsForContinue(request)) response.writeContinue();
-  const budget = parts.room.of(toNamespace(required(exchange.key).record.id));
+  const budget = parts.room.of(namespaceOf(required(exchange.key).record.id));
   const read = await readBody(request, { ...parts.bodyBounds, budget });
   if (read.outcome === 'refused') return read.refusal;
   if (read.outcome === 'gone') {
@@ -119,7 +119,7 @@ const unnamedImageModel: Refusal = {
 /** `channel/model`: from here on the plain name of the model is the one that counts, and only those channels are asked. */
 function pick(exchange: Exchange, parts: Parts, shape: RequestShape): void {
   const key = required(exchange.key);
-  const channels = parts.index.channelsFor(toNamespace(key.record.id));
+  const channels = parts.index.channelsFor(namespaceOf(key.record.id));
   exchange.shape = shape;
   exchange.eligible = channels;
   if (shape.model === undefined) return;

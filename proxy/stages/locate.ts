@@ -3,7 +3,7 @@ import { type Candidate, findChannels } from '../../core/route.ts';
 import type { Reference } from '../dialects/dialect.ts';
 import { type Exchange, required } from '../exchange.ts';
 import type { Parts } from '../parts.ts';
-import { toNamespace } from '../proxy-metrics.ts';
+import { namespaceOf } from '../../core/namespace-of.ts';
 import { type ObjectPlace, toOwner } from '../stored-objects/stored-objects.ts';
 
 /**
@@ -26,7 +26,7 @@ function readPath(exchange: Exchange, parts: Parts): Refusal | undefined {
   const key = required(exchange.key);
   const parsed = required(exchange.driver).parseShape({}, exchange.surface, exchange.parameters);
   if ('refusal' in parsed) return parsed.refusal;
-  const channels = parts.index.channelsFor(toNamespace(key.record.id));
+  const channels = parts.index.channelsFor(namespaceOf(key.record.id));
   const found = findChannels({ key, channels, dialect: exchange.dialect, model: undefined });
   if ('refusal' in found) return found.refusal;
   exchange.shape = parsed.shape;

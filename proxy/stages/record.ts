@@ -4,7 +4,7 @@ import { type AccessLine, writeAccessLine } from '../access-log.ts';
 import { clientClosedRequest, type Exchange } from '../exchange.ts';
 import type { Parts } from '../parts.ts';
 import { toShownCost } from '../reservations/cost-so-far.ts';
-import { toNamespace } from '../proxy-metrics.ts';
+import { namespaceOf } from '../../core/namespace-of.ts';
 
 /** Stage 7: metrics and one access line. Runs once for every request, last. */
 export function record(exchange: Exchange, parts: Parts, refusal: Refusal | undefined): void {
@@ -71,7 +71,7 @@ function countOfKey(
   metrics: Parts['metrics'],
   { key, status }: { readonly key: string; readonly status: number },
 ): void {
-  metrics.requests.inc({ namespace: key === 'other' ? 'other' : toNamespace(key), key, status_class: `${Math.floor(status / 100)}xx` });
+  metrics.requests.inc({ namespace: key === 'other' ? 'other' : namespaceOf(key), key, status_class: `${Math.floor(status / 100)}xx` });
   if (credential?.state === 'Retiring') metrics.retiringRequests.inc({ key });
   if (usage === undefined) return;
   metrics.tokens.inc({ key, kind: 'input' }, usage.inputTokens);

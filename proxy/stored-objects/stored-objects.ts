@@ -7,6 +7,7 @@ export interface ObjectOwner {
   readonly uid: string;
 }
 
+/** Whose the objects of this key's requests are. */
 export function toOwner({ id, uid }: Pick<KeyRecord, 'id' | 'uid'>): ObjectOwner {
   return { keyId: id, uid };
 }

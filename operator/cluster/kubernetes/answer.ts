@@ -41,6 +41,7 @@ export class ExpiredError extends ClusterError {
   }
 }
 
+/** The version asked for is not kept any more (410): everything has to be listed anew. */
 export function isExpired(error: unknown): boolean {
   return error instanceof ExpiredError;
 }

@@ -9,6 +9,7 @@ export function toCollectionPath(kind: Kind, namespace?: string): string {
   return `${root}${place}/${info.plural}`;
 }
 
+/** The path of one object. A namespaced kind without a namespace is a bug and throws. */
 export function toPath(reference: Reference): string {
   if (kinds[reference.kind].namespaced && reference.namespace === undefined) throw new TypeError(`a ${reference.kind} needs a namespace`);
   return `${toCollectionPath(reference.kind, reference.namespace)}/${encodeURIComponent(reference.name)}`;
@@ -19,6 +20,7 @@ export function toSubject(reference: Reference): string {
   return `${reference.kind} ${reference.namespace === undefined ? '' : `${reference.namespace}/`}${reference.name}`;
 }
 
+/** What of a selection goes into the query. */
 export function toSelectors(selection: Omit<ReflectOptions<ClusterObject>, 'onEvent'>): Record<string, string> {
   return {
     ...(selection.labelSelector === undefined ? {} : { labelSelector: selection.labelSelector }),

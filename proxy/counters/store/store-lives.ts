@@ -43,6 +43,7 @@ redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return ARGV[1]
 `);
 
+/** Where in Redis the life of a tag stands. */
 export function lifeKey(tag: string): string {
   return `kw:{${tag}}:life`;
 }

@@ -73,6 +73,7 @@ function isEmpty(value: unknown): boolean {
   return isAbsent(value) || value === '' || (typeof value === 'object' && Object.keys(value).length === 0);
 }
 
+/** Refuses pointers that are no ids, and more of them than are looked up at once. */
 export function checkStoredIds(body: Body): Refusal | undefined {
   const pointers = toPointers(body);
   const wrong = pointers.find(({ id }) => !isStoredId(id));

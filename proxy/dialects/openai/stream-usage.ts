@@ -20,6 +20,7 @@ export function tellsUsageUnasked(baseUrl: string): boolean {
   return URL.parse(baseUrl)?.hostname === 'api.mistral.ai';
 }
 
+/** The client itself wants the chunk with the usage. */
 export function asksStreamUsage({ stream_options: options }: Body): boolean {
   return isObject(options) && options['include_usage'] === true;
 }
@@ -32,6 +33,7 @@ export function spliceText({ surface, shape, body, upstreamModel, tellsUsageUnas
   return [...splices, { field: 'stream_options', json: JSON.stringify({ ...given, include_usage: true }) }];
 }
 
+/** The gateway has asked for the chunk with the usage, so the client does not get it. */
 export function withholdsStreamUsage(_surface: Surface, shape: RequestShape): boolean {
   return shape.stream && !shape.asksUsage;
 }

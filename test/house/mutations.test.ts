@@ -13,7 +13,7 @@ describe('the planted bugs', () => {
     expect(mutations.filter(({ test }) => !existsSync(join(root, test.file)))).toEqual([]);
   });
 
-  // the code has moved on: give the bug its new place in test/mutations/mutations.ts
+  // the code has moved on: give the bug its new place in its file of test/mutations/
   it.each(mutations.map(({ id, edits }) => ({ id, edits })))('$id can be planted', ({ edits }) => {
     for (const edit of edits) expect(plant(read(edit.file), edit)).toMatchObject({ ok: true });
   });

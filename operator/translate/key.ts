@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { KeyRecord } from '../../core/snapshot.ts';
 import type { CredentialRecord } from '../credentials/hashed-secret.ts';
 import { checkAcceptance, checkTemplate, findUnservedModels } from './acceptance.ts';
+import { isFirstOwner } from './claim.ts';
 import type { CredentialOutcome } from './credential-outcome.ts';
 import { generateCredentials } from './generate.ts';
 import { takeHashes } from './hashes.ts';
@@ -70,20 +71,33 @@ function toState({ virtualKey, channels, lastUsed, usage, settings }: KeyInput, 
 
 function takeCredentials(input: KeyInput, record: CredentialRecord, nowMs: number): CredentialOutcome {
   const { credential } = input.virtualKey.spec;
-  if (record.revokedAt !== undefined) return endCredentials(input, record);
+  if (record.revokedAt !== undefined) return endCredentials(input, record, nowMs);
   if (credential?.hashes !== undefined) return takeHashes(input, record, nowMs);
   if (credential?.secretRef !== undefined) return takeSecretRef(input, record, nowMs);
   return generateCredentials(input, record, { nowMs, blocked: checkTemplate(input) !== undefined });
 }
 
-/** A revoked key keeps its hashes, so that its holder is told why; its plaintext leaves the delivery Secret. */
-function endCredentials(input: KeyInput, record: CredentialRecord): CredentialOutcome {
-  const base = { credentials: record.credentials, barred: [], removes: false, notices: [], dropAttempt: true };
-  const { virtualKey, settings, delivery: found } = input;
+/**
+ * A revoked key keeps its hashes, so that its holder is told why; its plaintext leaves the delivery Secret. One that was revoked before anybody knew it (manifests that go into a new cluster)
+ * takes what it names, and bars it as soon as it is known to be its own.
+ */
+function endCredentials(input: KeyInput, record: CredentialRecord, nowMs: number): CredentialOutcome {
+  const { virtualKey, settings, delivery: found, claims } = input;
+  const credentials = record.credentials.length > 0 ? record.credentials : takeWritten(input, record, nowMs);
+  const barred = record.credentials
+    .map(({ hash }) => hash)
+    .filter((hash) => !claims.isRevoked(hash) && !record.revokedHashes.includes(hash) && isFirstOwner(claims, record, hash));
+  const base = { credentials, barred, removes: false, notices: [], dropAttempt: true };
   if (found?.owner !== 'this') return base;
   const hashes = record.credentials.map(({ hash }) => hash);
   const delivery = planRedaction(virtualKey, { delivery: found, publicUrl: settings.publicUrl, hashes });
   return delivery === undefined ? base : { ...base, delivery };
+}
+
+function takeWritten(input: KeyInput, record: CredentialRecord, nowMs: number): CredentialOutcome['credentials'] {
+  const { credential } = input.virtualKey.spec;
+  if (credential?.hashes !== undefined) return takeHashes(input, record, nowMs).credentials;
+  return credential?.secretRef === undefined ? [] : takeSecretRef(input, record, nowMs).credentials;
 }
 
 interface Decision {

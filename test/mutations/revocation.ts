@@ -1,3 +1,4 @@
+import { golden } from './named-tests.ts';
 import type { Mutation } from './plant.ts';
 
 export const revocationMutations: readonly Mutation[] = [
@@ -175,5 +176,23 @@ export const revocationMutations: readonly Mutation[] = [
       file: 'operator/revocation/settling.test.ts',
       name: 'a new key is delivered > as soon as every living proxy says that it has it, and not before',
     },
+  },
+  {
+    id: 'revoked-and-unknown',
+    bug: 'a key that comes as revoked is unknown, so that its hash may come in again with another one',
+    edits: [
+      {
+        file: 'operator/translate/key.ts',
+        find: 'record.credentials.length > 0 ? record.credentials : takeWritten(input, record, nowMs)',
+        replace: 'record.credentials',
+      },
+    ],
+    test: golden('revoked-from-the-start-1.in.yaml'),
+  },
+  {
+    id: 'barred-again-and-again',
+    bug: 'a hash that is filed among the revoked ones is barred with every look at its key, and so written without end',
+    edits: [{ file: 'operator/translate/key.ts', find: '!claims.isRevoked(hash) && !record', replace: '!record' }],
+    test: golden('revoked-from-the-start-2.in.yaml'),
   },
 ];

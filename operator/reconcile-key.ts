@@ -1,14 +1,12 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { VirtualKey } from '../core/resources.ts';
-import { Secret } from '../core/secret.ts';
 import type { KeyRecord } from '../core/snapshot.ts';
 import type { Clock } from '../runtime/clock.ts';
-import { sha256Hex } from '../runtime/digest.ts';
 import type { Absences } from './absences.ts';
 import type { Cluster, SecretObject, WriteOutcome } from './cluster/cluster.ts';
 import { isRefusal } from './credentials/credential-store.ts';
 import type { DeliveryPlan } from './credentials/delivery-secret.ts';
-import { toDeliverySecret, toOwner } from './credentials/delivery-secret.ts';
+import { findKey, toDeliverySecret, toOwner } from './credentials/delivery-secret.ts';
 import type { Gatherer } from './gather.ts';
 import type { Attempts } from './credentials/issue-key.ts';
 import type { ChannelReports } from './channels/channel-reports.ts';
@@ -23,7 +21,7 @@ import type { KeyInput, KeyOutput, TranslateSettings } from './translate/key-inp
 import { toTombstone } from './translate/lifecycle.ts';
 import type { Notice } from './translate/problem.ts';
 import { isContradicted, toDeleted, toEndedCredentials } from './translate/revocation.ts';
-import { toEnding } from './translate/withdrawal.ts';
+import { toEnding, toKnownOnly } from './translate/withdrawal.ts';
 import type { Watches } from './watches.ts';
 
 export interface ReconcileOptions {
@@ -149,7 +147,7 @@ export class KeyReconciler {
         id,
         input,
         output,
-        output.hashedSecret === undefined ? output.record : toRestricted(output.record, input.published?.record),
+        output.hashedSecret === undefined ? output.record : toKnownOnly(output.record, input.published?.record),
       );
     if (output.dropAttempt) attempts.drop(id);
     if (output.issue) {
@@ -287,19 +285,4 @@ export class KeyReconciler {
   #tell(virtualKey: VirtualKey, notices: readonly Notice[]): void {
     for (const notice of notices) this.#options.cluster.recordEvent({ regarding: virtualKey, ...notice });
   }
-}
-
-/** The record with nothing in it that the proxies do not accept already. */
-function toRestricted(record: KeyRecord | undefined, published: KeyRecord | undefined): KeyRecord | undefined {
-  if (record === undefined || published === undefined || published.uid !== record.uid) return undefined;
-  const credentials = record.credentials.filter(({ hash }) => published.credentials.some((credential) => credential.hash === hash));
-  return { ...record, credentials };
-}
-
-function findKey(secret: SecretObject | undefined, hash: string): Secret | undefined {
-  for (const value of Object.values(secret?.data ?? {})) {
-    const bytes = Buffer.from(value, 'base64');
-    if (sha256Hex(bytes) === hash) return new Secret(bytes.toString('utf8'));
-  }
-  return undefined;
 }

@@ -1,5 +1,5 @@
 import type { VirtualKey, VirtualKeyDelivery } from '../../core/resources.ts';
-import type { Secret } from '../../core/secret.ts';
+import { Secret } from '../../core/secret.ts';
 import { sha256Hex } from '../../runtime/digest.ts';
 import type { SecretObject } from '../cluster/cluster.ts';
 import type { Notice } from '../translate/problem.ts';
@@ -171,4 +171,13 @@ function holds(actual: Readonly<Record<string, string>>, wanted: Readonly<Record
 /** A label's value has at most 63 characters; a longer name is known by its hash. */
 function toLabelValue(name: string): string {
   return name.length <= 63 ? name : sha256Hex(name).slice(0, 40);
+}
+
+/** The key of this hash (64 lower-case hex digits) in a delivery Secret; undefined: it is not there. */
+export function findKey(secret: SecretObject | undefined, hash: string): Secret | undefined {
+  for (const value of Object.values(secret?.data ?? {})) {
+    const bytes = Buffer.from(value, 'base64');
+    if (sha256Hex(bytes) === hash) return new Secret(bytes.toString('utf8'));
+  }
+  return undefined;
 }

@@ -21,3 +21,10 @@ export function toEnding(
   const isSame = credentials.length === published.credentials.length && state === published.state && known.gen <= published.gen;
   return isSame ? undefined : { ...published, gen: Math.max(known.gen, published.gen), state, credentials };
 }
+
+/** The record with nothing in it that the proxies do not accept already. */
+export function toKnownOnly(record: KeyRecord | undefined, published: KeyRecord | undefined): KeyRecord | undefined {
+  if (record === undefined || published === undefined || published.uid !== record.uid) return undefined;
+  const credentials = record.credentials.filter(({ hash }) => published.credentials.some((credential) => credential.hash === hash));
+  return { ...record, credentials };
+}

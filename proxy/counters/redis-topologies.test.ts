@@ -1,8 +1,6 @@
 import { afterAll, beforeAll, describe } from 'vitest';
 import { hide } from '../../runtime/environment.ts';
-import { makeLog } from '../../runtime/log.ts';
-import { makeMetrics } from '../../runtime/metrics.ts';
-import { forgetCounts, toCounts } from '../../test/support/forget-counts.ts';
+import { type StoreUnderTest, toMakeCounters } from '../../test/support/counters-under-test.ts';
 import { type RedisServer, startRedisServer } from '../../test/support/redis.ts';
 import { startRedisCluster, type TestRedisCluster } from '../../test/support/redis-cluster.ts';
 import { startRedisSentinel, type TestRedisSentinel } from '../../test/support/redis-sentinel.ts';
@@ -10,54 +8,16 @@ import { makeTlsOfRedis, type TlsOfRedis } from '../../test/support/redis-tls.ts
 import { describeCounters, type MakeCounters } from './contract.ts';
 import { describeMoney } from './contract-money.ts';
 import { describePeek } from './peek-contract.ts';
-import { makeRedisCounters, type RedisCountersOptions } from './redis.ts';
 
-/** A topology as the suite sees it: how it is reached, and all that is in it. */
-interface Store {
-  readonly options: Pick<RedisCountersOptions, 'url' | 'caFile' | 'sentinelPassword'>;
-  keys(): Promise<string[]>;
-  cli(...command: string[]): Promise<unknown>;
-  flush(): Promise<unknown>;
-}
-
-function toMake(store: () => Store): MakeCounters {
-  return async ({ now, random }) => {
-    const { options, keys, cli, flush } = store();
-    await flush();
-    const metrics = makeMetrics();
-    const log = makeLog({ level: 'silent', name: 'test' });
-    const counters = makeRedisCounters({
-      ...options,
-      log,
-      metrics,
-      replicas: 1,
-      remembers: false,
-      now,
-      random,
-      redisClock: now,
-      deadlineMs: 5_000,
-      // there is no operator here: a budget that is new to Redis opens at once
-      restoreTimes: { giveUpMs: 0, listenMs: 0, askEveryMs: 250, pollMs: 1 },
-    });
-    await counters.ready(5_000);
-    return {
-      counters,
-      async dump() {
-        const listed = toCounts(await keys());
-        return Object.fromEntries(await Promise.all(listed.map(async (key) => [key, await cli('DUMP', key)] as const)));
-      },
-      reset: () => forgetCounts({ keys, cli }),
-      async close() {
-        await counters.close();
-        metrics.close();
-      },
-    };
-  };
-}
-
-function toStore(server: RedisServer, options: Store['options']): Store {
+function toStore(server: RedisServer, options: StoreUnderTest['options']): StoreUnderTest {
   const cli = server.cli;
-  return { options, cli, keys: async () => (await cli('KEYS', '*')) as string[], flush: () => cli('FLUSHALL') };
+  return {
+    options,
+    cli,
+    keys: async () => (await cli('KEYS', '*')) as string[],
+    flush: () => cli('FLUSHALL'),
+    contentOf: (key) => cli('DUMP', key),
+  };
 }
 
 /** Everything that counters have to do, on a topology of Redis. */
@@ -75,7 +35,7 @@ describe('on a Redis Cluster', () => {
   afterAll(() => cluster.stop());
   describeAll(
     'Redis Cluster',
-    toMake(() => ({ ...cluster, options: { url: cluster.url } })),
+    toMakeCounters(() => ({ ...cluster, options: { url: cluster.url }, contentOf: (key: string) => cluster.cli('DUMP', key) })),
   );
 });
 
@@ -89,7 +49,7 @@ describe('behind Sentinels, with passwords and TLS', () => {
   afterAll(() => sentinel.stop());
   describeAll(
     'Redis Sentinel',
-    toMake(() => {
+    toMakeCounters(() => {
       const { url, redises, sentinelPassword } = sentinel;
       return toStore(redises[0], { url, caFile: tls.caFile, sentinelPassword: hide(sentinelPassword) });
     }),
@@ -106,6 +66,6 @@ describe('over TLS', () => {
   afterAll(() => server.stop());
   describeAll(
     'Redis with TLS',
-    toMake(() => toStore(server, { url: server.url, caFile: tls.caFile })),
+    toMakeCounters(() => toStore(server, { url: server.url, caFile: tls.caFile })),
   );
 });

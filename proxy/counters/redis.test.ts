@@ -1,13 +1,10 @@
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll } from 'vitest';
-import { makeLog } from '../../runtime/log.ts';
-import { makeMetrics } from '../../runtime/metrics.ts';
-import { forgetCounts, toCounts } from '../../test/support/forget-counts.ts';
+import { toMakeCounters } from '../../test/support/counters-under-test.ts';
 import { startRedis, type TestRedis } from '../../test/support/redis.ts';
-import { describeCounters, type MakeCounters } from './contract.ts';
+import { describeCounters } from './contract.ts';
 import { describeMoney } from './contract-money.ts';
 import { describePeek } from './peek-contract.ts';
-import { makeRedisCounters } from './redis.ts';
 
 let server: TestRedis;
 let inspector: Redis;
@@ -21,45 +18,18 @@ afterAll(async () => {
   await server.stop();
 });
 
-const make: MakeCounters = async ({ now, random }) => {
-  await inspector.flushall();
-  const metrics = makeMetrics();
-  // a busy test machine must not turn a slow answer into one of the local share
-  const counters = makeRedisCounters({
-    url: server.url,
-    log: makeLog({ level: 'silent', name: 'test' }),
-    metrics,
-    replicas: 1,
-    remembers: false,
-    now,
-    random,
-    redisClock: now,
-    deadlineMs: 5_000,
-    // there is no operator here: a budget that is new to Redis opens at once
-    restoreTimes: { giveUpMs: 0, listenMs: 0, askEveryMs: 250, pollMs: 1 },
-  });
-  await counters.ready(5_000);
-  return {
-    counters,
-    dump,
-    reset: () => forgetCounts({ keys: () => inspector.keys('*'), cli: server.cli }),
-    async close() {
-      await counters.close();
-      metrics.close();
-    },
-  };
-};
+const make = toMakeCounters(() => ({
+  options: { url: server.url },
+  keys: () => inspector.keys('*'),
+  cli: server.cli,
+  flush: () => inspector.flushall(),
+  // lifetimes go on by themselves and are left out, but that there is one is part of it
+  contentOf: async (key) => ({ mortal: (await inspector.pttl(key)) > 0, content: await contentOf(key) }),
+}));
 
 describeCounters('Redis', make, { runs: 40 });
 describePeek('Redis', make);
 describeMoney('Redis', make, { runs: 40 });
-
-/** Every key with its content; lifetimes go on by themselves and are left out, but that there is one is part of it. */
-async function dump(): Promise<Record<string, unknown>> {
-  const keys = toCounts(await inspector.keys('*'));
-  const entries = keys.map(async (key) => [key, { mortal: (await inspector.pttl(key)) > 0, content: await contentOf(key) }] as const);
-  return Object.fromEntries(await Promise.all(entries));
-}
 
 async function contentOf(key: string): Promise<unknown> {
   const type = await inspector.type(key);

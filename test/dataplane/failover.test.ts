@@ -71,7 +71,7 @@ async function ask(
     });
     const text = await response.text();
     const channel = response.headers.get('x-keywright-channel') ?? '';
-    if (response.status !== 200) return { seen: `status ${response.status}`, text, channel };
+    if (response.status !== 200) return { seen: `status ${response.status}: ${text.slice(0, 300)}`, text, channel };
     if (stream)
       return { seen: text.includes('[DONE]') ? 'ok' : text.includes('data: {"error"') ? 'error in the stream' : 'cut', text, channel };
     return { seen: text.includes('"total_tokens":18') ? 'ok' : 'not whole', text, channel };

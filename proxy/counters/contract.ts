@@ -273,6 +273,33 @@ export function describeCounters(name: string, make: MakeCounters, { runs = 60 }
         expect(await remaining(windows)).toEqual({ tpm: 1_000 - (720 - 250) });
       });
 
+      it('gives back at the end what had been booked too much, from where it was booked first', async () => {
+        const windows = [tpm(1_000), tpd(5_000)];
+        const admission = request(windows, { tokens: 600 });
+        await admit(admission);
+        await renew(admission, 400);
+        nowMs += 20_000;
+        await renew(admission, 500);
+        await settle(admission, { tokens: 150 });
+        expect(await remaining(windows)).toEqual({ tpm: 850, tpd: 4_850 });
+        nowMs += minute - 19_000;
+        // the first of it is older than a minute now, and 100 flowed later
+        expect(await remaining(windows)).toEqual({ tpm: 900, tpd: 4_850 });
+      });
+
+      it('gives back no more than was booked first, and nothing of what has aged out', async () => {
+        const windows = [tpm(1_000), tpd(5_000)];
+        const admission = request(windows, { tokens: 600 });
+        await admit(admission);
+        await renew(admission, 100);
+        for (const soFar of [300, 400, 500]) {
+          nowMs += 25_000;
+          await renew(admission, soFar);
+        }
+        await settle(admission, { tokens: 150 });
+        expect(await remaining(windows)).toEqual({ tpm: 600, tpd: 4_600 });
+      });
+
       it('a refund takes from the bucket that was charged, or from nowhere once that has aged out', async () => {
         const windows = [rpm(10)];
         const early = request(windows, { holdMs: 10 * minute });

@@ -9,6 +9,7 @@ interface Event {
 
 interface HeldRequest {
   readonly events: Map<string, Event>;
+  readonly firstFlows: Map<string, Event>;
   deadlineMs: number;
   booked: number;
 }
@@ -46,7 +47,7 @@ export class EventLog {
     for (const window of windows) {
       events.set(window.name, this.#charge(window, window.unit === 'tokens' ? nowMs + holdMs : nowMs, amountOf(window, tokens)));
     }
-    this.#held.set(requestId, { events, deadlineMs: nowMs + holdMs, booked: 0 });
+    this.#held.set(requestId, { events, firstFlows: new Map(), deadlineMs: nowMs + holdMs, booked: 0 });
   }
 
   settle(
@@ -65,7 +66,10 @@ export class EventLog {
       const event = held.events.get(window.name);
       if (event === undefined || (window.unit === 'requests' && !refundRequest)) continue;
       event.amount = 0;
-      if (window.unit === 'tokens') this.#charge(window, nowMs, Math.max(0, tokens - held.booked));
+      if (window.unit !== 'tokens') continue;
+      this.#charge(window, nowMs, Math.max(0, tokens - held.booked));
+      const first = held.firstFlows.get(window.name);
+      if (first !== undefined) first.amount = Math.max(0, first.amount - Math.max(0, held.booked - tokens));
     }
   }
 
@@ -80,7 +84,8 @@ export class EventLog {
       if (event === undefined) continue;
       const left = Math.max(0, event.amount - flowed);
       event.amount = 0;
-      this.#charge(window, nowMs, flowed);
+      const booked = this.#charge(window, nowMs, flowed);
+      if (flowed > 0 && !held.firstFlows.has(window.name)) held.firstFlows.set(window.name, booked);
       held.events.set(window.name, this.#charge(window, held.deadlineMs, left));
     }
   }

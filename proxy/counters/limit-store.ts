@@ -25,6 +25,8 @@ interface ShadowRefusals {
 interface Held extends ShadowRefusals {
   readonly admittedMs: number;
   readonly charges: Map<string, Charge>;
+  /** what was booked first of what has flowed */
+  readonly firstFlows: Map<string, Charge>;
   deadlineMs: number;
   bookedTokens: number;
 }
@@ -95,7 +97,7 @@ export class LimitStore {
       if (charged === undefined || (limit.unit === 'requests' && !settlement.refundRequest)) continue;
       const { window, shape } = this.#advanced(settlement.keyId, limit, nowMs);
       refund(window, charged);
-      if (limit.unit === 'tokens') charge(window, shape, nowMs, Math.max(0, settlement.tokens - held.bookedTokens));
+      if (limit.unit === 'tokens') bookEnd(held, { limit, window, shape }, { nowMs, tokens: settlement.tokens });
     }
   }
 
@@ -111,7 +113,8 @@ export class LimitStore {
       if (limit.unit === 'requests' || charged === undefined) continue;
       const stored = this.#advanced(admission.keyId, limit, nowMs);
       refund(stored.window, charged);
-      charge(stored.window, stored.shape, nowMs, flowed);
+      const booked = charge(stored.window, stored.shape, nowMs, flowed);
+      if (flowed > 0 && !held.firstFlows.has(limit.name)) held.firstFlows.set(limit.name, booked);
       held.charges.set(limit.name, charge(stored.window, stored.shape, held.deadlineMs, Math.max(0, charged.amount - flowed)));
       keepUntil(stored, held.deadlineMs);
     }
@@ -188,7 +191,7 @@ export class LimitStore {
       charges.set(limit.name, charge(stored.window, stored.shape, atMs, amountOf(limit, tokens)));
       keepUntil(stored, atMs);
     }
-    this.#held.set(heldName(admission), { admittedMs: nowMs, ...shadow, charges, deadlineMs, bookedTokens: 0 });
+    this.#held.set(heldName(admission), { admittedMs: nowMs, ...shadow, charges, firstFlows: new Map(), deadlineMs, bookedTokens: 0 });
     if (admission.money !== undefined) this.budgets.commit(admission, admission.money, nowMs);
     if (concurrency !== undefined) {
       const slots = this.#slots.get(keyId) ?? new Map<string, number>();
@@ -239,6 +242,17 @@ export class LimitStore {
     slots?.delete(requestId);
     if (slots?.size === 0) this.#slots.delete(keyId);
   }
+}
+
+/** What had flowed was a guess: too much of it is given back where it was booked first, so that no later moment has less than was used then. */
+function bookEnd(
+  { bookedTokens, firstFlows }: Held,
+  { limit, window, shape }: { limit: LimitWindow; window: Window; shape: WindowShape },
+  { nowMs, tokens }: { nowMs: number; tokens: number },
+): void {
+  charge(window, shape, nowMs, Math.max(0, tokens - bookedTokens));
+  const first = firstFlows.get(limit.name);
+  if (first !== undefined) refund(window, { ...first, amount: Math.min(first.amount, Math.max(0, bookedTokens - tokens)) });
 }
 
 function keepUntil(stored: StoredWindow, chargedAtMs: number): void {

@@ -352,4 +352,22 @@ export const limitsMutations: readonly Mutation[] = [
       name: 'a stream > whose client hangs up ends the upstream at once and books what had flowed, once',
     },
   },
+  {
+    id: 'surplus-kept',
+    bug: 'what a stream was booked too much while it flowed stays counted when it has ended',
+    edits: [{ file: 'proxy/counters/scripts/settle.lua', find: 'deadline and 0 or max(0, marker.booked - item.tokens)', replace: '0' }],
+    test: redis('tokens > gives back at the end what had been booked too much, from where it was booked first'),
+  },
+  {
+    id: 'surplus-without-bound',
+    bug: 'a stream that was booked too much gives back more than was booked first, out of what others used (memory)',
+    edits: [
+      {
+        file: 'proxy/counters/limit-store.ts',
+        find: 'Math.min(first.amount, Math.max(0, bookedTokens - tokens))',
+        replace: 'Math.max(0, bookedTokens - tokens)',
+      },
+    ],
+    test: memory('tokens > gives back no more than was booked first, and nothing of what has aged out'),
+  },
 ];

@@ -92,26 +92,35 @@ local function write_requests()
   if #gone > 0 then call('DEL', unpack(gone)) end
 end
 
--- what is still reserved of a line's tokens gives way to what has flowed; the rest stays reserved while the request runs
+-- what is still reserved of a line's tokens gives way to what has flowed; the rest stays reserved while the request runs. Gives where that was booked.
 local function book_tokens(line, place, flowed, deadline)
   local window = window_at(place, deadline or now)
   refund(window, line.bucket, line.anchor, line.amount)
-  charge(window, now, flowed)
+  local booked = charge(window, now, flowed)
   if not deadline then return end
   line.amount = max(0, line.amount - flowed)
   line.bucket, line.anchor = charge(window, deadline, line.amount), window.anchor
+  return { bucket = booked, amount = flowed, anchor = window.anchor, kind = 'f', name = line.name }
 end
 
 -- `deadline`: of one that runs on; without it the request has ended
 local function book_windows(marker, item, deadline)
   local flowed = max(0, item.tokens - marker.booked)
+  -- what had flowed was a guess; too much of it is given back where it was booked first, so that no later moment has less than was used then
+  local surplus = deadline and 0 or max(0, marker.booked - item.tokens)
+  local first = {}
   for _, line in ipairs(marker.lines) do
     local place = item.places[line.name]
     if place and line.kind == 't' then
-      book_tokens(line, place, flowed, deadline)
+      first[#first + 1] = book_tokens(line, place, flowed, deadline)
+    elseif place and line.kind == 'f' then
+      if surplus > 0 then refund(window_at(place, now), line.bucket, line.anchor, min(line.amount, surplus)) end
     elseif place and item.give_back and not deadline then
       refund(window_at(place, now), line.bucket, line.anchor, min(line.amount, item.give_back))
     end
+  end
+  if marker.booked == 0 and flowed > 0 then
+    for _, line in ipairs(first) do marker.lines[#marker.lines + 1] = line end
   end
   marker.booked = marker.booked + flowed
 end

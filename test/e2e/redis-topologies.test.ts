@@ -165,7 +165,8 @@ it.each(Object.keys(topologies))(
         await sleep(50);
       }
     })();
-    await sleep(500);
+    // a proxy that has never heard of a budget lets nobody have it while Redis is away
+    await untilHolds(() => expect(seen.length).toBeGreaterThanOrEqual(8));
     await fail(tagOf('default/lasting'));
     await sleep(8_000);
     going = false;
@@ -178,7 +179,8 @@ it.each(Object.keys(topologies))(
           expect([answer.status, answer.headers.get('x-keywright-degraded')]).toEqual([200, null]);
         }
       },
-      { withinMs: 90_000 },
+      // a Sentinel that was not given its turn for two seconds does nothing for the next thirty (TILT)
+      { withinMs: 240_000 },
     );
     // the operator looks into what Redis is by now
     await untilHolds(
@@ -186,11 +188,11 @@ it.each(Object.keys(topologies))(
         const text = await (await fetch(`${installation.operator.admin}/metrics`)).text();
         expect(text).toMatch(/^keywright_limit_utilization_ratio\{key="default\/lasting",limit="rpm"\} /m);
       },
-      { withinMs: 30_000 },
+      { withinMs: 90_000 },
     );
     // what has ended stays so
     expect((await call(installation.proxies[1], keyOf('ended'))).status).toBe(403);
     await check?.();
   },
-  300_000,
+  600_000,
 );

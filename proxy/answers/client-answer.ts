@@ -8,6 +8,7 @@ import { type Exchange, required } from '../exchange.ts';
 import { firstValue, type ReceivedHeaders, toClientHeaders } from '../headers.ts';
 import { toOutputBound } from '../reservations/output-bound.ts';
 import { makeWholeEvents, noEvents, type WholeEvents } from '../streams/whole-events.ts';
+import { cutAtFailure, type StreamFailure } from '../upstream/stream-failure.ts';
 
 export interface ClientAnswerOptions {
   readonly exchange: Exchange;
@@ -40,6 +41,7 @@ export class ClientAnswer {
   #hasTrailer = false;
   /** of an answer whose first byte is still to come */
   #head: string[] | undefined;
+  #failure: StreamFailure | undefined;
 
   constructor(options: ClientAnswerOptions) {
     const { exchange, status, headers } = options;
@@ -70,6 +72,11 @@ export class ClientAnswer {
     return this.#head === undefined;
   }
 
+  /** The provider has told an error about its account, which the client was not shown: the answer is to be broken off. */
+  get failure(): StreamFailure | undefined {
+    return this.#failure;
+  }
+
   /** What came and is not shown: it has to be paid for all the same. */
   count(chunk: Buffer): void {
     this.#meter?.push(chunk);
@@ -86,17 +93,19 @@ export class ClientAnswer {
       pieces = released;
     }
     this.#sendHead();
-    for (const piece of this.#events.push(pieces)) isFull = !this.#response.write(piece) || isFull;
+    for (const piece of this.#toShown(this.#events.push(pieces))) isFull = !this.#response.write(piece) || isFull;
     return isFull && this.#response.writableNeedDrain;
   }
 
-  /** The provider's answer is complete. */
+  /** The provider's answer is complete; unless its last words are a `failure`. */
   end(): void {
     const rest = this.#meter?.end() ?? [];
+    const last = this.#toShown([...this.#events.rest(), ...rest]);
+    if (this.#failure !== undefined) return;
     const cost = toCostValue(this.#exchange);
     if (this.#held !== undefined && cost !== undefined) this.#head?.push(costHeader, cost);
     this.#sendHead();
-    for (const piece of [...(this.#held?.take() ?? []), ...this.#events.rest(), ...rest]) this.#response.write(piece);
+    for (const piece of [...(this.#held?.take() ?? []), ...last]) this.#response.write(piece);
     if (this.#hasTrailer && cost !== undefined) this.#response.addTrailers({ [costHeader]: cost });
     this.#response.end();
     boundFlush(this.#response);
@@ -104,19 +113,34 @@ export class ClientAnswer {
 
   /** An answer that has begun cannot be completed: a stream says why, anything else is cut, so that nobody takes it for whole. */
   breakOff(refusal: Refusal): void {
-    const { dialect, requestId } = this.#exchange;
-    const rest = this.#isEventStream
-      ? this.#toLastEvent(refusal)
-      : this.#meter?.endWith?.(toRefusalAnswer(refusal, dialect, requestId).body);
+    const rest = this.#isEventStream ? this.#toLastEvent(refusal) : this.#toLastElement(refusal);
     if (rest === undefined) this.#response.destroy();
     else this.#response.end(rest);
     boundFlush(this.#response);
   }
 
+  /** Undefined: the list cannot be ended any more. */
+  #toLastElement(refusal: Refusal): string | undefined {
+    const { dialect, requestId } = this.#exchange;
+    const element = toRefusalAnswer(refusal, dialect, requestId).body;
+    // in the place of the one that was not shown
+    return this.#failure === undefined ? this.#meter?.endWith?.(element) : `${element}]`;
+  }
+
   #toLastEvent(refusal: Refusal): string {
     const { dialect, requestId } = this.#exchange;
-    const form = { dialect, sequenceNumber: this.#meter?.nextSequenceNumber?.() };
+    const form = { dialect, sequenceNumber: this.#failure?.sequenceNumber ?? this.#meter?.nextSequenceNumber?.() };
     return `\n\n${toStreamRefusal(refusal, form, requestId)}`;
+  }
+
+  /** What of it the client may see. */
+  #toShown(pieces: readonly Buffer[]): readonly Buffer[] {
+    const { channel } = this.#exchange;
+    if (this.#failure !== undefined) return [];
+    if (!this.isStream || channel === undefined) return pieces;
+    const cut = cutAtFailure(channel.provider, this.#isEventStream ? 'events' : 'list', pieces);
+    this.#failure = cut?.failure;
+    return cut?.shown ?? pieces;
   }
 
   #openMeter({ withholdUsage, headers }: ClientAnswerOptions): Meter {

@@ -4,7 +4,9 @@ import type { AttemptHealth } from '../channels/channel-health.ts';
 /** What the outcome of an attempt says of the channel, the credential and the model that it was made with. */
 export function toAttemptHealth(outcome: AttemptOutcome): AttemptHealth {
   if (outcome.outcome === 'interrupted') return { kind: 'notAsked' };
-  return outcome.outcome === 'failed' ? kinds[outcome.reason](outcome) : ends[outcome.end];
+  if (outcome.outcome === 'failed') return kinds[outcome.reason](outcome);
+  const failed = outcome.outcome === 'answered' ? outcome.failed : undefined;
+  return failed === undefined ? ends[outcome.end] : kinds[failed.reason](failed);
 }
 
 const ends: Readonly<Record<AnswerEnd, AttemptHealth>> = {

@@ -28,7 +28,12 @@ export type AnswerEnd = 'well' | 'requestFault' | 'broken' | 'cut';
 /** What became of one request to one channel. */
 export type AttemptOutcome =
   /** the client has the answer, or as much of it as there was; nothing can be tried again */
-  | { readonly outcome: 'answered'; readonly end: AnswerEnd }
+  | {
+      readonly outcome: 'answered';
+      readonly end: AnswerEnd;
+      /** what the provider said of its account at last; the client has not seen it */
+      readonly failed?: FailedAttempt;
+    }
   /** the client went away or the gateway ended the request before there was an answer */
   | { readonly outcome: 'interrupted' }
   /** the answer broke off before a byte of it reached the client; the provider may bill it, so it is not tried again */

@@ -165,6 +165,7 @@ class Attempt implements Dispatcher.DispatchHandler {
   #end(): void {
     if (this.#answer?.isCutShort === true) return this.#breakOff(brokenOff);
     this.#answer?.end();
+    if (this.#breaksAtFailure()) return;
     this.#count('ok');
     this.#close({ outcome: 'answered', end: this.#status < 300 ? 'well' : 'requestFault' });
   }
@@ -211,12 +212,9 @@ class Attempt implements Dispatcher.DispatchHandler {
     this.#turns.run(noted, (refusal) => {
       if (this.#phase !== 'passing') return;
       this.#countUnseen(unseen);
-      if (refusal !== undefined) {
-        // the usage of a whole answer is in it; a stream's comes with an event that shows no new id
-        if (this.#answer?.isStream === false) this.#countUnseen(pieces);
-        return this.#breakHere(refusal, 'gateway');
-      }
+      if (refusal !== undefined) return this.#breakUnseen(refusal, pieces);
       const isSlow = pieces.map((piece) => this.#answer?.write(piece)).includes(true);
+      if (this.#breaksAtFailure()) return;
       if (pieces.length > 0 && this.#answer?.isStream === true) this.#options.onProgress();
       if (isSlow) this.#pauseUpstream();
       else source?.resume();
@@ -227,6 +225,26 @@ class Attempt implements Dispatcher.DispatchHandler {
   /** Nobody will be shown it, and it has to be paid for all the same. */
   #countUnseen(pieces: readonly Buffer[]): void {
     for (const piece of pieces) this.#answer?.count(piece);
+  }
+
+  /** The provider has told of its account in the middle of an answer: the client hears that it ends, and the credential is known for it. */
+  #breaksAtFailure(): boolean {
+    const failure = this.#answer?.failure;
+    if (failure === undefined) return false;
+    const { verdict, retryAfterMs } = failure;
+    this.#exchange.abortedBy ??= 'upstream';
+    this.#count(verdict);
+    this.#answer?.breakOff(verdict === 'throttled' || verdict === 'quotaSpent' ? throttled : brokenOff);
+    const ofRequest = failure.ofRequest || mayBeOfRequest(this.#exchange, verdict);
+    this.#close({ outcome: 'answered', end: 'broken', failed: { outcome: 'failed', reason: verdict, retryAfterMs, ofRequest } });
+    this.#abort();
+    return true;
+  }
+
+  #breakUnseen(refusal: Refusal, pieces: readonly Buffer[]): void {
+    // the usage of a whole answer is in it; a stream's comes with an event that shows no new id
+    if (this.#answer?.isStream === false) this.#countUnseen(pieces);
+    this.#breakHere(refusal, 'gateway');
   }
 
   #breakHere(refusal: Refusal, side: 'gateway'): void {
@@ -341,4 +359,9 @@ class Attempt implements Dispatcher.DispatchHandler {
 }
 
 const brokenOff: Refusal = { code: 'upstream_unavailable', message: 'The provider broke off its answer.' };
+const throttled: Refusal = {
+  code: 'upstream_rate_limited',
+  message: 'The provider is rate limited and broke off its answer.',
+  unit: 'requests',
+};
 const timedOut: Refusal = { code: 'upstream_timeout', message: 'The provider did not go on with its answer in time.' };

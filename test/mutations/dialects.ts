@@ -208,6 +208,24 @@ export const dialectsMutations: readonly Mutation[] = [
     test: { file: 'proxy/attempts/may-be-of-request.test.ts', name: 'a throttle of the tier flex leaves others with 200' },
   },
   {
+    id: 'account-shown-in-stream',
+    bug: 'an error within a stream that speaks of our account reaches the client',
+    edits: [{ file: 'proxy/answers/client-answer.ts', find: 'return cut?.shown ?? pieces;', replace: 'return pieces;' }],
+    test: {
+      file: 'proxy/attempts/account-in-stream.test.ts',
+      name: 'of chat completions shows nobody what it says of the account at last, and asks that account no more',
+    },
+  },
+  {
+    id: 'account-in-stream-forgotten',
+    bug: 'a credential whose account is broke is asked again and again where the provider says so within a stream',
+    edits: [{ file: 'proxy/attempts/attempt-health.ts', find: 'failed === undefined ? ends', replace: 'true ? ends' }],
+    test: {
+      file: 'proxy/attempts/account-in-stream.test.ts',
+      name: 'of chat completions shows nobody what it says of the account at last, and asks that account no more',
+    },
+  },
+  {
     id: 'private-video',
     bug: 'a link to a private video takes the model from all tenants of the account',
     edits: [{ file: 'proxy/attempts/may-be-of-request.ts', find: '!isOfOne || readsElsewhere', replace: '!isOfOne' }],
